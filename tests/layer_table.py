@@ -1,0 +1,139 @@
+"""Every layer in the forms that the promises of the design are tested on."""
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+from keras import ops
+
+from tfflows import layers
+from tfflows.networks import MLP, ConvResNet
+
+VECTOR = (5,)
+IMAGE = (4, 4, 2)
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """A layer to test: `make(**kwargs)` builds it, `event_shape` and `domain` say on what."""
+
+    name: str
+    make: Callable
+    event_shape: tuple
+    domain: str = "real"  # or "unit" (0 to 1) or "integer" (0 to 7)
+
+    def data(self, n, seed=0, dtype="float32"):
+        rng = np.random.default_rng(seed)
+        shape = (n, *self.event_shape)
+        if self.domain == "unit":
+            return rng.uniform(0.02, 0.98, shape).astype(dtype)
+        if self.domain == "integer":
+            return rng.integers(0, 8, shape).astype(dtype)
+        return rng.normal(size=shape).astype(dtype)
+
+    def latent(self, layer, n, seed=0, dtype="float32"):
+        rng = np.random.default_rng(seed)
+        shape = (n, *layer.latent_event_shape(self.event_shape))
+        if self.domain == "integer":
+            return rng.uniform(0.02, 0.98, shape).astype(dtype)
+        return rng.normal(size=shape).astype(dtype)
+
+
+def _affine(**kwargs):
+    def make(dtype=None):
+        conditioner = MLP((8, 8), "tanh", dtype=dtype)
+        return layers.AffineCoupling(conditioner=conditioner, dtype=dtype, **kwargs)
+
+    return make
+
+
+def _affine_image(weight_norm=False, **kwargs):
+    def make(dtype=None):
+        conditioner = ConvResNet(6, 1, "tanh", weight_norm, dtype=dtype)
+        return layers.AffineCoupling(conditioner=conditioner, dtype=dtype, **kwargs)
+
+    return make
+
+
+def _additive(**kwargs):
+    def make(dtype=None):
+        conditioner = MLP((8,), dtype=dtype)
+        return layers.AdditiveCoupling(conditioner=conditioner, dtype=dtype, **kwargs)
+
+    return make
+
+
+def _factor_out(dtype=None):
+    inner = [layers.ActNorm(dtype=dtype), layers.Squeeze(dtype=dtype), _last_scale(dtype)]
+    return layers.FactorOut(inner, ConvResNet(4, 0, dtype=dtype), dtype=dtype)
+
+
+def _last_scale(dtype):
+    coupling = _affine_image(partition="channel")(dtype)
+    return layers.FactorOut([coupling], ConvResNet(4, 0, dtype=dtype), dtype=dtype)
+
+
+def _plain(layer, **kwargs):
+    return lambda dtype=None: layer(dtype=dtype, **kwargs)
+
+
+ARBITRARY = [True, False, False, True, False]
+MASK = (np.arange(32).reshape(IMAGE) % 3 == 0).tolist()
+
+CASES = [
+    Case("actnorm", _plain(layers.ActNorm), VECTOR),
+    Case("actnorm_image", _plain(layers.ActNorm), IMAGE),
+    Case("additive_half", _additive(), VECTOR),
+    Case("additive_checkerboard", _additive(partition="checkerboard", parity=1), VECTOR),
+    Case("affine_half", _affine(), VECTOR),
+    Case("affine_half_parity", _affine(parity=1), VECTOR),
+    Case("affine_checkerboard", _affine(partition="checkerboard"), VECTOR),
+    Case("affine_arbitrary", _affine(partition=ARBITRARY), VECTOR),
+    Case("affine_two_sigmoid", _affine(log_scale="two_sigmoid"), VECTOR),
+    Case("affine_channel", _affine_image(partition="channel"), IMAGE),
+    Case("affine_channel_soft_clip", _affine_image(log_scale="soft_clip", parity=1), IMAGE),
+    Case("affine_checkerboard_image", _affine_image(partition="checkerboard"), IMAGE),
+    Case("affine_mask_image", _affine_image(partition=MASK, parity=1), IMAGE),
+    Case("affine_weight_norm", _affine_image(True, partition="checkerboard", parity=1), IMAGE),
+    Case("batch_norm", _plain(layers.BatchNorm), VECTOR),
+    Case("batch_norm_image", _plain(layers.BatchNorm), IMAGE),
+    Case("dequantize", _plain(layers.Dequantize, levels=8), IMAGE, "integer"),
+    Case("diagonal_scaling", _plain(layers.DiagonalScaling), VECTOR),
+    Case("diagonal_scaling_image", _plain(layers.DiagonalScaling), IMAGE),
+    Case("factor_out", _factor_out, (4, 4, 3)),
+    Case("flatten", _plain(layers.Flatten), IMAGE),
+    Case("logit", _plain(layers.Logit, alpha=0.05), VECTOR, "unit"),
+    Case("permute", _plain(layers.Permute, permutation=[3, 1, 0, 4, 2]), VECTOR),
+    Case("permute_drawn", _plain(layers.Permute, seed=3), IMAGE),
+    Case("reverse", _plain(layers.Reverse), VECTOR),
+    Case("squeeze", _plain(layers.Squeeze), IMAGE),
+    Case("standardize", _plain(layers.Standardize), VECTOR),
+    Case("standardize_image", _plain(layers.Standardize), IMAGE),
+]
+
+
+def randomize(layer, seed=0, spread=0.3):
+    """Random weights, the same on every backend: the identity would prove nothing."""
+    rng = np.random.default_rng(seed)
+    for weight in layer.weights:
+        values = spread * rng.normal(size=weight.shape)
+        if weight.name in ("std", "running_variance"):
+            values = np.exp(values)
+        if weight.name == "adapted":
+            values = np.ones(())
+        if "seed_generator" not in weight.path:
+            weight.assign(ops.cast(values, weight.dtype))
+    return layer
+
+
+def build(case, condition=False, dtype="float32", seed=0):
+    """The case's layer with random weights, and a condition `[n, 3]` maker or None."""
+    layer = case.make(dtype=dtype)
+    layer.build((None, *case.event_shape), (None, 3) if condition else None)
+    return randomize(layer, seed)
+
+
+def make_condition(conditional, n, dtype="float32"):
+    if not conditional:
+        return None
+    return np.random.default_rng(7).normal(size=(n, 3)).astype(dtype)

@@ -1,0 +1,324 @@
+"""What a Flow does as a keras.Model: densities, training, saving, dtype, strategies."""
+
+import keras
+import numpy as np
+import pytest
+from conftest import needs_tensorflow
+from keras import ops
+from layer_table import randomize
+
+import tfflows
+from tfflows import distributions, layers
+from tfflows.datasets import sample_toy
+from tfflows.models import NICE, MultiScaleRealNVP, RealNVP
+from tfflows.networks import MLP
+
+
+def numpy(tensor):
+    return ops.convert_to_numpy(tensor)
+
+
+def small_flow(condition_shape=None, num_couplings=4, **kwargs):
+    return RealNVP((2,), num_couplings, (32, 32), condition_shape=condition_shape, **kwargs)
+
+
+def small_image_flow(**kwargs):
+    return MultiScaleRealNVP((4, 4, 1), 2, 1, filters=4, num_blocks=1, levels=17, **kwargs)
+
+
+MODELS = {
+    "nice": lambda **kw: NICE((4, 4, 1), 2, (16,), levels=17, **kw),
+    "real_nvp": lambda **kw: small_flow(**kw),
+    "real_nvp_batch_norm": lambda **kw: small_flow(normalization="batch_norm", **kw),
+    "multi_scale_real_nvp": lambda **kw: small_image_flow(**kw),
+}
+every_model = pytest.mark.parametrize("make", MODELS.values(), ids=MODELS.keys())
+
+
+def data_for(flow, n, seed=0):
+    rng = np.random.default_rng(seed)
+    if flow.is_discrete:
+        return rng.integers(0, 17, (n, *flow.event_shape)).astype("uint8")
+    return rng.normal(size=(n, *flow.event_shape)).astype("float32")
+
+
+@pytest.mark.parametrize("normalization", ["actnorm", "batch_norm"])
+def test_density_integrates_to_one(normalization):
+    flow = randomize(small_flow(normalization=normalization), spread=0.2)
+    side = np.linspace(-40, 40, 1601, dtype="float32")
+    points = np.stack(np.meshgrid(side, side), -1).reshape(-1, 2)
+    total = np.exp(numpy(flow.log_prob(points))).sum() * (side[1] - side[0]) ** 2
+    assert abs(total - 1) < 0.01
+
+
+def test_log_prob_is_the_change_of_variables():
+    flow = randomize(small_flow())
+    x = data_for(flow, 5)
+    z = numpy(flow.encode(x))
+    h = 1e-3
+    columns = [
+        (numpy(flow.encode(x + h * e)) - numpy(flow.encode(x - h * e))) / (2 * h)
+        for e in np.eye(2, dtype="float32")
+    ]
+    log_det = np.linalg.slogdet(np.stack(columns, -1))[1]
+    base = -0.5 * (z**2).sum(1) - np.log(2 * np.pi)
+    np.testing.assert_allclose(flow.log_prob(x), base + log_det, atol=5e-3)
+
+
+@every_model
+def test_encode_and_inverse_undo_each_other(make):
+    flow = randomize(make(), spread=0.1)
+    x = data_for(flow, 6)
+    np.testing.assert_allclose(flow.inverse(flow.encode(x)), x, atol=1e-3)
+    np.testing.assert_allclose(flow.predict(x, verbose=0), flow.encode(x), atol=1e-5)
+
+
+@every_model
+def test_fit_lowers_the_nll_and_logs_it(make):
+    flow = make()
+    flow.compile(keras.optimizers.Adam(1e-2))
+    x = data_for(flow, 256)
+    if not flow.is_discrete:
+        x = sample_toy("moons", 256, 0)
+    history = flow.fit(x, epochs=4, batch_size=64, validation_data=(x,), verbose=0).history
+    logs = {"loss", "nll", "val_loss", "val_nll"}
+    if flow.is_discrete:
+        logs |= {"bits_per_dim", "val_bits_per_dim"}
+        bits = np.asarray(history["nll"]) / (flow.dims * np.log(2))
+        np.testing.assert_allclose(history["bits_per_dim"], bits, rtol=1e-4)
+    assert set(history) == logs
+    assert history["nll"][-1] < history["nll"][0]
+    assert history["val_nll"][-1] < history["val_nll"][0]
+    nll = -numpy(flow.log_prob(x)).mean()
+    np.testing.assert_allclose(flow.evaluate(x, verbose=0, return_dict=True)["nll"], nll, rtol=1e-4)
+
+
+def test_loss_adds_regularizers_to_the_nll():
+    network = keras.layers.Dense(4, kernel_regularizer="l2")
+    flow = tfflows.Flow([layers.AdditiveCoupling(conditioner=network)], (2,))
+    flow.compile("sgd")
+    logs = flow.evaluate(np.ones((4, 2), "float32"), verbose=0, return_dict=True)
+    penalty = 0.01 * (numpy(network.kernel) ** 2).sum()
+    np.testing.assert_allclose(logs["loss"], logs["nll"] + penalty, rtol=1e-5)
+
+
+@pytest.mark.parametrize("form", ["arrays", "dataset"])
+def test_sample_weight_equals_replicated_rows(form):
+    x = sample_toy("moons", 64, 0)
+    weight = np.random.default_rng(0).permutation(np.repeat([0, 1, 2], [16, 32, 16]))
+    after = []
+    for weighted in (True, False):
+        flow = randomize(small_flow())
+        flow.compile(keras.optimizers.SGD(1e-2))
+        rows = x if weighted else np.repeat(x, weight, axis=0)
+        sample_weight = weight.astype("float32") if weighted else None
+        data, extra = rows, {"batch_size": 64}
+        if form == "dataset" and weighted:
+            import tensorflow as tf
+
+            parts = (rows, np.zeros(64, "float32"), sample_weight)
+            data, extra = tf.data.Dataset.from_tensor_slices(parts).batch(64), {}
+        elif weighted:
+            extra["sample_weight"] = sample_weight
+        flow.fit(data, epochs=3, shuffle=False, verbose=0, **extra)
+        after.append([numpy(w) for w in flow.trainable_weights])
+        extra.pop("batch_size", None)
+        after[-1].append(flow.evaluate(data, verbose=0, return_dict=True, **extra)["nll"])
+    for weighted, replicated in zip(*after, strict=True):
+        np.testing.assert_allclose(weighted, replicated, atol=2e-6, rtol=1e-5)
+
+
+def test_fit_takes_arrays_lists_datasets_and_generators():
+    import tensorflow as tf
+
+    x = sample_toy("moons", 64, 0)
+
+    def batches():
+        yield from (x[:32], x[32:])
+
+    class Batches(keras.utils.PyDataset):
+        def __len__(self):
+            return 2
+
+        def __getitem__(self, i):
+            return (x[32 * i : 32 * (i + 1)],)
+
+    forms = [x, x.tolist(), (x,), {"x": x}, batches(), Batches()]
+    forms += [tf.data.Dataset.from_tensor_slices(x).batch(32)]
+    forms += [tf.data.Dataset.from_tensor_slices({"x": x}).batch(32)]
+    for data in forms:
+        flow = small_flow(num_couplings=1)
+        flow.compile("adam")
+        assert np.isfinite(flow.fit(data, verbose=0).history["nll"][0])
+        assert not flow.needs_adapt
+
+
+def test_conditions_in_fit_evaluate_log_prob_and_sample():
+    import tensorflow as tf
+
+    rng = np.random.default_rng(0)
+    condition = rng.normal(size=(512, 1)).astype("float32")
+    x = (3 * condition + 0.1 * rng.normal(size=(512, 2))).astype("float32")
+    flow = small_flow(condition_shape=(1,))
+    flow.compile(keras.optimizers.Adam(1e-2))
+    flow.fit((x, condition), epochs=80, verbose=0, validation_data=(x, condition))
+    dataset = tf.data.Dataset.from_tensor_slices({"x": x, "condition": condition}).batch(128)
+    by_arrays = flow.evaluate((x, condition), verbose=0, return_dict=True)["nll"]
+    by_dataset = flow.evaluate(dataset, verbose=0, return_dict=True)["nll"]
+    np.testing.assert_allclose(by_arrays, by_dataset, rtol=1e-4)
+    np.testing.assert_allclose(-numpy(flow.log_prob(x, condition)).mean(), by_arrays, rtol=1e-4)
+    samples = numpy(flow.sample(500, np.full((1, 1), 0.5, "float32"), seed=0))
+    np.testing.assert_allclose(samples.mean(axis=0), 1.5, atol=0.15)
+    assert flow.predict((x, condition), verbose=0).shape == (512, 2)
+
+
+def test_sampling_by_seed_and_temperature():
+    flow = randomize(small_flow())
+    np.testing.assert_array_equal(flow.sample(5, seed=1), flow.sample(5, seed=1))
+    assert np.abs(numpy(flow.sample(5, seed=1)) - numpy(flow.sample(5, seed=2))).max() > 1e-3
+    assert np.abs(numpy(flow.sample(5)) - numpy(flow.sample(5))).max() > 1e-3
+    generator = keras.random.SeedGenerator(3)
+    first, second = numpy(flow.sample(5, seed=generator)), numpy(flow.sample(5, seed=generator))
+    assert np.abs(first - second).max() > 1e-3
+    assert flow.sample(0, seed=1).shape == (0, 2)
+    x, log_prob = flow.sample_and_log_prob(7, seed=1)
+    np.testing.assert_allclose(log_prob, flow.log_prob(x), atol=1e-4)
+    cold = tfflows.Flow([layers.DiagonalScaling()], (2,))
+    assert numpy(cold.sample(1000, seed=0, temperature=0.1)).std() == pytest.approx(0.1, rel=0.1)
+
+
+def test_discrete_samples_are_levels_and_log_prob_repeats():
+    flow = randomize(small_image_flow(), spread=0.1)
+    x = numpy(flow.sample(50, seed=0))
+    assert set(np.unique(x)) <= set(range(17))
+    first = numpy(flow.log_prob(x))
+    np.testing.assert_allclose(first[3:7], flow.log_prob(x[3:7]), atol=1e-4)
+
+
+@pytest.mark.parametrize("suffix", ["keras", "weights.h5"])
+@every_model
+def test_saved_and_loaded_flows_agree_and_stay_adapted(make, suffix, tmp_path):
+    flow = make()
+    flow.compile("adam")
+    x = data_for(flow, 32)
+    flow.fit(x, verbose=0)
+    path = tmp_path / f"flow.{suffix}"
+    if suffix == "keras":
+        flow.save(path)
+        loaded = keras.saving.load_model(path)
+    else:
+        flow.save_weights(path)
+        loaded = make()
+        loaded.load_weights(path)
+    assert type(loaded) is type(flow)
+    assert not loaded.needs_adapt
+    assert loaded.get_config().keys() == flow.get_config().keys()
+    np.testing.assert_allclose(loaded.log_prob(x), flow.log_prob(x), rtol=1e-6)
+    np.testing.assert_allclose(loaded.sample(3, seed=0), flow.sample(3, seed=0), atol=1e-5)
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+    loaded.compile(keras.optimizers.SGD(0.0))
+    before = numpy(loaded.encode(x))
+    loaded.fit(x if flow.is_discrete else x + 0.1, epochs=1, verbose=0)
+    drift = 0.1 if flow.get_config().get("normalization") == "batch_norm" else 1e-5
+    np.testing.assert_allclose(loaded.encode(x), before, atol=drift)
+
+
+def test_plain_flow_with_base_saves_and_clones(tmp_path):
+    base = distributions.MixtureOfGaussians(3, seed=0)
+    stack = [layers.Permute(seed=1), layers.AffineCoupling(conditioner=MLP((8,)))]
+    flow = randomize(tfflows.Flow(stack, (4,), base=base))
+    flow.save(tmp_path / "flow.keras")
+    loaded = keras.saving.load_model(tmp_path / "flow.keras")
+    x = data_for(flow, 5)
+    np.testing.assert_array_equal(loaded.log_prob(x), flow.log_prob(x))
+    clone = tfflows.Flow.from_config(flow.get_config())
+    clone.set_weights(flow.get_weights())
+    np.testing.assert_array_equal(clone.log_prob(x), flow.log_prob(x))
+
+
+def test_adapt_standardizes_and_fit_leaves_adapted_layers_alone():
+    x = np.random.default_rng(0).normal([5, -3], [2, 0.1], (1000, 2)).astype("float32")
+    flow = tfflows.Flow([layers.Standardize(), layers.ActNorm()], (2,))
+    flow.adapt(x)
+    z = numpy(flow.encode(x))
+    np.testing.assert_allclose(z.mean(axis=0), 0, atol=1e-4)
+    np.testing.assert_allclose(z.std(axis=0), 1, atol=1e-4)
+    mean = numpy(flow.flow_layers[0].mean)
+    flow.compile("adam")
+    flow.fit(x + 100, epochs=1, verbose=0)
+    np.testing.assert_array_equal(flow.flow_layers[0].mean, mean)
+
+
+def test_constant_columns_adapt_to_finite_densities():
+    x = np.random.default_rng(0).normal(size=(100, 3)).astype("float32")
+    x[:, 1] = 0.1
+    flow = tfflows.Flow([layers.Standardize(), layers.ActNorm()], (3,))
+    flow.adapt(x)
+    assert np.isfinite(numpy(flow.log_prob(x))).all()
+
+
+def test_float64_flows_are_exact():
+    flow = randomize(small_flow(dtype="float64"))
+    x = data_for(flow, 50).astype("float64")
+    assert keras.backend.standardize_dtype(flow.log_prob(x).dtype) == "float64"
+    np.testing.assert_allclose(flow.inverse(flow.encode(x)), x, atol=1e-8)
+
+
+def test_mixed_precision_trains_and_round_trips():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    flow = small_flow()
+    flow.compile(keras.optimizers.Adam(1e-2))
+    x = sample_toy("moons", 256, 0)
+    history = flow.fit(x, epochs=4, verbose=0).history
+    assert history["nll"][-1] < history["nll"][0]
+    assert keras.backend.standardize_dtype(flow.log_prob(x).dtype) == "float32"
+    np.testing.assert_allclose(flow.inverse(flow.encode(x)), x, atol=0.02)
+
+
+@pytest.mark.parametrize("jit", [True, False])
+def test_jit_compiled_training_equals_plain_training(jit):
+    x = sample_toy("moons", 128, 0)
+    keras.utils.set_random_seed(0)
+    flow = small_flow()
+    flow.compile(keras.optimizers.SGD(1e-2), jit_compile=jit)
+    loss = flow.fit(x, epochs=3, shuffle=False, verbose=0).history["loss"]
+    keras.utils.set_random_seed(0)
+    eager = small_flow()
+    eager.compile(keras.optimizers.SGD(1e-2), run_eagerly=True)
+    wanted = eager.fit(x, epochs=3, shuffle=False, verbose=0).history["loss"]
+    np.testing.assert_allclose(loss, wanted, rtol=1e-4)
+    np.testing.assert_allclose(flow.sample(4, seed=0), eager.sample(4, seed=0), atol=1e-3)
+
+
+def test_layers_train_inside_a_model_that_is_no_flow():
+    inputs = keras.Input((2,))
+    z = layers.AffineCoupling(conditioner=MLP((8,)))(layers.ActNorm()(inputs))
+    model = keras.Model(inputs, z)
+    model.compile(keras.optimizers.Adam(1e-2), loss=lambda _, z: ops.sum(z**2, -1) / 2)
+    x = 3 * np.random.default_rng(0).normal(size=(256, 2)).astype("float32")
+    losses = model.fit(x, x, epochs=20, batch_size=64, verbose=0).history["loss"]
+    entropy = 1 + np.log(9)  # of the data, less the log(2 pi) that the loss leaves out
+    assert losses[0] > losses[-1] > entropy - 0.3
+
+
+def test_summary_names_layers_shapes_and_parameters():
+    lines = []
+    flow = small_image_flow()
+    flow.summary(lines.append)
+    text = "\n".join(lines)
+    for part in ("MultiScaleRealNVP", "Dequantize", "FactorOut", "(16,)", "StandardNormal"):
+        assert part in text
+    assert f"{flow.count_params():,} parameters" in text
+
+
+@needs_tensorflow
+def test_losses_gradients_reach_every_trainable_weight():
+    import tensorflow as tf
+
+    flow = randomize(small_image_flow(), spread=0.1)
+    with tf.GradientTape() as tape:
+        flow(data_for(flow, 4), training=True)
+        loss = sum(flow.losses)
+    gradients = tape.gradient(loss, [w.value for w in flow.trainable_weights])
+    missing = [w.path for w, g in zip(flow.trainable_weights, gradients, strict=True) if g is None]
+    assert not missing

@@ -1,0 +1,38 @@
+"""Compiled calls of a model's methods: the backend's own way of tracing, a case a backend."""
+
+from collections.abc import Callable
+
+import keras
+
+
+def is_traced(*tensors) -> bool:
+    """Whether a call with these tensors stands inside a function that is being traced."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return tf.inside_function()
+    import jax
+
+    return any(isinstance(tensor, jax.core.Tracer) for tensor in tensors)
+
+
+def compile_method(model: keras.Model, method: Callable, jit: bool) -> Callable:
+    """`method(*tensors)` as one compiled function that always sees the model's current weights.
+
+    Args:
+        model: the model whose variables the method reads; it may assign to none.
+        method: pure function of tensors (or None) in the model's weights.
+        jit: whether TensorFlow compiles by XLA, once a batch size; JAX always does.
+    """
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return tf.function(method, jit_compile=jit, autograph=False, reduce_retracing=not jit)
+    import jax
+
+    @jax.jit
+    def stateless(values, *args):
+        with keras.StatelessScope(state_mapping=list(zip(model.variables, values, strict=True))):
+            return method(*args)
+
+    return lambda *args: stateless([v.value for v in model.variables], *args)

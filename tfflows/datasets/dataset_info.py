@@ -1,0 +1,40 @@
+"""What a dataset is, beside its data."""
+
+import dataclasses
+import difflib
+import math
+from collections.abc import Iterable
+
+
+@dataclasses.dataclass(frozen=True)
+class DatasetInfo:
+    """Description of one split of a dataset.
+
+    Attributes:
+        name: name that `load` takes.
+        split: split that was loaded.
+        event_shape: shape of one example.
+        levels: number of grey levels of discrete data 0..levels-1, or None for real data.
+        num_classes: number of labels, or None.
+        size: number of examples.
+        source: where the data come from.
+    """
+
+    name: str
+    split: str
+    event_shape: tuple[int, ...]
+    levels: int | None
+    num_classes: int | None
+    size: int
+    source: str
+
+    @property
+    def dims(self) -> int:
+        """Number of elements of an example."""
+        return math.prod(self.event_shape)
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """ "; did you mean ...?" for the names nearest to a wrong one, or nothing."""
+    matches = difflib.get_close_matches(name, list(names), n=3, cutoff=0.5)
+    return f"; did you mean {' or '.join(matches)}?" if matches else ""

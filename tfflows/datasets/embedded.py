@@ -1,0 +1,36 @@
+"""Datasets that need no file: scikit-learn's digits and the two-dimensional toys."""
+
+import numpy as np
+
+from tfflows.datasets.dataset_info import DatasetInfo
+from tfflows.datasets.toys import GENERATORS, sample_toy
+
+SPLITS = ("train", "validation", "test")
+NAMES = ("digits", *GENERATORS)
+
+_TOY_SIZES = {"train": 100_000, "validation": 10_000, "test": 50_000}
+# Far from the small seeds that people give to sample_toy, so that no test point is trained on.
+_TOY_SEED = 2**40
+
+
+def load_embedded(name: str, split: str) -> tuple[np.ndarray, np.ndarray | None, DatasetInfo]:
+    """x `[size, *event_shape]`, labels `[size]` or None, and the description."""
+    if split not in SPLITS:
+        raise ValueError(f"{name} has the splits {list(SPLITS)}. Received: {split!r}")
+    if name == "digits":
+        return _digits(split)
+    x = sample_toy(name, _TOY_SIZES[split], _TOY_SEED + SPLITS.index(split))
+    source = "drawn from FFJORD's generator (Grathwohl et al. 2019)"
+    return x, None, DatasetInfo(name, split, (2,), None, None, len(x), source)
+
+
+def _digits(split):
+    """8x8 digits with 17 grey levels: 1,437 / 180 / 180 rows of a seeded permutation."""
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    order = np.random.default_rng(0).permutation(len(bunch.images))
+    rows = np.split(order, [1437, 1617])[SPLITS.index(split)]
+    x = bunch.images[rows].astype("uint8")[..., None]
+    source = "scikit-learn load_digits (UCI optical recognition of handwritten digits)"
+    return x, bunch.target[rows], DatasetInfo("digits", split, (8, 8, 1), 17, 10, len(x), source)

@@ -1,0 +1,72 @@
+"""Image datasets by their TFDS name, in file order."""
+
+import keras
+
+from tfflows.datasets.dataset_info import DatasetInfo, nearest
+
+
+def load_tfds(name: str, split: str, data_dir: str | None):
+    """A tf.data.Dataset of {"image": ..., "label": ...} rows and its description.
+
+    Args:
+        name: TFDS name of a dataset with an "image" of fixed shape.
+        split: "train", "validation", "test", or any TFDS split such as "train[:1000]". Where the
+            dataset has no validation split, it is the last sixth of train, and "train" the rest.
+        data_dir: TFDS folder; None takes TFDS_DATA_DIR, or TFDS's default. A dataset that is
+            prepared there is not downloaded.
+    """
+    import tensorflow_datasets as tfds
+
+    try:
+        builder = tfds.builder(name, data_dir=data_dir)
+    except (tfds.core.registered.DatasetNotFoundError, ValueError) as error:
+        from tfflows.datasets.embedded import NAMES
+
+        hint = nearest(name, [*NAMES, *tfds.list_builders(with_community_datasets=False)])
+        raise ValueError(f"There is no dataset {name!r}{hint}") from error
+    _check_features(name, builder.info.features)
+    try:
+        builder.download_and_prepare()
+    except Exception as error:  # TFDS raises whatever its download library does
+        raise OSError(
+            f"{name} is not prepared in {builder.data_dir} and could not be downloaded "
+            f"({type(error).__name__}: {error}). Set TFDS_DATA_DIR to a folder that holds it"
+        ) from error
+    spec = _split_spec(name, split, builder.info.splits)
+    dataset = builder.as_dataset(
+        split=spec,
+        shuffle_files=False,
+        # One file after the other: published splits are given by row numbers in file order.
+        read_config=tfds.ReadConfig(interleave_cycle_length=1),
+    )
+    features = builder.info.features
+    return dataset, DatasetInfo(
+        name=name,
+        split=split,
+        event_shape=tuple(features["image"].shape),
+        levels=256,
+        num_classes=features["label"].num_classes if "label" in features else None,
+        size=builder.info.splits[spec].num_examples,
+        source=f"TFDS {builder.info.full_name}, {builder.info.homepage}",
+    )
+
+
+def _check_features(name, features):
+    shape = tuple(features["image"].shape) if "image" in features else None
+    if shape is None or None in shape:
+        received = "no images" if shape is None else f"images of shape {shape}"
+        raise ValueError(
+            f"A flow wants images of one fixed shape. Received: {name} with {received}"
+        )
+    if keras.backend.standardize_dtype(features["image"].dtype) != "uint8":
+        raise ValueError(f"Images must be uint8. Received: {name}, {features['image'].dtype}")
+
+
+def _split_spec(name, split, splits):
+    if "validation" not in splits and "train" in splits:
+        held_out = splits["train"].num_examples // 6
+        carved = {"train": f"train[:-{held_out}]", "validation": f"train[-{held_out}:]"}
+        split = carved.get(split, split)
+    if split.partition("[")[0].partition("+")[0] not in splits:
+        raise ValueError(f"{name} has the splits {sorted(splits)}. Received: {split!r}")
+    return split

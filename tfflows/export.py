@@ -1,0 +1,132 @@
+"""SavedModels that serve a flow without this package: one set of signatures for every model."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import keras
+
+from tfflows import random
+from tfflows.files import replaced_on_success
+
+
+def export_flow(flow: keras.Model, filepath: str | Path) -> Path:
+    """Write `flow` as a TensorFlow SavedModel with named, batchable signatures.
+
+    | signature | in | out |
+    |---|---|---|
+    | serving_default, log_prob | x [n, *event] | log_prob [n] |
+    | encode | x [n, *event] | z [n, *latent] |
+    | decode | z [n, *latent] | x [n, *event] |
+    | sample | num_samples int32 [], seed int32 [2], temperature float32 [] | x [num_samples, ...] |
+    | sample_seeds | seeds int32 [n, 2] | x [n, *event] |
+
+    A conditional flow takes `condition` [n, *condition_shape] in each of them as well. x is in the
+    units of the training data. Each row of sample_seeds depends on its own seed alone.
+
+    Args:
+        flow: a built `tfflows.Flow`. On the JAX backend a TensorFlow process writes the model, so
+            custom layers must be importable by a fresh process.
+        filepath: a version folder such as "models/moons/1", which must not exist yet, or a model
+            folder such as "models/moons", which gets the next version.
+
+    Returns:
+        The version folder.
+
+    Raises:
+        FileExistsError: the version is there already.
+        OSError: the folder cannot be written; nothing is left of the attempt.
+    """
+    target = _version_folder(Path(filepath))
+    if keras.backend.backend() == "tensorflow":
+        with replaced_on_success(target) as temporary:
+            _save(flow, temporary)
+    else:
+        _export_in_tensorflow(flow, target)
+    return target
+
+
+def _version_folder(path):
+    if path.exists() and not path.is_dir():
+        raise FileExistsError(f"A SavedModel is a folder. Received: {path}, which is a file")
+    if path.name.isdigit():
+        if path.exists():
+            raise FileExistsError(
+                f"{path} exists, and a served version is never replaced. Choose another version, "
+                f"or pass {path.parent} for the next one"
+            )
+        return path
+    versions = [int(p.name) for p in path.glob("*") if p.name.isdigit()] if path.exists() else []
+    return path / str(max(versions, default=0) + 1)
+
+
+def _save(flow, folder):
+    import tensorflow as tf
+
+    module = tf.Module()
+    module.weights = [variable.value for variable in flow.weights]
+    signatures = _signatures(flow)
+    signatures["serving_default"] = signatures["log_prob"]
+    tf.saved_model.save(module, str(folder), signatures=signatures)
+
+
+def _signatures(flow):
+    import tensorflow as tf
+
+    dtype = flow.compute_dtype
+    x = tf.TensorSpec([None, *flow.event_shape], dtype, name="x")
+    z = tf.TensorSpec([None, *flow.latent_shape], dtype, name="z")
+    seeds = tf.TensorSpec([None, 2], tf.int32, name="seeds")
+    draw = [
+        tf.TensorSpec([], tf.int32, name="num_samples"),
+        tf.TensorSpec([2], tf.int32, name="seed"),
+        tf.TensorSpec([], tf.float32, name="temperature"),
+    ]
+    conditions = []
+    if flow.condition_shape is not None:
+        conditions = [tf.TensorSpec([None, *flow.condition_shape], dtype, name="condition")]
+
+    def log_prob(x, condition=None):
+        return {"log_prob": flow._log_prob(x, condition)}
+
+    def encode(x, condition=None):
+        return {"z": flow._forward(x, condition, training=False)[0]}
+
+    def decode(z, condition=None):
+        return {"x": flow._inverse(z, condition)[0]}
+
+    def sample(num_samples, seed, temperature, condition=None):
+        noise = random.BatchNoise(num_samples, seed, dtype)
+        z = flow.base.draw(noise, condition, temperature)
+        return {"x": flow._inverse(z, condition)[0]}
+
+    def sample_seeds(seeds, condition=None):
+        z = flow.base.draw(random.RowNoise(seeds, dtype), condition)
+        return {"x": flow._inverse(z, condition)[0]}
+
+    specs = [(log_prob, [x]), (encode, [x]), (decode, [z]), (sample, draw), (sample_seeds, [seeds])]
+    return {
+        function.__name__: tf.function(function, input_signature=[*spec, *conditions])
+        for function, spec in specs
+    }
+
+
+_EXPORTER = """
+import sys, keras, tfflows
+keras.saving.load_model(sys.argv[1], compile=False).export(sys.argv[2])
+"""
+
+
+def _export_in_tensorflow(flow, target):
+    """A native TensorFlow graph, which every converter reads, rather than XLA calls from JAX."""
+    environment = {**os.environ, "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    with tempfile.TemporaryDirectory() as folder:
+        model = Path(folder) / "flow.keras"
+        flow.save(model)
+        command = [sys.executable, "-c", _EXPORTER, str(model), str(target.absolute())]
+        process = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if process.returncode:
+        last_line = (process.stderr.strip().splitlines() or ["no message"])[-1]
+        raise OSError(f"The TensorFlow process that exports could not write {target}: {last_line}")

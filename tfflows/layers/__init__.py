@@ -1,0 +1,35 @@
+"""Invertible layers: one idea a file, `flow_layer.py` holds the contract."""
+
+from tfflows.layers.actnorm import ActNorm
+from tfflows.layers.additive_coupling import AdditiveCoupling
+from tfflows.layers.affine_coupling import AffineCoupling
+from tfflows.layers.batch_norm import BatchNorm
+from tfflows.layers.coupling import Coupling
+from tfflows.layers.dequantize import Dequantize
+from tfflows.layers.diagonal_scaling import DiagonalScaling
+from tfflows.layers.factor_out import FactorOut
+from tfflows.layers.flatten import Flatten
+from tfflows.layers.flow_layer import FlowLayer
+from tfflows.layers.logit import Logit
+from tfflows.layers.permute import Permute
+from tfflows.layers.reverse import Reverse
+from tfflows.layers.squeeze import Squeeze
+from tfflows.layers.standardize import Standardize
+
+__all__ = [
+    "ActNorm",
+    "AdditiveCoupling",
+    "AffineCoupling",
+    "BatchNorm",
+    "Coupling",
+    "Dequantize",
+    "DiagonalScaling",
+    "FactorOut",
+    "Flatten",
+    "FlowLayer",
+    "Logit",
+    "Permute",
+    "Reverse",
+    "Squeeze",
+    "Standardize",
+]

@@ -1,0 +1,51 @@
+"""Affine coupling (Dinh et al. 2017, RealNVP, equations 4 to 8)."""
+
+import keras
+from keras import ops
+
+from tfflows.layers.coupling import Coupling
+from tfflows.layers.log_scale import LOG_SCALES
+
+
+@keras.saving.register_keras_serializable(package="tfflows")
+class AffineCoupling(Coupling):
+    """Scale and shift part of x by what a network makes of the rest.
+
+        z_kept = x_kept
+        z_moved = x_moved exp(log_scale) + shift          log_det = sum(log_scale)
+        log_scale, shift = bound(s), t;  s, t = network(x_kept, condition)
+
+    Arguments, shapes and errors are those of `Coupling`, and
+
+    Args:
+        log_scale: how s is bounded: "soft_clip" (scales 1e-3 to 1e3, for tables) or "two_sigmoid"
+            (scales 1e-3 to 2, for images). None takes the one that fits the event.
+    """
+
+    num_parameters = 2
+
+    def __init__(
+        self, partition="half", parity=0, conditioner=None, log_scale: str | None = None, **kwargs
+    ):
+        super().__init__(partition, parity, conditioner, **kwargs)
+        if log_scale is not None and log_scale not in LOG_SCALES:
+            raise ValueError(f"log_scale must be one of {list(LOG_SCALES)}. Received: {log_scale}")
+        self.log_scale = log_scale
+
+    def build(self, x_shape, condition_shape=None):
+        super().build(x_shape, condition_shape)
+        default = "soft_clip" if len(self.event_shape) == 1 else "two_sigmoid"
+        self._bound = LOG_SCALES[self.log_scale or default]
+
+    def _elementwise(self, moved, parameters):
+        s, shift = parameters
+        log_scale = self._bound(s)
+        return moved * ops.exp(log_scale) + shift, log_scale
+
+    def _elementwise_inverse(self, moved, parameters):
+        s, shift = parameters
+        log_scale = self._bound(s)
+        return (moved - shift) * ops.exp(-log_scale), -log_scale
+
+    def get_config(self):
+        return {**super().get_config(), "log_scale": self.log_scale}

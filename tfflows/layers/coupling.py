@@ -1,0 +1,115 @@
+"""The frame of a coupling layer: part of x sets the transform of the rest."""
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+from keras import ops
+
+from tfflows.layers.flow_layer import FlowLayer, sum_event
+from tfflows.layers.partitions import make_partition
+from tfflows.networks import MLP, ConvResNet, join_condition, joined_shape
+
+
+class Coupling(FlowLayer):
+    """Keep part of x `[batch, *event]`, and transform the rest elementwise given what is kept.
+
+    The conditioner is any Keras layer from the kept part, with the condition joined to its last
+    axis, to features; a Dense head, zero at first, makes the parameters of the transform from the
+    features' last axis. A coupling so begins as the identity.
+
+    A subclass says how many parameters an element has, and gives the elementwise transform.
+
+    Args:
+        partition: "half" or "channel" (the last axis in two), "checkerboard" (alternating
+            elements), or an array of booleans of the event's shape, True where x is kept.
+        parity: 0 or 1; 1 exchanges the kept and the moved part.
+        conditioner: Keras layer, `[batch, kept]` -> `[batch, features]` for vectors,
+            `[batch, height, width, channels]` -> `[batch, height, width, features]` for images.
+            None gives an MLP, or a convolutional ResNet.
+    """
+
+    num_parameters: int
+
+    def __init__(
+        self,
+        partition: str | Sequence = "half",
+        parity: int = 0,
+        conditioner: keras.layers.Layer | None = None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if parity not in (0, 1):
+            raise ValueError(f"parity must be 0 or 1. Received: {parity!r}")
+        is_name = isinstance(partition, str)
+        self.partition = partition if is_name else np.asarray(partition).tolist()
+        self.parity = parity
+        self.conditioner = conditioner
+
+    def _elementwise(self, moved, parameters):
+        """moved, parameters -> transformed, log-det of each element."""
+        raise NotImplementedError(f"{type(self).__name__} does not define `_elementwise`.")
+
+    def _elementwise_inverse(self, moved, parameters):
+        """The inverse of `_elementwise`, with its own log-det."""
+        raise NotImplementedError(f"{type(self).__name__} does not define `_elementwise_inverse`.")
+
+    def build(self, x_shape, condition_shape=None):
+        super().build(x_shape, condition_shape)
+        self._split = make_partition(self.partition, self.parity, self.event_shape)
+        if self.conditioner is None:
+            network = MLP if len(self.event_shape) == 1 else ConvResNet
+            self.conditioner = network(dtype=self.dtype_policy)
+        kept_shape = joined_shape(self._split.kept_shape, self.condition_shape)
+        if not self.conditioner.built:
+            self.conditioner.build((None, *kept_shape))
+        features = self.conditioner.compute_output_shape((None, *kept_shape))
+        moved_shape = self._split.moved_shape
+        if tuple(features[1:-1]) != tuple(moved_shape[:-1]):
+            raise ValueError(
+                f"The conditioner must give features of shape {('batch', *moved_shape[:-1])} + "
+                f"(features,). Received: {tuple(features)} from {self.conditioner}"
+            )
+        self.head = keras.layers.Dense(
+            self.num_parameters * moved_shape[-1],
+            kernel_initializer="zeros",
+            dtype=self.dtype_policy,
+            name="head",
+        )
+        self.head.build(features)
+
+    def _parameters(self, kept, condition):
+        inputs = join_condition(kept, condition)
+        if len(inputs.shape) > 2 and not inputs.shape[0]:
+            inputs = self._without_empty_batch(inputs)
+        parameters = ops.cast(self.head(self.conditioner(inputs)), self.compute_dtype)
+        parameters = parameters[: ops.shape(kept)[0]]
+        return [self._split.restrict(p) for p in ops.split(parameters, self.num_parameters, -1)]
+
+    @staticmethod
+    def _without_empty_batch(inputs):
+        """Add a row of zeros where there may be none: TensorFlow's convolutions give an empty
+        batch the channels of their input."""
+        rows = ops.shape(inputs)[0]
+        padding = ops.cast(ops.equal(rows, 0), "int32")
+        return ops.concatenate([inputs, ops.zeros((padding, *inputs.shape[1:]), inputs.dtype)])
+
+    def _forward(self, x, condition=None, training=False):
+        kept, moved = self._split.split(x)
+        parameters = self._parameters(kept, condition)
+        moved, log_det = self._elementwise(moved, parameters)
+        return self._split.merge(kept, moved), sum_event(log_det)
+
+    def _inverse(self, z, condition=None, training=False):
+        kept, moved = self._split.split(z)
+        parameters = self._parameters(kept, condition)
+        moved, log_det = self._elementwise_inverse(moved, parameters)
+        return self._split.merge(kept, moved), sum_event(log_det)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "partition": self.partition,
+            "parity": self.parity,
+            "conditioner": keras.saving.serialize_keras_object(self.conditioner),
+        }

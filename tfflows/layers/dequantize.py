@@ -1,0 +1,64 @@
+"""Uniform dequantization (Uria et al. 2013; Theis et al. 2016, section 3.1)."""
+
+import math
+
+import keras
+import numpy as np
+from keras import ops
+
+from tfflows import random
+from tfflows.layers.flow_layer import FlowLayer, repeat_log_det
+
+
+@keras.saving.register_keras_serializable(package="tfflows")
+class Dequantize(FlowLayer):
+    """Turn integers 0..levels-1 into real numbers in [0, 1) by adding uniform noise.
+
+        z = (x + u) / levels,  u ~ U[0, 1)    log_det = -dims log(levels)
+        x = floor(levels z)
+
+    for x `[batch, *event]`. The mean log-density of z bounds the discrete log-likelihood of x from
+    below. Training draws fresh noise each step. Otherwise the noise of a row comes from a hash of
+    the row itself: the same x has the same log-density, alone or in a batch, on every backend and
+    in a served model. Values outside 0..levels-1 have no density: their log-det is NaN.
+
+    Args:
+        levels: number of grey levels, at least 2: 256 for 8-bit images.
+        seed: integer seed of the noise in training.
+    """
+
+    # x + u is exact in float32 on this grid for up to 512 levels, and so is its floor.
+    _NOISE_STEPS = 2**14
+
+    def __init__(self, levels: int = 256, seed: int | None = None, **kwargs):
+        super().__init__(**kwargs)
+        if not isinstance(levels, int | np.integer) or levels < 2:
+            raise ValueError(f"levels must be an integer of at least 2. Received: {levels!r}")
+        self.levels = int(levels)
+        self.data_range = (0, self.levels - 1)
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def _noise(self, x, training):
+        if training:
+            seed = random.replica_seed(self.seed_generator)
+            noise = random.uniform(ops.shape(x), seed, x.dtype)
+        else:
+            rows = random.row_seeds(ops.cast(ops.clip(x, 0, self.levels - 1), "int32"))
+            noise = random.row_uniform(rows, self.event_shape, self.compute_dtype)
+        return (ops.floor(noise * self._NOISE_STEPS) + 0.5) / self._NOISE_STEPS
+
+    def _forward(self, x, condition=None, training=False):
+        z = (x + self._noise(x, training)) / self.levels
+        log_det = repeat_log_det(-math.prod(self.event_shape) * math.log(self.levels), x)
+        axes = tuple(range(1, len(x.shape)))
+        outside = ops.any(ops.logical_or(x < 0, x >= self.levels), axis=axes)
+        return z, ops.where(outside, ops.cast(math.nan, log_det.dtype), log_det)
+
+    def _inverse(self, z, condition=None, training=False):
+        x = ops.clip(ops.floor(z * self.levels), 0, self.levels - 1)
+        log_det = math.prod(self.event_shape) * math.log(self.levels)
+        return x, repeat_log_det(log_det, z)
+
+    def get_config(self):
+        return {**super().get_config(), "levels": self.levels, "seed": self.seed}

@@ -1,0 +1,162 @@
+"""The contract of every layer: two pure methods in, a trainable invertible Keras layer out."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+Tensor = Any  # a tensor of the backend in use, or what it converts to one
+
+
+def data_dtype(variable_dtype: str) -> str:
+    """Dtype of the data path: bfloat16 there would cost 0.05 to 0.1 of round-trip error."""
+    return "float64" if variable_dtype == "float64" else "float32"
+
+
+def sum_event(values: Tensor) -> Tensor:
+    """Sum `[batch, *event]` over the event axes, to `[batch]`."""
+    return ops.sum(values, axis=tuple(range(1, len(values.shape))))
+
+
+def repeat_log_det(log_det: Tensor, x: Tensor) -> Tensor:
+    """A log-det that is the same for every example, as `[batch]`."""
+    return ops.broadcast_to(ops.cast(log_det, x.dtype), (ops.shape(x)[0],))
+
+
+def deserialize_arguments(config: dict) -> dict:
+    """The init arguments in `config`, with nested Keras objects made from their configs."""
+    return {name: keras.saving.deserialize_keras_object(value) for name, value in config.items()}
+
+
+class FlowLayer(keras.layers.Layer):
+    """An invertible map between data x and latent z, `[batch, *event]` both.
+
+    A subclass writes two methods without side effects,
+
+        _forward(x, condition=None, training=False) -> z, log|det dz/dx|   (data to latent)
+        _inverse(z, condition=None, training=False) -> x, log|det dx/dz|   (latent to data)
+
+    with log-dets of shape `[batch]`, and `build(x_shape, condition_shape=None)` if it has weights.
+    It gets `layer(x, condition)`, which adds `-mean(log_det)` to the losses of whatever model the
+    layer stands in, `inverse`, `forward_and_log_det` and `inverse_and_log_det`.
+
+    Data, log-dets and the layer's own weights are float32 or float64 whatever the dtype policy
+    says; a mixed policy goes to the conditioner, where the arithmetic is.
+    """
+
+    @property
+    def compute_dtype(self) -> str:
+        return data_dtype(self.variable_dtype)
+
+    def build(self, x_shape, condition_shape=None):
+        self.event_shape = tuple(x_shape[1:])
+        self.condition_shape = None if condition_shape is None else tuple(condition_shape[1:])
+        if None in self.event_shape:
+            raise ValueError(
+                f"{type(self).__name__} needs events of a fixed shape. Received: {tuple(x_shape)}"
+            )
+
+    def _forward(self, x, condition=None, training=False):
+        raise NotImplementedError(f"{type(self).__name__} does not define `_forward`.")
+
+    def _inverse(self, z, condition=None, training=False):
+        raise NotImplementedError(f"{type(self).__name__} does not define `_inverse`.")
+
+    def latent_event_shape(self, event_shape: tuple) -> tuple:
+        """Shape of one latent for data of `event_shape`; layers that reshape override it."""
+        return tuple(event_shape)
+
+    def data_event_shape(self, latent_shape: tuple) -> tuple:
+        """Shape of one data event for latents of `latent_shape`, before the layer is built."""
+        return tuple(latent_shape)
+
+    def call(self, x, condition=None, training=None, inverse=False, return_log_det=False):
+        self._check_shapes(x, condition, inverse)
+        x = ops.cast(x, self.compute_dtype)
+        if condition is not None:
+            condition = ops.cast(condition, self.compute_dtype)
+        transform = self._inverse if inverse else self._forward
+        y, log_det = transform(x, condition, training=bool(training))
+        if return_log_det:
+            return y, log_det
+        if not inverse:
+            self.add_loss(-ops.mean(log_det))
+        return y
+
+    def compute_output_spec(
+        self, x, condition=None, training=None, inverse=False, return_log_det=False
+    ):
+        self._check_shapes(x, condition, inverse)
+        shape = self.event_shape if inverse else self.latent_event_shape(self.event_shape)
+        y = keras.KerasTensor((x.shape[0], *shape), dtype=self.compute_dtype)
+        if return_log_det:
+            return y, keras.KerasTensor((x.shape[0],), dtype=self.compute_dtype)
+        return y
+
+    def inverse(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Map latents `[batch, *latent]` to data `[batch, *event]`."""
+        self._build_from_latent(z, condition)
+        return self(z, condition=condition, inverse=True)
+
+    def forward_and_log_det(
+        self, x: Tensor, condition: Tensor | None = None, training: bool | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Map data to latents with log|det dz/dx| `[batch]`; adds nothing to the losses."""
+        return self(x, condition=condition, training=training, return_log_det=True)
+
+    def inverse_and_log_det(
+        self, z: Tensor, condition: Tensor | None = None, training: bool | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Map latents to data with log|det dx/dz| `[batch]`; adds nothing to the losses."""
+        self._build_from_latent(z, condition)
+        return self(z, condition=condition, training=training, inverse=True, return_log_det=True)
+
+    def adapt(self, x: Tensor, condition: Tensor | None = None, force: bool = True) -> None:
+        """Take data-dependent statistics from a batch; most layers have none.
+
+        Args:
+            x: data `[batch, *event]`, as this layer receives them.
+            condition: optional `[batch, ...]`.
+            force: False leaves a layer that has its statistics already as it is.
+        """
+
+    @property
+    def needs_adapt(self) -> bool:
+        """Whether the layer still waits for `adapt`."""
+        return False
+
+    def get_config(self):
+        return super().get_config()  # Keras serialises a dtype policy only where this is overridden
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**deserialize_arguments(config))
+
+    def _build_from_latent(self, z, condition):
+        """Keras would build on the shape it is called with: the latent's, for an inverse."""
+        if not self.built:
+            shape = (None, *self.data_event_shape(tuple(z.shape[1:])))
+            self.build(shape, None if condition is None else tuple(condition.shape))
+
+    def _check_shapes(self, x, condition, inverse):
+        name = type(self).__name__
+        wanted = self.latent_event_shape(self.event_shape) if inverse else self.event_shape
+        if tuple(x.shape[1:]) != wanted:
+            letter = "z" if inverse else "x"
+            raise ValueError(
+                f"{name} was built for {letter} of shape {('batch', *wanted)}. "
+                f"Received: {letter} of shape {tuple(x.shape)}"
+            )
+        if self.condition_shape is None and condition is not None:
+            raise ValueError(
+                f"{name} was built without a condition. "
+                f"Received: condition of shape {tuple(condition.shape)}"
+            )
+        if self.condition_shape is not None:
+            received = None if condition is None else tuple(condition.shape)
+            if received is None or received[1:] != self.condition_shape:
+                raise ValueError(
+                    f"{name} was built for a condition of shape "
+                    f"{('batch', *self.condition_shape)}. Received: "
+                    + ("no condition" if received is None else f"condition of shape {received}")
+                )

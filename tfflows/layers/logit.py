@@ -1,0 +1,46 @@
+"""The logit of data in [0, 1] (Dinh et al. 2017, RealNVP, section 4.1)."""
+
+import math
+
+import keras
+from keras import ops
+
+from tfflows.layers.flow_layer import FlowLayer, sum_event
+
+
+@keras.saving.register_keras_serializable(package="tfflows")
+class Logit(FlowLayer):
+    """Map x in [0, 1], `[batch, *event]`, to the real line.
+
+        y = alpha + (1 - 2 alpha) x           z = log(y) - log(1 - y)
+        log_det = sum(log(1 - 2 alpha) - log(y) - log(1 - y))
+
+    Values outside [0, 1] have no density; beyond the margin that alpha leaves they give NaN.
+
+    Args:
+        alpha: margin that keeps 0 and 1 finite, in (0, 0.5): 1e-6 for MNIST, 0.05 for natural
+            images.
+    """
+
+    data_range = (0.0, 1.0)
+
+    def __init__(self, alpha: float = 1e-6, **kwargs):
+        super().__init__(**kwargs)
+        if not 0 < alpha < 0.5:
+            raise ValueError(f"alpha must be in (0, 0.5). Received: {alpha}")
+        self.alpha = alpha
+
+    def _forward(self, x, condition=None, training=False):
+        log_y = ops.log(self.alpha + (1 - 2 * self.alpha) * x)
+        # 1 - y written so that x = 1 leaves alpha exactly instead of a difference of large terms.
+        log_1_minus_y = ops.log(self.alpha + (1 - 2 * self.alpha) * (1 - x))
+        log_det = sum_event(math.log1p(-2 * self.alpha) - log_y - log_1_minus_y)
+        return log_y - log_1_minus_y, log_det
+
+    def _inverse(self, z, condition=None, training=False):
+        x = (ops.sigmoid(z) - self.alpha) / (1 - 2 * self.alpha)
+        log_slope = -ops.softplus(z) - ops.softplus(-z)  # log sigmoid'(z)
+        return x, sum_event(log_slope - math.log1p(-2 * self.alpha))
+
+    def get_config(self):
+        return {**super().get_config(), "alpha": self.alpha}

@@ -1,0 +1,125 @@
+"""How a coupling layer splits an event into the part it keeps and the part it moves."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from keras import ops
+
+NAMES = ("half", "channel", "checkerboard")
+
+
+class SlicePartition:
+    """The first or the second half of the last axis is kept."""
+
+    def __init__(self, event_shape: tuple, parity: int):
+        *rest, size = event_shape
+        self.parity = parity
+        self.first = size // 2 if parity else size - size // 2
+        sizes = (self.first, size - self.first)
+        self.kept_shape = (*rest, sizes[parity])
+        self.moved_shape = (*rest, sizes[1 - parity])
+
+    def split(self, x):
+        """x -> kept, moved."""
+        halves = (x[..., : self.first], x[..., self.first :])
+        return halves[self.parity], halves[1 - self.parity]
+
+    def merge(self, kept, moved):
+        """kept, moved -> x."""
+        halves = (moved, kept) if self.parity else (kept, moved)
+        return ops.concatenate(halves, axis=-1)
+
+    def restrict(self, parameters):
+        """Parameters of the moved part, as they are."""
+        return parameters
+
+
+class GatherPartition:
+    """Any subset of a vector's elements is kept; the network sees just those."""
+
+    def __init__(self, kept: np.ndarray):
+        kept_indices, moved_indices = np.flatnonzero(kept), np.flatnonzero(~kept)
+        self._kept = kept_indices.astype("int32")
+        self._moved = moved_indices.astype("int32")
+        order = np.concatenate([kept_indices, moved_indices])
+        self._inverse_order = np.argsort(order).astype("int32")
+        self.kept_shape = (len(kept_indices),)
+        self.moved_shape = (len(moved_indices),)
+
+    def split(self, x):
+        """x -> kept, moved."""
+        return ops.take(x, self._kept, axis=-1), ops.take(x, self._moved, axis=-1)
+
+    def merge(self, kept, moved):
+        """kept, moved -> x."""
+        return ops.take(ops.concatenate([kept, moved], axis=-1), self._inverse_order, axis=-1)
+
+    def restrict(self, parameters):
+        """Parameters of the moved part, as they are."""
+        return parameters
+
+
+class MaskPartition:
+    """Any subset of an image's elements is kept; both parts stay images, with zeros elsewhere."""
+
+    def __init__(self, kept: np.ndarray):
+        self._kept = kept.astype("float32")
+        self.kept_shape = self.moved_shape = kept.shape
+
+    def split(self, x):
+        """x -> kept, moved."""
+        kept = ops.cast(self._kept, x.dtype)
+        return x * kept, x * (1 - kept)
+
+    def merge(self, kept, moved):
+        """kept, moved -> x."""
+        return kept + moved
+
+    def restrict(self, parameters):
+        """Zero where an element is kept, so that the transform is the identity there."""
+        return parameters * ops.cast(1 - self._kept, parameters.dtype)
+
+
+def make_partition(partition: str | Sequence, parity: int, event_shape: tuple):
+    """The partition that a coupling's arguments name, for events of `event_shape`.
+
+    Args:
+        partition: "half" or "channel" (the last axis in two), "checkerboard" (alternating
+            elements), or an array of booleans of `event_shape`, True where x is kept.
+        parity: 0 or 1; 1 exchanges the parts.
+        event_shape: shape of one event.
+    """
+    if math.prod(event_shape) < 2:
+        raise ValueError(f"A coupling needs at least 2 elements. Received: event {event_shape}")
+    if isinstance(partition, str):
+        if partition in ("half", "channel"):
+            if event_shape[-1] < 2:
+                raise ValueError(
+                    f"partition={partition!r} wants at least 2 channels. Received: event of shape "
+                    f'{event_shape}. Use partition="checkerboard", or Squeeze first'
+                )
+            return SlicePartition(event_shape, parity)
+        if partition != "checkerboard":
+            raise ValueError(
+                f"partition must be one of {NAMES} or an array of booleans. Received: {partition!r}"
+            )
+        # Of an image, the channels at one position stay together (RealNVP, figure 3).
+        grid = event_shape[:-1] if len(event_shape) > 1 else event_shape
+        kept = np.indices(grid).sum(axis=0) % 2 == parity
+        if len(event_shape) > 1:
+            kept = np.repeat(kept[..., None], event_shape[-1], axis=-1)
+    else:
+        kept = np.asarray(partition)
+        if kept.dtype != bool or kept.shape != event_shape:
+            raise ValueError(
+                f"partition must be an array of booleans of shape {event_shape}. "
+                f"Received: {kept.dtype} of shape {kept.shape}"
+            )
+        kept = kept != bool(parity)
+    if kept.all() or not kept.any():
+        raise ValueError(
+            "partition must keep some elements and move some. Received: one that "
+            + ("keeps all" if kept.all() else "keeps none")
+        )
+    return GatherPartition(kept) if len(event_shape) == 1 else MaskPartition(kept)

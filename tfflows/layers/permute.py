@@ -1,0 +1,48 @@
+"""Fixed permutations of the last axis."""
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+from keras import ops
+
+from tfflows.layers.flow_layer import FlowLayer, repeat_log_det
+
+
+@keras.saving.register_keras_serializable(package="tfflows")
+class Permute(FlowLayer):
+    """Reorder the last axis of x `[batch, ..., channels]`: z[..., i] = x[..., permutation[i]].
+
+    The log-det is zero.
+
+    Args:
+        permutation: the order, `[channels]`; None draws one from `seed` when the layer is built.
+        seed: integer seed of a drawn permutation.
+    """
+
+    def __init__(self, permutation: Sequence[int] | None = None, seed: int = 0, **kwargs):
+        super().__init__(**kwargs)
+        self.permutation = None if permutation is None else [int(i) for i in permutation]
+        self.seed = seed
+
+    def build(self, x_shape, condition_shape=None):
+        super().build(x_shape, condition_shape)
+        channels = self.event_shape[-1]
+        order = self.permutation
+        if order is None:
+            order = np.random.default_rng(self.seed).permutation(channels)
+        if sorted(order) != list(range(channels)):
+            raise ValueError(
+                f"permutation must hold each of 0..{channels - 1} once. Received: {list(order)}"
+            )
+        self._order = np.asarray(order, "int32")
+        self._inverse_order = np.argsort(self._order).astype("int32")
+
+    def _forward(self, x, condition=None, training=False):
+        return ops.take(x, self._order, axis=-1), repeat_log_det(0.0, x)
+
+    def _inverse(self, z, condition=None, training=False):
+        return ops.take(z, self._inverse_order, axis=-1), repeat_log_det(0.0, z)
+
+    def get_config(self):
+        return {**super().get_config(), "permutation": self.permutation, "seed": self.seed}

@@ -1,0 +1,96 @@
+"""Multi-scale convolutional RealNVP (Dinh, Sohl-Dickstein and Bengio 2017) for images."""
+
+from collections.abc import Sequence
+
+import keras
+
+from tfflows.distributions import Distribution
+from tfflows.flow import Flow
+from tfflows.layers import ActNorm, AffineCoupling, FactorOut, Flatten, Squeeze
+from tfflows.models.preprocessing import check_positive, preprocessing
+from tfflows.networks import ConvResNet
+
+
+@keras.saving.register_keras_serializable(package="tfflows")
+class MultiScaleRealNVP(Flow):
+    """The paper's architecture (section 3.6) on images `(height, width, channels)`.
+
+    Each scale has `couplings_per_stage` checkerboard couplings, a squeeze, as many channel
+    couplings, and factors half of the channels out; the last scale has one more checkerboard
+    coupling and no squeeze. ActNorm stands before each coupling where the paper has batch norm,
+    and the factored-out half is normalised given the other (see `FactorOut`).
+
+    Args:
+        event_shape: (height, width, channels); 2**(num_scales - 1) divides height and width.
+        num_scales: resolutions, at least 1.
+        couplings_per_stage: couplings of one kind in a row.
+        filters: channels of the convolutions in each coupling's residual network.
+        num_blocks: residual blocks in it.
+        activation: within it.
+        weight_norm: whether its convolutions are weight-normalised (the paper's way).
+        levels: grey levels of discrete data 0..levels-1, or None for real data.
+        logit: margin of the logit of data in [0, 1] (0.05 for natural images), or None.
+        base: distribution of the latents, vectors; standard normal by default.
+        condition_shape: shape of one condition, or None.
+    """
+
+    def __init__(
+        self,
+        event_shape: Sequence[int],
+        num_scales: int = 2,
+        couplings_per_stage: int = 3,
+        filters: int = 32,
+        num_blocks: int = 2,
+        activation: str = "relu",
+        weight_norm: bool = True,
+        levels: int | None = 256,
+        logit: float | None = 0.05,
+        base: Distribution | None = None,
+        condition_shape: Sequence[int] | None = None,
+        dtype=None,
+        **kwargs,
+    ):
+        check_positive(num_scales=num_scales, couplings_per_stage=couplings_per_stage)
+        self._check_sides(tuple(event_shape), 2 ** (num_scales - 1))
+
+        def network():
+            return ConvResNet(filters, num_blocks, activation, weight_norm, dtype=dtype)
+
+        def couplings(partition, count):
+            for i in range(count):
+                yield ActNorm(dtype=dtype)
+                yield AffineCoupling(partition, i % 2, network(), dtype=dtype)
+
+        def scale(remaining):
+            if remaining == 1:
+                return [*couplings("checkerboard", couplings_per_stage + 1), Flatten(dtype=dtype)]
+            return [
+                *couplings("checkerboard", couplings_per_stage),
+                Squeeze(dtype=dtype),
+                *couplings("channel", couplings_per_stage),
+                FactorOut(scale(remaining - 1), network(), dtype=dtype),
+            ]
+
+        layers = [*preprocessing(levels, logit, False, dtype), *scale(num_scales)]
+        super().__init__(layers, event_shape, base, condition_shape, dtype=dtype, **kwargs)
+        self._arguments = {
+            "num_scales": num_scales,
+            "couplings_per_stage": couplings_per_stage,
+            "filters": filters,
+            "num_blocks": num_blocks,
+            "activation": activation,
+            "weight_norm": weight_norm,
+            "levels": levels,
+            "logit": logit,
+        }
+
+    @staticmethod
+    def _check_sides(event_shape, factor):
+        if len(event_shape) != 3 or any(side % factor for side in event_shape[:2]):
+            raise ValueError(
+                "MultiScaleRealNVP wants event_shape (height, width, channels) with height and "
+                f"width that 2**(num_scales - 1) = {factor} divides. Received: {event_shape}"
+            )
+
+    def get_config(self):
+        return {**self._common_config(), **self._arguments}

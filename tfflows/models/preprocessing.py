@@ -1,0 +1,31 @@
+"""From raw data to what a flow likes: the first layers of a model."""
+
+from tfflows.layers import Dequantize, FlowLayer, Logit, Standardize
+
+
+def preprocessing(
+    levels: int | None, logit: float | None, standardize: bool, dtype
+) -> list[FlowLayer]:
+    """Dequantize, Logit and Standardize, each where it is asked for.
+
+    Args:
+        levels: grey levels of discrete data 0..levels-1, or None for real data.
+        logit: margin alpha of the logit of data in [0, 1], or None for none.
+        standardize: whether to standardize every channel by statistics of the data.
+        dtype: dtype policy of the layers.
+    """
+    layers = []
+    if levels is not None:
+        layers.append(Dequantize(levels, dtype=dtype))
+    if logit is not None:
+        layers.append(Logit(logit, dtype=dtype))
+    if standardize:
+        layers.append(Standardize(dtype=dtype))
+    return layers
+
+
+def check_positive(**counts: int) -> None:
+    """Raise ValueError for a count that is no positive integer, naming it."""
+    for name, count in counts.items():
+        if not isinstance(count, int) or count < 1:
+            raise ValueError(f"{name} must be a positive integer. Received: {count!r}")

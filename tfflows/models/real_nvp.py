@@ -1,0 +1,81 @@
+"""RealNVP (Dinh, Sohl-Dickstein and Bengio 2017) for tables and other vectors."""
+
+from collections.abc import Sequence
+
+import keras
+
+from tfflows.distributions import Distribution
+from tfflows.flow import Flow
+from tfflows.layers import ActNorm, AffineCoupling, BatchNorm, Flatten
+from tfflows.models.preprocessing import check_positive, preprocessing
+from tfflows.networks import MLP
+
+NORMALIZATIONS = {"actnorm": ActNorm, "batch_norm": BatchNorm, None: None}
+
+
+@keras.saving.register_keras_serializable(package="tfflows")
+class RealNVP(Flow):
+    """Affine couplings that exchange the kept half each time, with a normalization before each.
+
+    Example:
+        flow = tfflows.models.RealNVP(event_shape=(2,))
+        flow.compile("adam")
+        flow.fit(x, epochs=10)
+
+    Args:
+        event_shape: shape of one example; more than one axis is flattened.
+        num_couplings: affine couplings.
+        hidden_units: widths of each coupling's network.
+        activation: of the hidden layers.
+        partition: "half" or "checkerboard" (alternating elements).
+        normalization: "actnorm", "batch_norm" (the paper's, on running statistics) or None.
+        levels: grey levels of discrete data 0..levels-1, or None for real data.
+        logit: margin of a logit of data in [0, 1], or None.
+        standardize: whether to standardize every feature by statistics of the data.
+        base: distribution of the latents; standard normal by default.
+        condition_shape: shape of one condition, or None.
+    """
+
+    def __init__(
+        self,
+        event_shape: Sequence[int],
+        num_couplings: int = 8,
+        hidden_units: Sequence[int] = (256, 256),
+        activation: str = "relu",
+        partition: str = "half",
+        normalization: str | None = "actnorm",
+        levels: int | None = None,
+        logit: float | None = None,
+        standardize: bool = False,
+        base: Distribution | None = None,
+        condition_shape: Sequence[int] | None = None,
+        dtype=None,
+        **kwargs,
+    ):
+        check_positive(num_couplings=num_couplings)
+        if normalization not in NORMALIZATIONS:
+            raise ValueError(
+                f"normalization must be one of {list(NORMALIZATIONS)}. Received: {normalization!r}"
+            )
+        layers = preprocessing(levels, logit, standardize, dtype)
+        if len(event_shape) > 1:
+            layers.append(Flatten(dtype=dtype))
+        for i in range(num_couplings):
+            if normalization:
+                layers.append(NORMALIZATIONS[normalization](dtype=dtype))
+            network = MLP(hidden_units, activation, dtype=dtype)
+            layers.append(AffineCoupling(partition, i % 2, network, dtype=dtype))
+        super().__init__(layers, event_shape, base, condition_shape, dtype=dtype, **kwargs)
+        self._arguments = {
+            "num_couplings": num_couplings,
+            "hidden_units": list(hidden_units),
+            "activation": activation,
+            "partition": partition,
+            "normalization": normalization,
+            "levels": levels,
+            "logit": logit,
+            "standardize": standardize,
+        }
+
+    def get_config(self):
+        return {**self._common_config(), **self._arguments}

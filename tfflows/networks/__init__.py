@@ -1,0 +1,8 @@
+"""Conditioners: the networks inside layers."""
+
+from tfflows.networks.condition import join_condition, joined_shape
+from tfflows.networks.conv_resnet import ConvResNet
+from tfflows.networks.mlp import MLP
+from tfflows.networks.weight_norm import WeightNormConv2D
+
+__all__ = ["MLP", "ConvResNet", "WeightNormConv2D", "join_condition", "joined_shape"]

@@ -1,0 +1,90 @@
+"""Pictures of samples and densities, written as files."""
+
+import math
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import ops
+
+from tfflows.files import replaced_on_success
+
+
+def _figure(columns, rows, size=3.0):
+    # The object interface: pyplot would keep every figure and want a display.
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(size * columns, size * rows), layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False).ravel()
+
+
+def _write(figure, path):
+    with replaced_on_success(path) as temporary:
+        figure.savefig(temporary, dpi=120, format=Path(path).suffix[1:])
+
+
+def image_grid(images, path: str | Path, levels: int = 256, columns: int | None = None) -> None:
+    """Write images `[n, height, width, channels]` of values 0..levels-1 as one grid.
+
+    Args:
+        images: array of one or three channels.
+        path: a .png, .pdf or .svg file.
+        levels: number of grey levels; the largest value is white.
+        columns: images in a row; None makes the grid about square.
+    """
+    images = np.asarray(images, "float64")
+    if images.ndim != 4 or images.shape[-1] not in (1, 3):
+        raise ValueError(
+            f"image_grid wants [n, height, width, 1 or 3]. Received: shape {images.shape}"
+        )
+    count, height, width, channels = images.shape
+    columns = columns or math.ceil(math.sqrt(count))
+    rows = math.ceil(count / columns)
+    canvas = np.full((rows * (height + 1) + 1, columns * (width + 1) + 1, channels), 0.5)
+    for i, image in enumerate(np.clip(images / (levels - 1), 0, 1)):
+        top, left = 1 + (i // columns) * (height + 1), 1 + (i % columns) * (width + 1)
+        canvas[top : top + height, left : left + width] = image
+    figure, (axes,) = _figure(1, 1, size=6.0)
+    axes.imshow(canvas.squeeze(-1) if channels == 1 else canvas, cmap="gray", vmin=0, vmax=1)
+    axes.set_axis_off()
+    _write(figure, path)
+
+
+def scatter(points, path: str | Path) -> None:
+    """Write points `[n, 2]` as a scatter plot."""
+    figure, (axes,) = _figure(1, 1, size=5.0)
+    points = np.asarray(points)
+    axes.scatter(points[:, 0], points[:, 1], s=2, alpha=0.5, linewidths=0)
+    axes.set_aspect("equal")
+    _write(figure, path)
+
+
+def density_panels(rows, path: str | Path, bound: float = 4.0) -> None:
+    """Write data, learned density and samples side by side, a row a two-dimensional flow.
+
+    Args:
+        rows: list of (name, data `[n, 2]`, flow, samples `[n, 2]`).
+        path: a .png, .pdf or .svg file.
+        bound: the plots span [-bound, bound] in both directions.
+    """
+    figure, axes = _figure(3, len(rows), size=2.6)
+    limits = [[-bound, bound], [-bound, bound]]
+    for i, (name, data, flow, samples) in enumerate(rows):
+        panels = axes[3 * i : 3 * i + 3]
+        titles = (f"{name}: data", "density", "samples")
+        for panel, points in ((panels[0], data), (panels[2], samples)):
+            counts = np.histogram2d(*np.asarray(points).T, bins=200, range=limits)[0]
+            panel.imshow(counts.T, origin="lower", extent=(-bound, bound) * 2, cmap="inferno")
+        density = grid_density(flow, bound)
+        panels[1].imshow(density.T, origin="lower", extent=(-bound, bound) * 2, cmap="inferno")
+        for panel, title in zip(panels, titles, strict=True):
+            panel.set_title(title, fontsize=9)
+            panel.set_axis_off()
+    _write(figure, path)
+
+
+def grid_density(flow: keras.Model, bound: float = 4.0, side: int = 200) -> np.ndarray:
+    """p(x) at the centres of a `side` x `side` grid over [-bound, bound]**2, first axis first."""
+    centres = (np.arange(side, dtype="float32") + 0.5) / side * 2 * bound - bound
+    points = np.stack(np.meshgrid(centres, centres, indexing="ij"), axis=-1).reshape(-1, 2)
+    return np.exp(ops.convert_to_numpy(flow.log_prob(points))).reshape(side, side)

@@ -1,0 +1,1 @@
+"""Pretrained flows: one folder a model. None is published yet."""
