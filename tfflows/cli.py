@@ -109,7 +109,9 @@ def train(
         train_data.batch(batch_size, drop_remainder=info.size >= batch_size).prefetch(2),
         epochs=epochs,
         validation_data=validation,
-        callbacks=[keras.callbacks.ModelCheckpoint(str(path), "val_nll", mode="min", save_best_only=True)],
+        callbacks=[
+            keras.callbacks.ModelCheckpoint(str(path), "val_nll", mode="min", save_best_only=True)
+        ],
     )
     click.echo(f"Wrote {path}")
 

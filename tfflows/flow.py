@@ -310,6 +310,8 @@ class Flow(keras.Model):
             kwargs["callbacks"] = [_StopOnNaN(), *(callbacks if several else [callbacks])]
         else:
             kwargs["callbacks"] = callbacks
+        if not is_array(x):
+            kwargs.setdefault("shuffle", False)  # Keras warns that it cannot shuffle a dataset
         return super().fit(
             x,
             self._target(x, y, sample_weight),

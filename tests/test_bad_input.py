@@ -1,0 +1,163 @@
+"""What a wrong call gets: an error that says what came and what was wanted."""
+
+import keras
+import numpy as np
+import pytest
+from test_flow import small_flow, small_image_flow
+
+import tfflows
+from tfflows import layers, models
+from tfflows.networks import MLP, ConvResNet
+
+GOOD = np.random.default_rng(0).normal(size=(8, 2)).astype("float32")
+
+
+def with_value(value):
+    x = GOOD.copy()
+    x[3, 1] = value
+    return x
+
+
+@pytest.fixture(scope="module")
+def flow():
+    made = small_flow(num_couplings=1)
+    made.compile("adam")
+    return made
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (np.zeros((8, 3)), r"wants x of shape \('batch', 2\).*\(8, 3\)"),
+        (np.zeros(8), r"x of shape \(8,\)"),
+        (np.array([["a", "b"]]), "wants numbers.*dtype"),
+        (np.zeros((8, 2), "complex64"), "wants numbers.*complex64"),
+        (with_value(np.nan), r"1 values that are NaN or inf; the first stands at x\[3, 1\]"),
+        (with_value(np.inf), r"x\[3, 1\]"),
+        (np.zeros((0, 2)), "data are empty"),
+        (None, "wants data"),
+        ({"image": GOOD}, r"keys \"x\".*\['image'\]"),
+        ((GOOD, GOOD[:, :1]), "wants no condition.*"),
+        ((GOOD, GOOD, GOOD), "3 parts"),
+    ],
+)
+@pytest.mark.parametrize("method", ["fit", "evaluate"])
+def test_data_that_cannot_be_right_are_refused(flow, method, data, message):
+    with pytest.raises(ValueError, match=message):
+        getattr(flow, method)(data, verbose=0)
+
+
+def test_wrong_validation_data_are_refused_before_training(flow):
+    with pytest.raises(ValueError, match="NaN or inf"):
+        flow.fit(GOOD, validation_data=(with_value(np.nan),), verbose=0)
+
+
+def test_an_empty_dataset_is_refused(flow):
+    import tensorflow as tf
+
+    dataset = tf.data.Dataset.from_tensor_slices(GOOD).batch(4)
+    with pytest.raises(ValueError, match="data are empty"):
+        flow.fit(dataset.take(0), verbose=0)
+    with pytest.raises(ValueError, match="data are empty"):
+        flow.fit((batch for batch in ()), verbose=0)
+    with pytest.raises(ValueError, match="data are empty"):
+        flow.adapt(dataset.take(0))
+
+
+def test_pixels_out_of_range_are_refused():
+    flow = small_image_flow()
+    flow.compile("adam")
+    pixels = np.full((4, 4, 4, 1), 17)
+    for call in (flow.log_prob, lambda x: flow.fit(x, verbose=0), flow.adapt):
+        with pytest.raises(ValueError, match="data from 0 to 16.*from 17 to 17"):
+            call(pixels)
+    with pytest.raises(ValueError, match="from -1 to"):
+        flow.log_prob(pixels - 18)
+
+
+def test_diverging_training_stops_with_an_error():
+    flow = small_flow(num_couplings=1)
+    flow.compile(keras.optimizers.SGD(np.inf))
+    with pytest.raises(FloatingPointError, match="diverged.*learning rate"):
+        flow.fit(GOOD, epochs=3, verbose=0)
+
+
+def test_conditions_are_checked(flow):
+    conditional = small_flow(condition_shape=(3,), num_couplings=1)
+    with pytest.raises(ValueError, match=r"wants a condition \(3,\) a row. Received: none"):
+        conditional.log_prob(GOOD)
+    with pytest.raises(ValueError, match=r"shape \(8, 3\). Received: condition of shape \(8, 2\)"):
+        conditional.log_prob(GOOD, GOOD)
+    with pytest.raises(ValueError, match=r"Received: condition of shape \(5, 3\)"):
+        conditional.sample(8, np.zeros((5, 3), "float32"))
+    with pytest.raises(ValueError, match="wants no condition"):
+        flow.sample(8, np.zeros((8, 3), "float32"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"num_samples": -1}, "Received: -1"),
+        ({"num_samples": 2.5}, r"Received: 2\.5"),
+        ({"num_samples": 3, "temperature": -1.0}, "temperature"),
+        ({"num_samples": 3, "temperature": np.nan}, "temperature"),
+        ({"num_samples": 3, "seed": "a"}, "seed must be"),
+    ],
+)
+def test_impossible_samples_are_refused(flow, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        flow.sample(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: models.RealNVP((2,), num_couplings=0), "num_couplings.*0"),
+        (lambda: models.RealNVP((2,), hidden_units=()), r"units.*\(\)"),
+        (lambda: models.RealNVP((2,), normalization="layer"), "normalization.*'layer'"),
+        (lambda: models.RealNVP((2,), partition="thirds"), "partition.*'thirds'"),
+        (lambda: models.RealNVP((1,)), "at least 2 elements"),
+        (lambda: models.RealNVP((2,), levels=1), "levels.*1"),
+        (lambda: models.RealNVP((2,), logit=0.6), r"alpha.*0\.6"),
+        (lambda: models.MultiScaleRealNVP((7, 8, 1)), r"divides.*\(7, 8, 1\)"),
+        (lambda: models.MultiScaleRealNVP((8,)), r"height, width.*\(8,\)"),
+        (lambda: models.NICE((4,), num_couplings=1.5), r"num_couplings.*1\.5"),
+        (lambda: tfflows.Flow([keras.layers.Dense(2)], (2,)), "must be flow layers"),
+        (lambda: tfflows.Flow([layers.Squeeze()], (3, 4, 1)), r"Squeeze\(2\).*\(None, 3, 4, 1\)"),
+        (lambda: layers.Squeeze(1), "factor.*1"),
+        (lambda: layers.BatchNorm(momentum=1), "momentum"),
+        (lambda: layers.BatchNorm(epsilon=0), "epsilon"),
+        (lambda: layers.AffineCoupling(parity=2), "parity"),
+        (lambda: layers.AffineCoupling(log_scale="exp"), "soft_clip.*exp"),
+        (lambda: tfflows.Flow([layers.Permute([0, 0])], (2,)), r"0\.\.1 once.*\[0, 0\]"),
+        (
+            lambda: layers.AffineCoupling(conditioner=MLP((4,))).build((None, None, 2)),
+            r"fixed shape.*\(None, None, 2\)",
+        ),
+        (lambda: ConvResNet(filters=0), "filters=0"),
+    ],
+)
+def test_impossible_arguments_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_a_conditioner_of_the_wrong_shape_is_refused():
+    coupling = layers.AffineCoupling("checkerboard", conditioner=keras.layers.Flatten())
+    with pytest.raises(ValueError, match="conditioner must give features"):
+        coupling.build((None, 4, 4, 1))
+
+
+def test_a_corrupt_or_truncated_file_is_refused(tmp_path):
+    flow = small_flow(num_couplings=1)
+    path = tmp_path / "flow.keras"
+    flow.save(path)
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(Exception, match="zip|Zip|File|file"):
+        keras.saving.load_model(path)
+
+
+def test_an_unwritable_place_is_an_error_that_names_it(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="file"):
+        small_flow(num_couplings=1).save(tmp_path / "file" / "flow.keras")
