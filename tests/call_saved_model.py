@@ -14,8 +14,8 @@ class _NoTfflows:
 
 sys.meta_path.insert(0, _NoTfflows())
 
-import numpy as np
-import tensorflow as tf
+import numpy as np  # noqa: E402
+import tensorflow as tf  # noqa: E402
 
 folder, requests, answers = sys.argv[1:]
 model = tf.saved_model.load(folder)

@@ -15,11 +15,15 @@ import tfflows
 README = Path(__file__).parents[1] / "README.md"
 EXAMPLES = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
 
+CHECK = """
+assert log_p.shape == (5000,) and samples.shape == (1000, 2)
+assert abs(x_again - x_val).numpy().max() < 1e-3
+"""
+
 
 @needs_tensorflow
 def test_the_first_example_runs_as_printed(tmp_path):
-    check = "\nassert log_p.shape == (5000,) and samples.shape == (1000, 2)\nassert abs(x_again - x_val).max() < 1e-3\n"
-    code = EXAMPLES[0] + check
+    code = EXAMPLES[0] + CHECK
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
     )

@@ -105,13 +105,14 @@ def train(
     steps = -(-info.size // batch_size) * epochs
     schedule = keras.optimizers.schedules.CosineDecay(learning_rate, steps)
     flow.compile(keras.optimizers.Adam(schedule, clipnorm=5.0), jit_compile=jit)
+    checkpoint = keras.callbacks.ModelCheckpoint(
+        str(path), "val_nll", mode="min", save_best_only=True
+    )
     flow.fit(
         train_data.batch(batch_size, drop_remainder=info.size >= batch_size).prefetch(2),
         epochs=epochs,
         validation_data=validation,
-        callbacks=[
-            keras.callbacks.ModelCheckpoint(str(path), "val_nll", mode="min", save_best_only=True)
-        ],
+        callbacks=[checkpoint],
     )
     click.echo(f"Wrote {path}")
 
