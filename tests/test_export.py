@@ -34,6 +34,8 @@ FLOWS = {
     "nice": lambda: NICE((4, 4, 1), 2, (16,), levels=17),
     "float64": lambda: small_flow(dtype="float64"),
 }
+# A JAX process starts a TensorFlow one for each export: two of them show what all would.
+TRIED = list(FLOWS) if keras.backend.backend() == "tensorflow" else ["vector_condition", "image"]
 EXPECTED = ["decode", "encode", "log_prob", "sample", "sample_seeds", "serving_default"]
 
 
@@ -52,7 +54,7 @@ def conditions(flow, n):
     return np.eye(flow.condition_shape[0], dtype="float32")[np.arange(n) % flow.condition_shape[0]]
 
 
-@pytest.mark.parametrize("name", FLOWS)
+@pytest.mark.parametrize("name", TRIED)
 def test_every_signature_gives_what_the_live_model_gives(name, tmp_path):
     flow = randomize(FLOWS[name](), spread=0.1)
     dtype = flow.compute_dtype
@@ -74,10 +76,14 @@ def test_every_signature_gives_what_the_live_model_gives(name, tmp_path):
         ask(f"decode{n}", "decode", {"x": flow.inverse(z, c)}, c, z=z)
     c = conditions(flow, 20)
     for seed in (5, 6):
-        x = flow.sample(20, c, seed=seed, temperature=0.8)
+        # The backends' generators differ; a SavedModel draws what TensorFlow does.
+        x = {}
+        if keras.backend.backend() == "tensorflow":
+            x = {"x": flow.sample(20, c, seed=seed, temperature=0.8)}
         draw = {"num_samples": np.int32(20), "seed": np.asarray([seed, 0], "int32")}
         temperature = np.float32(0.8)
-        ask(f"sample{seed}", "sample", {"x": x}, c, temperature=temperature, **draw)
+        ask(f"sample{seed}", "sample", x, c, temperature=temperature, **draw)
+        ask(f"again{seed}", "sample", {}, c, temperature=temperature, **draw)
     seeds = np.stack([np.arange(20), np.full(20, 3)], 1).astype("int32")
     ask("seeds", "sample_seeds", {}, c, seeds=seeds)
     part = None if c is None else c[6:9]
@@ -94,6 +100,7 @@ def test_every_signature_gives_what_the_live_model_gives(name, tmp_path):
         np.testing.assert_allclose(answers[key], value, rtol=1e-5, err_msg=key, **tolerance)
         if key.endswith("/x") and flow.is_discrete and value.size:
             assert (answers[key] != value).mean() < 1e-3
+    np.testing.assert_array_equal(answers["again5/x"], answers["sample5/x"])
     assert np.abs(answers["sample5/x"] - answers["sample6/x"]).max() > 1e-3
     rows = answers["seeds/x"]
     assert len(np.unique(rows.reshape(20, -1), axis=0)) == 20

@@ -5,11 +5,8 @@ Exit codes: 0 done, 1 failure (files, data, training), 2 usage (an option or val
 
 import ast
 import inspect
-import os
 import sys
 from pathlib import Path
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's start-up notes, not errors
 
 import click
 import keras
@@ -33,7 +30,8 @@ class _Commands(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
-            raise click.UsageError(f"{error.message}{_nearest(args[0], self.commands)}") from None
+            message = error.message.rstrip(".")
+            raise click.UsageError(f"{message}{_nearest(args[0], self.commands)}") from None
 
     def invoke(self, ctx):
         try:

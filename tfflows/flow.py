@@ -1,5 +1,6 @@
 """Flow: a stack of flow layers and a base distribution as a `keras.Model`."""
 
+import inspect
 import math
 import sys
 from collections.abc import Callable, Sequence
@@ -293,7 +294,7 @@ class Flow(keras.Model):
 
     # Training.
 
-    def fit(self, x=None, y=None, *args, sample_weight=None, validation_data=None, **kwargs):
+    def fit(self, x=None, y=None, *args, **kwargs):
         """`keras.Model.fit` on x, (x, condition), dicts of these, tf.data, or generators.
 
         Data-dependent layers that were never adapted take their statistics first, from up to
@@ -301,25 +302,20 @@ class Flow(keras.Model):
         Raises ValueError for data that are empty, of the wrong shape, out of range or not finite,
         and FloatingPointError when the loss becomes NaN.
         """
+        arguments = inspect.signature(super().fit).bind(x, y, *args, **kwargs).arguments
         x, batch = self._check_data(x)
+        arguments["x"] = x
+        arguments["y"] = self._target(x, y, arguments.get("sample_weight"))
+        arguments["validation_data"] = self._check_validation(arguments.get("validation_data"))
         if self.needs_adapt:
             self._adapt(batch, max_rows=10_000, force=False)
-        callbacks = kwargs.pop("callbacks", None) or []
+        callbacks = arguments.get("callbacks") or []
         if not isinstance(callbacks, keras.callbacks.CallbackList):
             several = isinstance(callbacks, list | tuple)
-            kwargs["callbacks"] = [_StopOnNaN(), *(callbacks if several else [callbacks])]
-        else:
-            kwargs["callbacks"] = callbacks
+            arguments["callbacks"] = [_StopOnNaN(), *(callbacks if several else [callbacks])]
         if not is_array(x):
-            kwargs.setdefault("shuffle", False)  # Keras warns that it cannot shuffle a dataset
-        return super().fit(
-            x,
-            self._target(x, y, sample_weight),
-            *args,
-            sample_weight=sample_weight,
-            validation_data=self._check_validation(validation_data),
-            **kwargs,
-        )
+            arguments.setdefault("shuffle", False)  # Keras warns that it cannot shuffle a dataset
+        return super().fit(**arguments)
 
     def evaluate(self, x=None, y=None, *args, sample_weight=None, **kwargs):
         """`keras.Model.evaluate` on what `fit` takes."""

@@ -90,9 +90,10 @@ class Coupling(FlowLayer):
     def _without_empty_batch(inputs):
         """Add a row of zeros where there may be none: TensorFlow's convolutions give an empty
         batch the channels of their input."""
-        rows = ops.shape(inputs)[0]
-        padding = ops.cast(ops.equal(rows, 0), "int32")
-        return ops.concatenate([inputs, ops.zeros((padding, *inputs.shape[1:]), inputs.dtype)])
+        rows = 1
+        if inputs.shape[0] is None:
+            rows = ops.cast(ops.equal(ops.shape(inputs)[0], 0), "int32")
+        return ops.concatenate([inputs, ops.zeros((rows, *inputs.shape[1:]), inputs.dtype)])
 
     def _forward(self, x, condition=None, training=False):
         kept, moved = self._split.split(x)
