@@ -49,9 +49,9 @@ def main():
     """Train the toys that the arguments name, all by default."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", help="toys to train; all by default")
-    parser.add_argument("--couplings", type=int, default=8)
-    parser.add_argument("--components", type=int, default=200, help="0 for a standard normal base")
-    parser.add_argument("--epochs", type=int, default=15, help=f"of {STEPS_PER_EPOCH} steps")
+    parser.add_argument("--couplings", type=int, default=4)
+    parser.add_argument("--components", type=int, default=300, help="0 for a standard normal base")
+    parser.add_argument("--epochs", type=int, default=30, help=f"of {STEPS_PER_EPOCH} steps")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("runs/toys"))
     arguments = parser.parse_args()

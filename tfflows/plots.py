@@ -18,9 +18,9 @@ def _figure(columns, rows, size=3.0):
     return figure, figure.subplots(rows, columns, squeeze=False).ravel()
 
 
-def _write(figure, path):
+def _write(figure, path, dpi=120):
     with replaced_on_success(path) as temporary:
-        figure.savefig(temporary, dpi=120, format=Path(path).suffix[1:])
+        figure.savefig(temporary, dpi=dpi, format=Path(path).suffix[1:])
 
 
 def image_grid(images, path: str | Path, levels: int = 256, columns: int | None = None) -> None:
@@ -60,27 +60,29 @@ def scatter(points, path: str | Path) -> None:
 
 
 def density_panels(rows, path: str | Path, bound: float = 4.0) -> None:
-    """Write data, learned density and samples side by side, a row a two-dimensional flow.
+    """Write data, learned density and samples side by side, two two-dimensional flows a row.
 
     Args:
         rows: list of (name, data `[n, 2]`, flow, samples `[n, 2]`).
         path: a .png, .pdf or .svg file.
         bound: the plots span [-bound, bound] in both directions.
     """
-    figure, axes = _figure(3, len(rows), size=2.6)
+    pairs = min(2, len(rows))
+    figure, axes = _figure(3 * pairs, math.ceil(len(rows) / pairs), size=2.6)
+    for panel in axes:
+        panel.set_axis_off()
     limits = [[-bound, bound], [-bound, bound]]
     for i, (name, data, flow, samples) in enumerate(rows):
         panels = axes[3 * i : 3 * i + 3]
         titles = (f"{name}: data", "density", "samples")
         for panel, points in ((panels[0], data), (panels[2], samples)):
-            counts = np.histogram2d(*np.asarray(points).T, bins=200, range=limits)[0]
+            counts = np.histogram2d(*np.asarray(points).T, bins=150, range=limits)[0]
             panel.imshow(counts.T, origin="lower", extent=(-bound, bound) * 2, cmap="inferno")
         density = grid_density(flow, bound)
         panels[1].imshow(density.T, origin="lower", extent=(-bound, bound) * 2, cmap="inferno")
         for panel, title in zip(panels, titles, strict=True):
             panel.set_title(title, fontsize=9)
-            panel.set_axis_off()
-    _write(figure, path)
+    _write(figure, path, dpi=60)
 
 
 def grid_density(flow: keras.Model, bound: float = 4.0, side: int = 200) -> np.ndarray:
