@@ -1,5 +1,7 @@
 """Data by name: `load(name, split)` -> tf.data.Dataset and a description."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from tfflows.datasets.dataset_info import DatasetInfo, nearest
@@ -8,8 +10,13 @@ from tfflows.datasets.embedded import load_embedded
 from tfflows.datasets.tfds_images import load_tfds
 from tfflows.datasets.toys import sample_toy
 
+if TYPE_CHECKING:  # the library imports TensorFlow only where it is used
+    import tensorflow as tf
 
-def load(name: str, split: str = "train", condition: bool = False, data_dir: str | None = None):
+
+def load(
+    name: str, split: str = "train", condition: bool = False, data_dir: str | None = None
+) -> tuple["tf.data.Dataset", DatasetInfo]:
     """Load one split of a dataset, unbatched and in a fixed order.
 
     `flow.fit(dataset.shuffle(10_000).batch(128))` takes what comes back.
@@ -47,7 +54,7 @@ def load(name: str, split: str = "train", condition: bool = False, data_dir: str
 
 def load_arrays(
     name: str, split: str = "train", condition: bool = False, data_dir: str | None = None
-):
+) -> tuple[np.ndarray | tuple[np.ndarray, np.ndarray], DatasetInfo]:
     """As `load`, but NumPy arrays: x `[size, *event_shape]`, or (x, one-hot labels)."""
     dataset, info = load(name, split, condition, data_dir)
     batches = list(dataset.batch(4096).as_numpy_iterator())
