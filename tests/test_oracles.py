@@ -38,12 +38,10 @@ def test_affine_coupling_is_real_nvp(tfb):
 
 
 def test_logit_is_the_inverse_of_a_scaled_sigmoid(tfb):
-    alpha = 0.05
-    squash = tfb.Chain(
-        [tfb.Scale(1 / (1 - 2 * alpha)), tfb.Shift(np.float64(-alpha)), tfb.Sigmoid()]
-    )
+    alpha = np.float64(0.05)
+    squash = tfb.Sigmoid(low=-alpha / (1 - 2 * alpha), high=(1 - alpha) / (1 - 2 * alpha))
     x = np.random.default_rng(0).uniform(0.01, 0.99, (6, 5))
-    compare(Logit(alpha, dtype="float64"), tfb.Invert(squash), x)
+    compare(Logit(float(alpha), dtype="float64"), tfb.Invert(squash), x)
 
 
 def test_permute_is_permute(tfb):
