@@ -9,6 +9,7 @@ import tfflows
 from tfflows import layers, models
 from tfflows.networks import MLP, ConvResNet
 
+SHARED = layers.Reverse()
 GOOD = np.random.default_rng(0).normal(size=(8, 2)).astype("float32")
 
 
@@ -52,6 +53,31 @@ def test_wrong_validation_data_are_refused_before_training(flow):
         flow.fit(GOOD, validation_data=(with_value(np.nan),), verbose=0)
 
 
+@pytest.mark.parametrize("form", ["array", "dict", "dataset"])
+def test_validation_data_of_every_form_are_checked(flow, form):
+    import tensorflow as tf
+
+    wrong = with_value(np.nan)
+    data = {"array": wrong, "dict": {"x": wrong}}.get(form)
+    if data is None:
+        data = tf.data.Dataset.from_tensor_slices(wrong).batch(8)
+    with pytest.raises(ValueError, match="NaN or inf"):
+        flow.fit(GOOD, validation_data=data, verbose=0)
+
+
+@pytest.mark.parametrize("weight", [np.nan, -1.0])
+def test_impossible_sample_weights_are_refused(flow, weight):
+    with pytest.raises(ValueError, match="sample_weight must be finite and not negative"):
+        flow.fit(GOOD, sample_weight=[1.0] * 7 + [weight], verbose=0)
+
+
+def test_a_condition_in_the_place_of_targets_is_explained():
+    conditional = small_flow(condition_shape=(3,), num_couplings=1)
+    conditional.compile("adam")
+    with pytest.raises(ValueError, match=r"pass \(x, condition\) as x"):
+        conditional.fit(GOOD, np.zeros((8, 3), "float32"), verbose=0)
+
+
 def test_an_empty_dataset_is_refused(flow):
     import tensorflow as tf
 
@@ -73,18 +99,20 @@ def test_pixels_out_of_range_are_refused():
             call(pixels)
     with pytest.raises(ValueError, match="from -1 to"):
         flow.log_prob(pixels - 18)
+    with pytest.raises(ValueError, match=r"whole numbers.*64 others, the first 0\.5"):
+        flow.fit(np.full((4, 4, 4, 1), 0.5), verbose=0)
 
 
 def test_diverging_training_stops_with_an_error():
     flow = small_flow(num_couplings=1)
     flow.compile(keras.optimizers.SGD(np.inf))
-    with pytest.raises(FloatingPointError, match=r"diverged.*learning rate"):
+    with pytest.raises(FloatingPointError, match=r"Training stopped.*learning rate"):
         flow.fit(GOOD, epochs=3, verbose=0)
 
 
 def test_conditions_are_checked(flow):
     conditional = small_flow(condition_shape=(3,), num_couplings=1)
-    with pytest.raises(ValueError, match=r"wants a condition \(3,\) a row. Received: none"):
+    with pytest.raises(ValueError, match=r"wants a condition \(3,\) a row.*Received: none"):
         conditional.log_prob(GOOD)
     with pytest.raises(ValueError, match=r"shape \(8, 3\). Received: condition of shape \(8, 2\)"):
         conditional.log_prob(GOOD, GOOD)
@@ -101,6 +129,7 @@ def test_conditions_are_checked(flow):
         ({"num_samples": 2.5}, r"Received: 2\.5"),
         ({"num_samples": 3, "temperature": -1.0}, "temperature"),
         ({"num_samples": 3, "temperature": np.nan}, "temperature"),
+        ({"num_samples": 3, "temperature": "hot"}, "temperature.*'hot'"),
         ({"num_samples": 3, "seed": "a"}, "seed must be"),
     ],
 )
@@ -122,7 +151,21 @@ def test_impossible_samples_are_refused(flow, arguments, message):
         (lambda: models.MultiScaleRealNVP((7, 8, 1)), r"divides.*\(7, 8, 1\)"),
         (lambda: models.MultiScaleRealNVP((8,)), r"height, width.*\(8,\)"),
         (lambda: models.NICE((4,), num_couplings=1.5), r"num_couplings.*1\.5"),
+        (lambda: models.RealNVP(2), "event_shape must be a tuple of sizes.*2"),
+        (lambda: models.RealNVP((2,), condition_shape=3), "condition_shape.*3"),
+        (lambda: models.RealNVP((2,), base="normal"), "base must be.*'normal'"),
+        (lambda: models.RealNVP((2,), hidden_units=16), "list of positive widths.*16"),
+        (lambda: models.RealNVP((2,), logit="none"), "alpha.*'none'"),
+        (
+            lambda: models.RealNVP(
+                (2,), base=tfflows.distributions.StandardNormal(dtype="float64")
+            ),
+            "its dtype, float32.*float64",
+        ),
+        (lambda: models.MultiScaleRealNVP((8, 8, 1), num_scales=4), "at least 2 positions"),
         (lambda: tfflows.Flow([keras.layers.Dense(2)], (2,)), "must be flow layers"),
+        (lambda: tfflows.Flow([SHARED, SHARED], (2,)), "twice"),
+        (lambda: tfflows.Flow([layers.Permute()], ()), "at least one axis"),
         (lambda: tfflows.Flow([layers.Squeeze()], (3, 4, 1)), r"Squeeze\(2\).*\(None, 3, 4, 1\)"),
         (lambda: layers.Squeeze(1), "factor.*1"),
         (lambda: layers.BatchNorm(momentum=1), "momentum"),
@@ -161,3 +204,5 @@ def test_an_unwritable_place_is_an_error_that_names_it(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="file"):
         small_flow(num_couplings=1).save(tmp_path / "file" / "flow.keras")
+    with pytest.raises(ValueError, match=r"\.keras file. Received: .*flow$"):
+        small_flow(num_couplings=1).save(tmp_path / "flow")

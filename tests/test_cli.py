@@ -24,8 +24,8 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
     run(
         "train", "--data", "digits", "--model", "realnvp", "--set", "num_couplings=2",
-        "--set", "hidden_units=(16,)", "--set", "logit=0.05", "--epochs", 2, "--no-jit",
-        "--out", folder,
+        "--set", "hidden_units=(16,)", "--set", "logit=0.05", "--set", "standardize=false",
+        "--epochs", 2, "--no-jit", "--out", folder,
     )  # fmt: skip
     return folder / "flow.keras"
 
@@ -34,6 +34,7 @@ def test_train_writes_the_model_that_the_settings_ask_for(trained):
     flow = keras.saving.load_model(trained)
     assert flow.event_shape == (8, 8, 1)
     config = flow.get_config()
+    assert config["standardize"] is False
     assert (config["num_couplings"], config["hidden_units"], config["levels"]) == (2, [16], 17)
 
 
@@ -102,7 +103,13 @@ TRAIN = ("train", "--epochs", 1, "--no-jit")
         ((*TRAIN, "--data", "moons", "--model", "multiscale-realnvp"), "height, width"),
         ((*TRAIN, "--data", "moons", "--model", "realnvp", "--conditional"), "no labels"),
         (("evaluate", "--model", "nowhere.keras", "--data", "moons"), "no model at nowhere.keras"),
+        (
+            (*TRAIN, "--data", "moons", "--model", "realnvp", "--set", "hidden_units=16"),
+            "list of positive widths. Received: 16",
+        ),
         (("info", "--data", "mnsit"), "did you mean mnist"),
+        (("info", "--data", "mnist:9.9.9"), "no dataset 'mnist:9.9.9'"),
+        (("info", "--data", ""), "no dataset ''"),
     ],
 )
 def test_usage_errors_exit_2_and_say_what_was_wanted(arguments, message, tmp_path):

@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 import scipy.stats
 from conftest import needs_tensorflow
 from keras import ops
@@ -35,9 +36,10 @@ def test_training_noise_is_fresh_each_call():
     assert scipy.stats.kstest(first.ravel(), "uniform").pvalue > 1e-3
 
 
-def test_rounding_is_exact_for_every_level():
-    x = np.tile(np.arange(256, dtype="float32"), (64, 1))
-    layer = Dequantize(256)
+@pytest.mark.parametrize("levels", [256, 65536])
+def test_rounding_is_exact_for_every_level(levels):
+    x = np.tile(np.arange(levels - 256, levels, dtype="float32"), (64, 1))
+    layer = Dequantize(levels)
     for training in (True, False):
         z = layer.forward_and_log_det(x, training=training)[0]
         np.testing.assert_array_equal(layer.inverse(z), x)
@@ -57,7 +59,8 @@ class UniformBase(tfflows.distributions.Distribution):
 
 
 def test_values_out_of_range_have_no_density():
-    for layer, wrong in ((Dequantize(8), 8.0), (Dequantize(8), -1.0), (Logit(1e-6), 1.5)):
+    cases = [(Dequantize(8), 8.0), (Dequantize(8), -1.0), (Dequantize(8), 2.5), (Logit(1e-6), 1.5)]
+    for layer, wrong in cases:
         _, log_det = layer.forward_and_log_det(np.full((2, 3), wrong, "float32"))
         assert np.isnan(numpy(log_det)).all()
 

@@ -102,6 +102,8 @@ def test_labels_and_one_hot_rows_say_the_same(name):
     wanted = base.log_prob(z, labels)
     for condition in (np.eye(4)[labels], labels[:, None]):
         np.testing.assert_allclose(base.log_prob(z, condition), wanted)
+    unknown = numpy(base.log_prob(z[:3], np.asarray([0, 4, -1])))
+    assert np.isnan(unknown).tolist() == [False, True, True]
     with pytest.raises(ValueError, match="Received: none"):
         base.log_prob(z)
     with pytest.raises(ValueError, match=r"condition of shape \(8, 3\)"):

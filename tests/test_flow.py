@@ -141,8 +141,19 @@ def test_fit_takes_arrays_lists_datasets_and_generators():
             return 2
 
         def __getitem__(self, i):
-            return (x[32 * i : 32 * (i + 1)],)
+            return (x[32 * (i % 2) : 32 * (i % 2 + 1)],)
 
+    class Endless(Batches):
+        def __len__(self):
+            raise NotImplementedError
+
+        @property
+        def num_batches(self):
+            return None
+
+    endless = small_flow(num_couplings=1)
+    endless.compile("adam")
+    endless.fit(Endless(), steps_per_epoch=1, verbose=0)
     forms = [x, x.tolist(), (x,), {"x": x}, batches(), Batches()]
     forms += [tf.data.Dataset.from_tensor_slices(x).batch(32)]
     forms += [tf.data.Dataset.from_tensor_slices({"x": x}).batch(32)]
@@ -170,6 +181,8 @@ def test_conditions_in_fit_evaluate_log_prob_and_sample():
     samples = numpy(flow.sample(500, np.full((1, 1), 0.5, "float32"), seed=0))
     np.testing.assert_allclose(samples.mean(axis=0), 1.5, atol=0.15)
     assert flow.predict((x, condition), verbose=0).shape == (512, 2)
+    np.testing.assert_array_equal(flow.log_prob((x, condition)), flow.log_prob(x, condition))
+    flow.fit((x, condition), validation_split=0.5, verbose=0)
 
 
 def test_sampling_by_seed_and_temperature():
@@ -249,6 +262,14 @@ def test_adapt_standardizes_and_fit_leaves_adapted_layers_alone():
     np.testing.assert_array_equal(flow.flow_layers[0].mean, mean)
 
 
+def test_columns_far_from_zero_are_not_taken_for_constant_ones():
+    noise = np.random.default_rng(0).normal(size=(5000, 1))
+    for mean, std, dtype in ((101325, 0.05, "float32"), (1.7e9, 1000, "float64")):
+        layer = layers.Standardize()
+        layer.adapt((mean + std * noise).astype(dtype))
+        assert float(layer.std[0]) == pytest.approx(std, rel=0.1)
+
+
 def test_constant_columns_adapt_to_finite_densities():
     x = np.random.default_rng(0).normal(size=(100, 3)).astype("float32")
     x[:, 1] = 0.1
@@ -299,6 +320,21 @@ def test_layers_train_inside_a_model_that_is_no_flow():
     losses = model.fit(x, x, epochs=20, batch_size=64, verbose=0).history["loss"]
     entropy = 1 + np.log(9)  # of the data, less the log(2 pi) that the loss leaves out
     assert losses[0] > losses[-1] > entropy - 0.3
+
+
+def test_drawn_permutations_are_saved_and_differ(tmp_path):
+    flow = tfflows.Flow([layers.Permute() for _ in range(3)], (16,))
+    x = data_for(flow, 2)
+    orders = {tuple(numpy(layer(x))[0]) for layer in flow.flow_layers}
+    assert len(orders) == 3
+    flow.save(tmp_path / "flow.keras")
+    loaded = keras.saving.load_model(tmp_path / "flow.keras")
+    np.testing.assert_array_equal(loaded.encode(x), flow.encode(x))
+
+
+def test_log_prob_takes_the_flows_own_samples():
+    flow = randomize(small_flow(logit=0.05))
+    assert np.isfinite(numpy(flow.log_prob(flow.sample(500, seed=0)))).mean() > 0.99
 
 
 def test_summary_names_layers_shapes_and_parameters():

@@ -39,6 +39,15 @@ def compare(normalization, weighted):
         np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
 
 
+def an_empty_replica_is_no_divergence():
+    x = tfflows.datasets.sample_toy("moons", 33, 0)
+    with STRATEGY.scope():
+        flow = randomize(RealNVP((2,), 1, (4,)))
+        flow.compile("adam")
+    history = flow.fit(x, batch_size=32, verbose=0, validation_data=(x,)).history
+    assert np.isfinite([history["nll"], history["val_nll"]]).all(), history
+
+
 def replicas_draw_different_noise():
     with STRATEGY.scope():
         layer = tfflows.layers.Dequantize(2, seed=0)
@@ -55,5 +64,6 @@ def replicas_draw_different_noise():
 for kind in ("actnorm", "batch_norm"):
     compare(kind, weighted=False)
 compare("actnorm", weighted=True)
+an_empty_replica_is_no_divergence()
 replicas_draw_different_noise()
 sys.stdout.write("EQUAL\n")

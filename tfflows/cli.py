@@ -3,9 +3,9 @@
 Exit codes: 0 done, 1 failure (files, data, training), 2 usage (an option or value that cannot be).
 """
 
-import ast
 import inspect
 import sys
+from ast import literal_eval
 from pathlib import Path
 
 import click
@@ -31,17 +31,13 @@ class _Commands(click.Group):
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
             message = error.message.rstrip(".")
-            raise click.UsageError(f"{message}{_nearest(args[0], self.commands)}") from None
+            raise click.UsageError(f"{message}{datasets.nearest(args[0], self.commands)}") from None
 
     def invoke(self, ctx):
         try:
             return super().invoke(ctx)
         except (ValueError, OSError, FloatingPointError, MemoryError) as error:
             raise click.ClickException(_first_paragraph(error)) from error
-
-
-def _nearest(name, names):
-    return datasets.nearest(name, names)
 
 
 def _first_paragraph(error):
@@ -79,7 +75,7 @@ _batch_option = click.option("--batch-size", type=click.IntRange(1), default=256
 @click.option(
     "--learning-rate", type=click.FloatRange(0, min_open=True), default=1e-3, show_default=True
 )
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
 @click.option("--conditional", is_flag=True, help="Condition on the one-hot labels.")
 @click.option("--jit/--no-jit", default=True, show_default=True, help="Compile by XLA.")
 @click.option("--out", type=click.Path(), help="Folder; default runs/<data>-<model>.")
@@ -129,7 +125,7 @@ def _make_model(name, info, arguments, conditional):
 def _parse_settings(model_name, settings):
     """Arguments of the model from KEY=VALUE strings."""
     if model_name not in MODELS:
-        hint = _nearest(model_name, MODELS)
+        hint = datasets.nearest(model_name, MODELS)
         raise click.UsageError(f"There is no model {model_name!r}{hint}; there are {list(MODELS)}")
     known = set(inspect.signature(MODELS[model_name].__init__).parameters)
     known -= {"self", "kwargs", "event_shape", "condition_shape", "base"}
@@ -139,10 +135,11 @@ def _parse_settings(model_name, settings):
         if not equals:
             raise click.UsageError(f"--set wants KEY=VALUE. Received: {setting!r}")
         if key not in known:
-            hint = _nearest(key, known)
+            hint = datasets.nearest(key, known)
             raise click.UsageError(f"{model_name} has no argument {key!r}{hint}; {sorted(known)}")
         try:
-            arguments[key] = ast.literal_eval(text)
+            words = {"true": True, "false": False, "none": None}
+            arguments[key] = words[text.lower()] if text.lower() in words else literal_eval(text)
         except (ValueError, SyntaxError):
             arguments[key] = text
     return arguments
@@ -231,6 +228,10 @@ def _one_hot(flow, label):
         if label is not None:
             raise click.UsageError("--label is for conditional models, and this one is not")
         return None
+    if len(flow.condition_shape) != 1:
+        raise click.UsageError(
+            f"--label wants a model of one-hot conditions. This one's are {flow.condition_shape}"
+        )
     if label is None or label >= flow.condition_shape[0]:
         raise click.UsageError(f"--label wants a class from 0 to {flow.condition_shape[0] - 1}")
     return np.eye(flow.condition_shape[0], dtype="float32")[[label]]
@@ -268,13 +269,13 @@ def export(model_path, out):
 @click.option("--data-dir", type=click.Path(), help="Folder of TFDS datasets.")
 def info(model_path, data, data_dir):
     """Describe a saved model, a dataset, or, without options, what there is."""
-    if model_path:
+    if model_path is not None:
         _load_model(model_path).summary(click.echo)
-    if data:
+    if data is not None:
         _, description = _load(data, "train", data_dir)
         for field, value in vars(description).items():
             click.echo(f"{field:>12}  {value}")
-    if not model_path and not data:
+    if model_path is None and data is None:
         click.echo(f"models    {', '.join(MODELS)}")
         click.echo(f"datasets  {', '.join(datasets.EMBEDDED)}, and TFDS images such as mnist")
 

@@ -36,3 +36,16 @@ def compile_method(model: keras.Model, method: Callable, jit: bool) -> Callable:
             return method(*args)
 
     return lambda *args: stateless([v.value for v in model.variables], *args)
+
+
+def check_dtype(dtype: str) -> None:
+    """Raise ValueError for float64 where JAX would silently compute in float32."""
+    if dtype != "float64" or keras.backend.backend() != "jax":
+        return
+    import jax
+
+    if not jax.config.jax_enable_x64:
+        raise ValueError(
+            "float64 on the JAX backend wants the environment variable JAX_ENABLE_X64=1. "
+            "Received: a flow of dtype float64 without it"
+        )

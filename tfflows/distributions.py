@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from tfflows import random
+from tfflows.tensors import data_dtype, sum_event
 
 LOG_2_PI = math.log(2 * math.pi)
 
@@ -19,7 +20,7 @@ class Distribution(keras.layers.Layer):
 
     @property
     def compute_dtype(self) -> str:
-        return "float64" if self.variable_dtype == "float64" else "float32"
+        return data_dtype(self.variable_dtype)
 
     def build(self, z_shape, condition_shape=None):
         self.event_shape = tuple(z_shape[1:])
@@ -70,16 +71,12 @@ class Distribution(keras.layers.Layer):
         return super().get_config()  # Keras serialises a dtype policy only where this is overridden
 
 
-def _sum_event(values):
-    return ops.sum(values, axis=tuple(range(1, len(values.shape))))
-
-
 @keras.saving.register_keras_serializable(package="tfflows")
 class StandardNormal(Distribution):
     """Independent normals of mean 0 and variance 1: log p(z) = -(z.z + dims log 2 pi) / 2."""
 
     def _log_prob(self, z, condition):
-        return -0.5 * _sum_event(ops.square(z) + LOG_2_PI)
+        return -0.5 * sum_event(ops.square(z) + LOG_2_PI)
 
     def _draw(self, noise, condition, temperature):
         return temperature * noise.normal(self.event_shape)
@@ -93,7 +90,7 @@ class StandardLogistic(Distribution):
     """
 
     def _log_prob(self, z, condition):
-        return -_sum_event(ops.softplus(z) + ops.softplus(-z))
+        return -sum_event(ops.softplus(z) + ops.softplus(-z))
 
     def _draw(self, noise, condition, temperature):
         u = noise.uniform(self.event_shape)
@@ -104,7 +101,7 @@ class ClassConditional(Distribution):
     """A distribution with trainable parameters, one set a class where `num_classes` is given.
 
     Labels arrive as the condition: integers `[batch]` or `[batch, 1]` in 0..num_classes-1, or
-    one-hot rows `[batch, num_classes]`.
+    one-hot rows `[batch, num_classes]`. Other integers have the density NaN.
     """
 
     def __init__(self, num_classes: int | None = None, **kwargs):
@@ -135,7 +132,9 @@ class ClassConditional(Distribution):
         shape = tuple(condition.shape)
         if len(shape) == 1 or (len(shape) == 2 and shape[1] == 1 and self.num_classes > 1):
             labels = ops.cast(ops.reshape(condition, (-1,)), "int32")
-            return ops.one_hot(labels, self.num_classes, dtype=self.compute_dtype)
+            one_hot = ops.one_hot(labels, self.num_classes, dtype=self.compute_dtype)
+            known = ops.logical_and(labels >= 0, labels < self.num_classes)
+            return ops.where(known[:, None], one_hot, ops.cast(math.nan, one_hot.dtype))
         if len(shape) != 2 or shape[1] != self.num_classes:
             raise ValueError(
                 f"{type(self).__name__} wants labels [batch], or one-hot "
@@ -165,7 +164,7 @@ class DiagonalNormal(ClassConditional):
     def _log_prob(self, z, condition):
         log_scale = self._select(self.log_scale, condition)
         standard = (z - self._select(self.mean, condition)) * ops.exp(-log_scale)
-        return _sum_event(-0.5 * (ops.square(standard) + LOG_2_PI) - log_scale)
+        return sum_event(-0.5 * (ops.square(standard) + LOG_2_PI) - log_scale)
 
     def _draw(self, noise, condition, temperature):
         scale = temperature * ops.exp(self._select(self.log_scale, condition))

@@ -47,13 +47,15 @@ def evaluate(flow: keras.Model, batches: Iterable, round_trip: bool = True) -> E
 
     Args:
         flow: a `tfflows.Flow`.
-        batches: batches of x, (x, condition) or dicts of these.
+        batches: batches of x, of (x, condition) for a conditional flow, or of dicts of these.
         round_trip: whether to measure the round trip as well.
     """
     error = 0.0
 
     def log_prob(batch):
         nonlocal error
+        if flow.condition_shape is None and isinstance(batch, tuple):
+            batch = batch[0]  # of (x, labels)
         x, condition = split_condition(batch)
         if round_trip:
             again = flow.inverse(flow.encode(x, condition), condition)
@@ -67,9 +69,9 @@ def evaluate(flow: keras.Model, batches: Iterable, round_trip: bool = True) -> E
 
 def _summarise(log_prob: Callable, batches: Iterable, dims: int) -> Evaluation:
     values = [np.asarray(log_prob(batch), "float64") for batch in batches]
-    if not values:
+    values = np.concatenate([np.empty(0), *values])
+    if not len(values):
         raise ValueError("The data are empty: nothing to evaluate")
-    values = np.concatenate(values)
     mean = float(values.mean())
     standard_error = float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else 0.0
     return Evaluation(mean, standard_error, -mean / (dims * math.log(2)), len(values))
@@ -87,16 +89,19 @@ class GaussianBaseline:
     def __init__(self, batches: Iterable, discrete: bool = False, seed: int = 0):
         self._discrete = discrete
         self._rng = np.random.default_rng(seed)
-        count, total, products = 0, 0.0, 0.0
+        count, total, products, origin = 0, 0.0, 0.0, None
         for batch in batches:
             rows = self._rows(batch)
+            origin = rows.mean(axis=0) if origin is None else origin
+            rows = rows - origin  # so that squares of a large mean do not swallow the variance
             count += len(rows)
             total = total + rows.sum(axis=0)
             products = products + rows.T @ rows
         if not count:
             raise ValueError("The data are empty: no Gaussian can be fitted")
-        self.mean = total / count
-        covariance = products / count - np.outer(self.mean, self.mean)
+        offset = total / count
+        self.mean = origin + offset
+        covariance = products / count - np.outer(offset, offset)
         # Keeps the factor defined for constant columns; far below any real variance.
         floor = 1e-9 * max(float(np.trace(covariance)) / len(covariance), 1e-12)
         self._factor = np.linalg.cholesky(covariance + floor * np.eye(len(covariance)))

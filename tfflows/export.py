@@ -23,7 +23,8 @@ def export_flow(flow: keras.Model, filepath: str | Path) -> Path:
     | sample | num_samples int32 [], seed int32 [2], temperature float32 [] | x [num_samples, ...] |
     | sample_seeds | seeds int32 [n, 2] | x [n, *event] |
 
-    A conditional flow takes `condition` [n, *condition_shape] in each of them as well. x is in the
+    A conditional flow takes `condition` [n, *condition_shape] in each of them as well; one row does
+    for all of `sample`. x is in the
     units of the training data. Each row of sample_seeds depends on its own seed alone.
 
     Args:
@@ -69,7 +70,10 @@ def _save(flow, folder):
     module.weights = [variable.value for variable in flow.weights]
     signatures = _signatures(flow)
     signatures["serving_default"] = signatures["log_prob"]
-    tf.saved_model.save(module, str(folder), signatures=signatures)
+    try:
+        tf.saved_model.save(module, str(folder), signatures=signatures)
+    except tf.errors.OpError as error:  # how TensorFlow's writer reports a full disk
+        raise OSError(f"{folder.parent} could not be written: {error.message}") from error
 
 
 def _signatures(flow):
@@ -98,6 +102,8 @@ def _signatures(flow):
         return {"x": flow._inverse(z, condition)[0]}
 
     def sample(num_samples, seed, temperature, condition=None):
+        if condition is not None:  # one row serves all samples
+            condition = tf.broadcast_to(condition, [num_samples, *condition.shape[1:]])
         noise = random.BatchNoise(num_samples, seed, dtype)
         z = flow.base.draw(noise, condition, temperature)
         return {"x": flow._inverse(z, condition)[0]}

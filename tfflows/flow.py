@@ -1,8 +1,9 @@
 """Flow: a stack of flow layers and a base distribution as a `keras.Model`."""
 
-import inspect
 import math
+import numbers
 import sys
+import types
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -15,32 +16,19 @@ from tfflows.distributions import Distribution, StandardNormal
 from tfflows.files import replaced_on_success
 from tfflows.inputs import (
     as_arrays,
-    check_events,
+    as_shape,
     check_shape,
-    first_batch,
-    first_rows,
-    is_array,
     split_condition,
 )
 from tfflows.layers import Dequantize, FlowLayer
-from tfflows.layers.flow_layer import Tensor, data_dtype, deserialize_arguments
+from tfflows.layers.flow_layer import deserialize_arguments
 from tfflows.summary import flow_summary
-
-
-class _StopOnNaN(keras.callbacks.Callback):
-    """Stand before every other callback, so that no checkpoint is made of NaN weights."""
-
-    def on_epoch_end(self, epoch, logs=None):
-        loss = (logs or {}).get("loss", 0.0)
-        if not np.isfinite(loss):
-            raise FloatingPointError(
-                f"Training diverged: the loss is {loss} after epoch {epoch + 1}. A smaller "
-                "learning rate, gradient clipping (clipnorm=) or standardized data help"
-            )
+from tfflows.tensors import Tensor, batch_mean, data_dtype
+from tfflows.training import LikelihoodTraining
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
-class Flow(keras.Model):
+class Flow(LikelihoodTraining, keras.Model):
     """A normalizing flow: log p(x) = log p_base(z) + log |det dz/dx|, z = layers(x).
 
     `compile(optimizer)` takes no loss: the flow adds its own, the mean negative log-likelihood, by
@@ -63,17 +51,17 @@ class Flow(keras.Model):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.event_shape = tuple(int(side) for side in event_shape)
-        self.condition_shape = None if condition_shape is None else tuple(condition_shape)
-        self.flow_layers = list(layers)
-        for layer in self.flow_layers:
-            if not isinstance(layer, FlowLayer):
-                raise ValueError(f"layers must be flow layers. Received: {layer!r}")
-        self.base = base or StandardNormal(dtype=self.dtype_policy)
+        self.event_shape = as_shape("event_shape", event_shape)
+        self.condition_shape = condition_shape
+        if condition_shape is not None:
+            self.condition_shape = as_shape("condition_shape", condition_shape)
+        self.flow_layers = list(layers) if isinstance(layers, list | tuple) else [layers]
+        self.base = StandardNormal(dtype=self.dtype_policy) if base is None else base
+        self._check_parts()
         self._nll_metric = keras.metrics.Mean(name="nll")
         self._bits_metric = keras.metrics.Mean(name="bits_per_dim") if self.is_discrete else None
         self._batch_log_prob = None
-        self._compiled_methods = {}
+        self._compiled_methods = types.SimpleNamespace()  # a dict would be saved with the model
         self.build((None, *self.event_shape))
 
     def build(self, input_shape):
@@ -89,6 +77,28 @@ class Flow(keras.Model):
         if not self.base.built:
             self.base.build((None, *shape), condition_shape)
         self.built = True
+
+    def _check_parts(self):
+        if not isinstance(self.base, Distribution):
+            raise ValueError(f"base must be a tfflows distribution. Received: {self.base!r}")
+        seen = set()
+        for layer in self.flow_layers:
+            if not isinstance(layer, FlowLayer):
+                raise ValueError(f"layers must be flow layers. Received: {layer!r}")
+            for part in (layer, getattr(layer, "conditioner", None)):
+                if part is not None and id(part) in seen:
+                    raise ValueError(
+                        f"Each layer and conditioner must be an object of its own, or the saved "
+                        f"model could not be loaded. Received: {part.name} twice"
+                    )
+                seen.add(id(part))
+        for part in (*self.flow_layers, self.base):
+            if part.compute_dtype != self.compute_dtype:
+                raise ValueError(
+                    f"All parts of a flow must have its dtype, {self.compute_dtype}. "
+                    f"Received: {part.name} of dtype {part.compute_dtype}"
+                )
+        compilation.check_dtype(self.compute_dtype)
 
     @property
     def compute_dtype(self) -> str:
@@ -117,8 +127,8 @@ class Flow(keras.Model):
         x, condition = split_condition(inputs, condition)
         z, log_det = self._forward(x, condition, training)
         base_log_prob = self.base(z, condition=condition)
-        self.add_loss(-ops.mean(log_det))
-        self.add_loss(-ops.mean(base_log_prob))
+        self.add_loss(-batch_mean(log_det))
+        self.add_loss(-batch_mean(base_log_prob))
         self._batch_log_prob = base_log_prob + log_det
         return z
 
@@ -207,8 +217,8 @@ class Flow(keras.Model):
     def _draw_latents(self, num_samples, condition, seed, temperature):
         if not isinstance(num_samples, int | np.integer) or num_samples < 0:
             raise ValueError(f"num_samples must be an integer >= 0. Received: {num_samples!r}")
-        if not 0 <= temperature < math.inf:
-            raise ValueError(f"temperature must be finite and >= 0. Received: {temperature}")
+        if not isinstance(temperature, numbers.Real) or not 0 <= temperature < math.inf:
+            raise ValueError(f"temperature must be finite and >= 0. Received: {temperature!r}")
         condition = self._check_condition(condition, num_samples)
         noise = random.BatchNoise(num_samples, random.make_seed(seed), self.compute_dtype)
         return self.base.draw(noise, condition, temperature), condition
@@ -220,16 +230,21 @@ class Flow(keras.Model):
         # As in fit: XLA where the user asked compile() for it, since each batch size costs a
         # compilation.
         jit = bool(self.compiled and self.jit_compile)
-        key = (method.__name__, jit)
-        if key not in self._compiled_methods:
-            self._compiled_methods[key] = compilation.compile_method(self, method, jit)
-        return self._compiled_methods[key](*args)
+        name = f"{method.__name__}_jit" if jit else method.__name__
+        if not hasattr(self._compiled_methods, name):
+            compiled = compilation.compile_method(self, method, jit)
+            setattr(self._compiled_methods, name, compiled)
+        return getattr(self._compiled_methods, name)(*args)
 
     def _check_call(self, x, condition):
-        x = x if compilation.is_traced(x) else ops.convert_to_tensor(as_arrays(x))
+        x, condition = split_condition(x, condition)
+        if not compilation.is_traced(x):
+            x = as_arrays(x)
+            check_shape(x, self.event_shape)
+            if self.data_range is not None and x.shape[0]:
+                self._check_events(x)
+        x = ops.convert_to_tensor(x)
         check_shape(x, self.event_shape)
-        if self.data_range is not None and x.shape[0] and not compilation.is_traced(x):
-            check_events(x, self.event_shape, self.data_range)
         return x, self._check_condition(condition, x.shape[0])
 
     def _check_condition(self, condition, num_rows):
@@ -238,9 +253,13 @@ class Flow(keras.Model):
         if wanted is None and condition is None:
             return None
         if wanted is None or condition is None:
-            has = "wants no condition" if wanted is None else f"wants a condition {wanted} a row"
-            came = "none" if condition is None else f"condition of shape {np.shape(condition)}"
-            raise ValueError(f"The flow {has}. Received: {came}")
+            if wanted is None:
+                came = f"condition of shape {np.shape(condition)}"
+                raise ValueError(f"The flow wants no condition. Received: {came}")
+            raise ValueError(
+                f"The flow wants a condition {wanted} a row: pass (x, condition) as x, or a dict "
+                'with the keys "x" and "condition". Received: none'
+            )
         condition = ops.convert_to_tensor(condition)
         rows = condition.shape[0] if condition.shape else 0
         if tuple(condition.shape[1:]) != wanted or (
@@ -254,33 +273,6 @@ class Flow(keras.Model):
             condition = ops.repeat(condition, num_rows, axis=0)
         return condition
 
-    def adapt(self, data, max_rows: int = 10_000) -> None:
-        """Take the statistics of data-dependent layers (ActNorm, BatchNorm, Standardize) anew.
-
-        Args:
-            data: x, (x, condition) or a dict of arrays, or a dataset of such batches.
-            max_rows: how many rows are used at most: evenly spread ones of arrays, the first ones
-                of a dataset.
-        """
-        self._adapt(data if is_array(data) else first_rows(data, max_rows), max_rows, force=True)
-
-    def _adapt(self, arrays, max_rows, force):
-        x, condition = split_condition(arrays)
-        rows = np.unique(np.linspace(0, len(x) - 1, min(len(x), max_rows)).astype(int))
-        x = np.asarray(ops.convert_to_numpy(x)[rows])
-        if condition is not None:
-            condition = ops.convert_to_numpy(condition)[rows]
-        check_events(x, self.event_shape, self.data_range)
-        condition = self._check_condition(condition, len(x))
-        for layer in self.flow_layers:
-            layer.adapt(x, condition, force)
-            x, _ = layer.forward_and_log_det(x, condition)
-
-    @property
-    def needs_adapt(self) -> bool:
-        """Whether some layer still waits for its statistics."""
-        return any(layer.needs_adapt for layer in self.flow_layers)
-
     def summary(self, print_fn: Callable[[str], None] | None = None) -> None:
         """Print the layers in order from data to latent, with shapes and parameter counts."""
         (print_fn or sys.stdout.write)(flow_summary(self))
@@ -292,88 +284,12 @@ class Flow(keras.Model):
 
         return export_flow(self, filepath, **kwargs)
 
-    # Training.
-
-    def fit(self, x=None, y=None, *args, **kwargs):
-        """`keras.Model.fit` on x, (x, condition), dicts of these, tf.data, or generators.
-
-        Data-dependent layers that were never adapted take their statistics first, from up to
-        10,000 rows of arrays or from the first batch. `sample_weight` `[n]` weights the rows.
-        Raises ValueError for data that are empty, of the wrong shape, out of range or not finite,
-        and FloatingPointError when the loss becomes NaN.
-        """
-        arguments = inspect.signature(super().fit).bind(x, y, *args, **kwargs).arguments
-        x, batch = self._check_data(x)
-        arguments["x"] = x
-        arguments["y"] = self._target(x, y, arguments.get("sample_weight"))
-        arguments["validation_data"] = self._check_validation(arguments.get("validation_data"))
-        if self.needs_adapt:
-            self._adapt(batch, max_rows=10_000, force=False)
-        callbacks = arguments.get("callbacks") or []
-        if not isinstance(callbacks, keras.callbacks.CallbackList):
-            several = isinstance(callbacks, list | tuple)
-            arguments["callbacks"] = [_StopOnNaN(), *(callbacks if several else [callbacks])]
-        if not is_array(x):
-            arguments.setdefault("shuffle", False)  # Keras warns that it cannot shuffle a dataset
-        return super().fit(**arguments)
-
-    def evaluate(self, x=None, y=None, *args, sample_weight=None, **kwargs):
-        """`keras.Model.evaluate` on what `fit` takes."""
-        if kwargs.get("_use_cached_eval_dataset"):  # the validation that fit itself calls
-            return super().evaluate(x, y, *args, sample_weight=sample_weight, **kwargs)
-        x, _ = self._check_data(x)
-        y = self._target(x, y, sample_weight)
-        return super().evaluate(x, y, *args, sample_weight=sample_weight, **kwargs)
-
-    def _check_data(self, data):
-        """Data that Keras takes, and arrays of a part of them; ValueError for what cannot be."""
-        if data is None:
-            raise ValueError("The flow wants data: x, (x, condition), a dict or a dataset")
-        if is_array(data):
-            data = batch = as_arrays(data)
-        else:
-            batch, data = first_batch(data)
-        x, condition = split_condition(batch)
-        check_events(x, self.event_shape, self.data_range)
-        self._check_condition(condition, x.shape[0])
-        return data, batch
-
-    def _check_validation(self, data):
-        if data is None or not isinstance(data, tuple | list):
-            return data
-        x, *rest = data
-        if self.condition_shape is not None and len(rest) == 1 and hasattr(x, "shape"):
-            x, rest = (x, rest[0]), []  # a flow has no targets: the second part is the condition
-        y, weight = (*rest, None, None)[:2]
-        x, _ = self._check_data(x)
-        return (x, self._target(x, y, weight), weight)
-
-    def _target(self, x, y, sample_weight):
-        """Keras drops sample_weight where y is None, so a flow's rows get a target of zeros."""
-        if sample_weight is None or y is not None:
-            return y
-        x, _ = split_condition(x)
-        return np.zeros(len(x), "float32")
-
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Sum of the add_loss terms; rows weigh `sample_weight`, as replicated rows would."""
-        log_prob, self._batch_log_prob = self._batch_log_prob, None
-        loss = super().compute_loss(x, y, y_pred, sample_weight, training)
-        if sample_weight is not None:
-            # add_loss terms never see sample_weight, so the difference is added here.
-            sample_weight = ops.cast(ops.reshape(sample_weight, (-1,)), log_prob.dtype)
-            difference = ops.mean((1 - sample_weight) * log_prob)
-            loss = loss + self._aggregate_additional_loss(difference)
-        self._nll_metric.update_state(-log_prob, sample_weight)
-        if self._bits_metric is not None:
-            bits = -log_prob / (self.dims * math.log(2))
-            self._bits_metric.update_state(bits, sample_weight)
-        return loss
-
     # Saving.
 
     def save(self, filepath, overwrite=True, **kwargs):
         """`keras.Model.save` that replaces `filepath` only once the new file is whole."""
+        if Path(filepath).suffix not in (".keras", ".h5"):
+            raise ValueError(f"A model is saved as a .keras file. Received: {filepath}")
         if Path(filepath).exists() and not overwrite:
             return super().save(filepath, overwrite=False, **kwargs)
         with replaced_on_success(filepath) as temporary:

@@ -1,6 +1,7 @@
 """What fit, evaluate and adapt are given: taking it apart, and refusing what cannot be right."""
 
 import itertools
+import operator
 import types
 
 import keras
@@ -44,7 +45,7 @@ def as_arrays(data):
 def first_batch(data):
     """The first batch of a dataset or generator, and data that still begins with it."""
     if isinstance(data, keras.utils.PyDataset):
-        batch = data[0] if data.num_batches else None
+        batch = data[0] if data.num_batches != 0 else None
     elif isinstance(data, types.GeneratorType):
         batch = next(data, None)
         if batch is not None:
@@ -80,21 +81,24 @@ def _prepend(first, generator):
         yield batch if isinstance(batch, tuple) else (batch,)
 
 
-def check_events(x, event_shape: tuple, data_range: tuple | None = None) -> None:
+def check_events(
+    x, event_shape: tuple, data_range: tuple | None = None, integers: bool = False
+) -> None:
     """Raise ValueError unless x is `[n, *event_shape]` of finite numbers in `data_range`.
 
     Args:
         x: array or tensor with a shape and a dtype.
         event_shape: shape of one event.
         data_range: smallest and largest value allowed, or None.
+        integers: whether every value must be a whole number.
     """
     check_shape(x, event_shape)
     if x.shape[0] == 0:
         raise ValueError(f"The data are empty. Received: x of shape {tuple(x.shape)}")
     values = ops.convert_to_numpy(x)
-    # The sum of extremes is finite only where every value is; no copy of the data is made.
+    # The extremes are finite only where every value is; no copy of the data is made.
     low, high = values.min(), values.max()
-    if not np.isfinite(float(low) + float(high)):
+    if not (np.isfinite(low) and np.isfinite(high)):
         bad = np.argwhere(~np.isfinite(values))
         raise ValueError(
             f"The data hold {len(bad)} values that are NaN or inf; "
@@ -105,15 +109,47 @@ def check_events(x, event_shape: tuple, data_range: tuple | None = None) -> None
             f"The flow wants data from {data_range[0]} to {data_range[1]}. "
             f"Received: values from {low} to {high}"
         )
+    if integers and not np.issubdtype(values.dtype, np.integer):
+        fractions = values[values != np.floor(values)]
+        if fractions.size:
+            raise ValueError(
+                "The flow dequantizes, and wants whole numbers such as raw pixels. "
+                f"Received: {fractions.size} others, the first {fractions[0]}"
+            )
+
+
+def as_shape(name: str, shape) -> tuple[int, ...]:
+    """A tuple of non-negative integers, or ValueError naming the argument."""
+    try:
+        sides = tuple(operator.index(side) for side in shape)
+    except TypeError:
+        sides = (-1,)
+    if any(side < 0 for side in sides):
+        raise ValueError(
+            f"{name} must be a tuple of sizes, such as (28, 28, 1). Received: {shape!r}"
+        )
+    return sides
+
+
+def check_weights(sample_weight):
+    """`sample_weight` as an array; ValueError unless its values are finite and not negative."""
+    if sample_weight is None:
+        return None
+    weights = ops.convert_to_numpy(sample_weight)
+    if not np.isfinite(weights).all() or (weights < 0).any():
+        raise ValueError(
+            "sample_weight must be finite and not negative. "
+            f"Received: values from {weights.min()} to {weights.max()}"
+        )
+    return weights
 
 
 def check_shape(x, event_shape: tuple) -> None:
     """Raise ValueError unless x is `[n, *event_shape]` of numbers."""
     if not hasattr(x, "shape") or not hasattr(x, "dtype"):
         raise ValueError(f"The flow wants arrays or tensors. Received: {type(x).__name__}")
-    dtype = keras.backend.standardize_dtype(x.dtype) if _is_number(x.dtype) else str(x.dtype)
     if not _is_number(x.dtype):
-        raise ValueError(f"The flow wants numbers. Received: x of dtype {dtype}")
+        raise ValueError(f"The flow wants numbers. Received: x of dtype {x.dtype}")
     if tuple(x.shape[1:]) != tuple(event_shape):
         raise ValueError(
             f"The flow wants x of shape {('batch', *event_shape)}. "

@@ -1,5 +1,7 @@
 """Image datasets by their TFDS name, in file order."""
 
+import os
+
 import keras
 
 from tfflows.datasets.dataset_info import DatasetInfo, nearest
@@ -18,8 +20,8 @@ def load_tfds(name: str, split: str, data_dir: str | None):
     import tensorflow_datasets as tfds
 
     try:
-        builder = tfds.builder(name, data_dir=data_dir)
-    except (tfds.core.registered.DatasetNotFoundError, ValueError) as error:
+        builder = tfds.builder(name, data_dir=data_dir or os.environ.get("TFDS_DATA_DIR"))
+    except (tfds.core.registered.DatasetNotFoundError, ValueError, AssertionError) as error:
         from tfflows.datasets.embedded import NAMES
 
         hint = nearest(name, [*NAMES, *tfds.list_builders(with_community_datasets=False)])
@@ -27,6 +29,8 @@ def load_tfds(name: str, split: str, data_dir: str | None):
     _check_features(name, builder.info.features)
     try:
         builder.download_and_prepare()
+    except ImportError:
+        raise
     except Exception as error:  # TFDS raises whatever its download library does
         raise OSError(
             f"{name} is not prepared in {builder.data_dir} and could not be downloaded "

@@ -47,8 +47,9 @@ class AdaptiveLayer(FlowLayer):
                 f"{('batch', *self.event_shape)}. Received: {problem} in x of shape {x.shape}"
             )
         mean, std = rows.mean(axis=0), rows.std(axis=0)
-        # Rounding leaves a constant channel a std of about 1e-16 of its value, not zero.
-        std = np.where(std > 1e-6 * np.maximum(np.abs(mean), 1e-6), std, 1.0)
+        # What the data path cannot tell from a constant is one; rounding leaves its std above zero.
+        resolution = 2 * np.finfo(self.compute_dtype).eps * np.abs(mean)
+        std = np.where(std > resolution, std, 1.0)
         self._set_statistics(mean.astype(self.compute_dtype), std.astype(self.compute_dtype))
         self.adapted.assign(1.0)
 

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from tfflows.layers.adaptive_layer import AdaptiveLayer
-from tfflows.layers.flow_layer import repeat_log_det
+from tfflows.tensors import repeat_log_det
 
 
 @keras.saving.register_keras_serializable(package="tfflows")

@@ -6,9 +6,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfflows.layers.flow_layer import FlowLayer, sum_event
+from tfflows.layers.flow_layer import FlowLayer
 from tfflows.layers.partitions import make_partition
 from tfflows.networks import MLP, ConvResNet, join_condition, joined_shape
+from tfflows.tensors import sum_event
 
 
 class Coupling(FlowLayer):

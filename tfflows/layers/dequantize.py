@@ -7,7 +7,8 @@ import numpy as np
 from keras import ops
 
 from tfflows import random
-from tfflows.layers.flow_layer import FlowLayer, repeat_log_det
+from tfflows.layers.flow_layer import FlowLayer
+from tfflows.tensors import repeat_log_det
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -20,22 +21,21 @@ class Dequantize(FlowLayer):
     for x `[batch, *event]`. The mean log-density of z bounds the discrete log-likelihood of x from
     below. Training draws fresh noise each step. Otherwise the noise of a row comes from a hash of
     the row itself: the same x has the same log-density, alone or in a batch, on every backend and
-    in a served model. Values outside 0..levels-1 have no density: their log-det is NaN.
+    in a served model. What is no integer in 0..levels-1 has no density: its log-det is NaN.
 
     Args:
-        levels: number of grey levels, at least 2: 256 for 8-bit images.
+        levels: number of grey levels, 2 to 2**19: 256 for 8-bit images.
         seed: integer seed of the noise in training.
     """
 
-    # x + u is exact in float32 on this grid for up to 512 levels, and so is its floor.
-    _NOISE_STEPS = 2**14
-
     def __init__(self, levels: int = 256, seed: int | None = None, **kwargs):
         super().__init__(**kwargs)
-        if not isinstance(levels, int | np.integer) or levels < 2:
-            raise ValueError(f"levels must be an integer of at least 2. Received: {levels!r}")
+        if not isinstance(levels, int | np.integer) or not 2 <= levels <= 2**19:
+            raise ValueError(f"levels must be an integer from 2 to 2**19. Received: {levels!r}")
         self.levels = int(levels)
         self.data_range = (0, self.levels - 1)
+        # On this grid x + u is exact in float32, and so is its floor.
+        self._noise_steps = 2 ** min(14, 23 - (self.levels - 1).bit_length())
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 
@@ -46,13 +46,14 @@ class Dequantize(FlowLayer):
         else:
             rows = random.row_seeds(ops.cast(ops.clip(x, 0, self.levels - 1), "int32"))
             noise = random.row_uniform(rows, self.event_shape, self.compute_dtype)
-        return (ops.floor(noise * self._NOISE_STEPS) + 0.5) / self._NOISE_STEPS
+        return (ops.floor(noise * self._noise_steps) + 0.5) / self._noise_steps
 
     def _forward(self, x, condition=None, training=False):
         z = (x + self._noise(x, training)) / self.levels
         log_det = repeat_log_det(-math.prod(self.event_shape) * math.log(self.levels), x)
         axes = tuple(range(1, len(x.shape)))
-        outside = ops.any(ops.logical_or(x < 0, x >= self.levels), axis=axes)
+        is_level = ops.logical_and(x >= 0, x < self.levels)
+        outside = ops.logical_not(ops.all(ops.logical_and(is_level, x == ops.floor(x)), axis=axes))
         return z, ops.where(outside, ops.cast(math.nan, log_det.dtype), log_det)
 
     def _inverse(self, z, condition=None, training=False):

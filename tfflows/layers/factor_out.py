@@ -91,7 +91,7 @@ class FactorOut(FlowLayer):
         going_on = ops.convert_to_tensor(x)[..., : x.shape[-1] - x.shape[-1] // 2]
         for layer in self.flow_layers:
             layer.adapt(going_on, condition, force)
-            going_on, _ = layer.forward_and_log_det(going_on, condition)
+            going_on = layer.forward_in_chunks(going_on, condition)
 
     def get_config(self):
         layers = [keras.saving.serialize_keras_object(layer) for layer in self.flow_layers]

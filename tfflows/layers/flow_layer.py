@@ -1,26 +1,9 @@
 """The contract of every layer: two pure methods in, a trainable invertible Keras layer out."""
 
-from typing import Any
-
 import keras
 from keras import ops
 
-Tensor = Any  # a tensor of the backend in use, or what it converts to one
-
-
-def data_dtype(variable_dtype: str) -> str:
-    """Dtype of the data path: bfloat16 there would cost 0.05 to 0.1 of round-trip error."""
-    return "float64" if variable_dtype == "float64" else "float32"
-
-
-def sum_event(values: Tensor) -> Tensor:
-    """Sum `[batch, *event]` over the event axes, to `[batch]`."""
-    return ops.sum(values, axis=tuple(range(1, len(values.shape))))
-
-
-def repeat_log_det(log_det: Tensor, x: Tensor) -> Tensor:
-    """A log-det that is the same for every example, as `[batch]`."""
-    return ops.broadcast_to(ops.cast(log_det, x.dtype), (ops.shape(x)[0],))
+from tfflows.tensors import Tensor, batch_mean, data_dtype
 
 
 def deserialize_arguments(config: dict) -> dict:
@@ -31,7 +14,8 @@ def deserialize_arguments(config: dict) -> dict:
 class FlowLayer(keras.layers.Layer):
     """An invertible map between data x and latent z, `[batch, *event]` both.
 
-    A subclass writes two methods without side effects,
+    A subclass writes two methods without side effects (a layer that draws noise may advance its
+    seed generator, and one with running statistics updates them in `call`),
 
         _forward(x, condition=None, training=False) -> z, log|det dz/dx|   (data to latent)
         _inverse(z, condition=None, training=False) -> x, log|det dx/dz|   (latent to data)
@@ -80,7 +64,7 @@ class FlowLayer(keras.layers.Layer):
         if return_log_det:
             return y, log_det
         if not inverse:
-            self.add_loss(-ops.mean(log_det))
+            self.add_loss(-batch_mean(log_det))
         return y
 
     def compute_output_spec(
@@ -119,6 +103,17 @@ class FlowLayer(keras.layers.Layer):
             condition: optional `[batch, ...]`.
             force: False leaves a layer that has its statistics already as it is.
         """
+
+    def forward_in_chunks(self, x: Tensor, condition: Tensor | None = None, rows: int = 256):
+        """Latents of `x`, computed `rows` at a time: `adapt` passes more data than memory takes."""
+        starts = range(0, len(x), rows)
+        chunks = [
+            self.forward_and_log_det(
+                x[i : i + rows], None if condition is None else condition[i : i + rows]
+            )[0]
+            for i in starts
+        ]
+        return ops.concatenate(chunks)
 
     @property
     def needs_adapt(self) -> bool:

@@ -5,7 +5,8 @@ import math
 import keras
 from keras import ops
 
-from tfflows.layers.flow_layer import FlowLayer, sum_event
+from tfflows.layers.flow_layer import FlowLayer
+from tfflows.tensors import sum_event
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -22,13 +23,13 @@ class Logit(FlowLayer):
             images.
     """
 
-    data_range = (0.0, 1.0)
-
     def __init__(self, alpha: float = 1e-6, **kwargs):
         super().__init__(**kwargs)
-        if not 0 < alpha < 0.5:
-            raise ValueError(f"alpha must be in (0, 0.5). Received: {alpha}")
+        if not isinstance(alpha, int | float) or not 0 < alpha < 0.5:
+            raise ValueError(f"alpha must be in (0, 0.5). Received: {alpha!r}")
         self.alpha = alpha
+        margin = alpha / (1 - 2 * alpha) + 1e-6  # samples fall there too
+        self.data_range = (-margin, 1 + margin)
 
     def _forward(self, x, condition=None, training=False):
         log_y = ops.log(self.alpha + (1 - 2 * self.alpha) * x)

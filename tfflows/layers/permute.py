@@ -1,12 +1,14 @@
 """Fixed permutations of the last axis."""
 
+import random as python_random
 from collections.abc import Sequence
 
 import keras
 import numpy as np
 from keras import ops
 
-from tfflows.layers.flow_layer import FlowLayer, repeat_log_det
+from tfflows.layers.flow_layer import FlowLayer
+from tfflows.tensors import repeat_log_det
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -16,17 +18,21 @@ class Permute(FlowLayer):
     The log-det is zero.
 
     Args:
-        permutation: the order, `[channels]`; None draws one from `seed` when the layer is built.
-        seed: integer seed of a drawn permutation.
+        permutation: the order, `[channels]`; None draws one from `seed`.
+        seed: integer seed of a drawn permutation; None takes a fresh one, which is saved.
     """
 
-    def __init__(self, permutation: Sequence[int] | None = None, seed: int = 0, **kwargs):
+    def __init__(self, permutation: Sequence[int] | None = None, seed: int | None = None, **kwargs):
         super().__init__(**kwargs)
         self.permutation = None if permutation is None else [int(i) for i in permutation]
-        self.seed = seed
+        self.seed = python_random.getrandbits(31) if seed is None else seed
 
     def build(self, x_shape, condition_shape=None):
         super().build(x_shape, condition_shape)
+        if not self.event_shape:
+            raise ValueError(
+                "Permute needs events of at least one axis. Received: event of shape ()"
+            )
         channels = self.event_shape[-1]
         order = self.permutation
         if order is None:

@@ -6,6 +6,7 @@ import keras
 
 from tfflows.distributions import Distribution
 from tfflows.flow import Flow
+from tfflows.inputs import as_shape
 from tfflows.layers import ActNorm, AffineCoupling, FactorOut, Flatten, Squeeze
 from tfflows.models.preprocessing import check_positive, preprocessing
 from tfflows.networks import ConvResNet
@@ -21,7 +22,8 @@ class MultiScaleRealNVP(Flow):
     and the factored-out half is normalised given the other (see `FactorOut`).
 
     Args:
-        event_shape: (height, width, channels); 2**(num_scales - 1) divides height and width.
+        event_shape: (height, width, channels); 2**(num_scales - 1) divides height and width,
+            and the last scale has at least two positions.
         num_scales: resolutions, at least 1.
         couplings_per_stage: couplings of one kind in a row.
         filters: channels of the convolutions in each coupling's residual network.
@@ -50,8 +52,9 @@ class MultiScaleRealNVP(Flow):
         dtype=None,
         **kwargs,
     ):
+        event_shape = as_shape("event_shape", event_shape)
         check_positive(num_scales=num_scales, couplings_per_stage=couplings_per_stage)
-        self._check_sides(tuple(event_shape), 2 ** (num_scales - 1))
+        self._check_sides(event_shape, 2 ** (num_scales - 1))
 
         def network():
             return ConvResNet(filters, num_blocks, activation, weight_norm, dtype=dtype)
@@ -86,10 +89,12 @@ class MultiScaleRealNVP(Flow):
 
     @staticmethod
     def _check_sides(event_shape, factor):
-        if len(event_shape) != 3 or any(side % factor for side in event_shape[:2]):
+        fits = len(event_shape) == 3 and not any(side % factor for side in event_shape[:2])
+        if not fits or event_shape[0] * event_shape[1] == factor**2:
             raise ValueError(
                 "MultiScaleRealNVP wants event_shape (height, width, channels) with height and "
-                f"width that 2**(num_scales - 1) = {factor} divides. Received: {event_shape}"
+                f"width that 2**(num_scales - 1) = {factor} divides, leaving at least 2 positions "
+                f"for the last checkerboard. Received: {event_shape}"
             )
 
     def get_config(self):

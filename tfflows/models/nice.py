@@ -6,6 +6,7 @@ import keras
 
 from tfflows.distributions import Distribution, StandardLogistic
 from tfflows.flow import Flow
+from tfflows.inputs import as_shape
 from tfflows.layers import AdditiveCoupling, DiagonalScaling, Flatten
 from tfflows.models.preprocessing import check_positive, preprocessing
 from tfflows.networks import MLP
@@ -45,6 +46,7 @@ class NICE(Flow):
         dtype=None,
         **kwargs,
     ):
+        event_shape = as_shape("event_shape", event_shape)
         check_positive(num_couplings=num_couplings)
         layers = preprocessing(levels, logit, standardize, dtype)
         if len(event_shape) > 1:

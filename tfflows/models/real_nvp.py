@@ -6,6 +6,7 @@ import keras
 
 from tfflows.distributions import Distribution
 from tfflows.flow import Flow
+from tfflows.inputs import as_shape
 from tfflows.layers import ActNorm, AffineCoupling, BatchNorm, Flatten
 from tfflows.models.preprocessing import check_positive, preprocessing
 from tfflows.networks import MLP
@@ -52,6 +53,7 @@ class RealNVP(Flow):
         dtype=None,
         **kwargs,
     ):
+        event_shape = as_shape("event_shape", event_shape)
         check_positive(num_couplings=num_couplings)
         if normalization not in NORMALIZATIONS:
             raise ValueError(

@@ -16,8 +16,9 @@ class MLP(keras.layers.Layer):
 
     def __init__(self, units: Sequence[int] = (256, 256), activation: str = "relu", **kwargs):
         super().__init__(**kwargs)
-        if not units or any(width < 1 for width in units):
-            raise ValueError(f"units must be positive widths, at least one. Received: {units}")
+        is_list = isinstance(units, list | tuple)
+        if not is_list or not units or any(not isinstance(u, int) or u < 1 for u in units):
+            raise ValueError(f"units must be a list of positive widths. Received: {units!r}")
         self.units = [int(width) for width in units]
         self.activation = activation
         self.hidden = [

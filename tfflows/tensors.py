@@ -1,0 +1,28 @@
+"""What every module says about tensors: dtype of the data path, sums and means of a batch."""
+
+from typing import Any
+
+from keras import ops
+
+Tensor = Any  # a tensor of the backend in use, or what it converts to one
+
+
+def data_dtype(variable_dtype: str) -> str:
+    """Dtype of the data path: bfloat16 there would cost 0.05 to 0.1 of round-trip error."""
+    return "float64" if variable_dtype == "float64" else "float32"
+
+
+def sum_event(values: Tensor) -> Tensor:
+    """Sum `[batch, *event]` over the event axes, to `[batch]`."""
+    return ops.sum(values, axis=tuple(range(1, len(values.shape))))
+
+
+def batch_mean(values: Tensor) -> Tensor:
+    """Mean of `[batch]`; 0 of an empty one, which a replica gets at the end of some epochs."""
+    rows = ops.maximum(ops.cast(ops.shape(values)[0], values.dtype), 1)
+    return ops.sum(values) / rows
+
+
+def repeat_log_det(log_det: Tensor, x: Tensor) -> Tensor:
+    """A log-det that is the same for every example, as `[batch]`."""
+    return ops.broadcast_to(ops.cast(log_det, x.dtype), (ops.shape(x)[0],))

@@ -1,0 +1,157 @@
+"""How a flow is trained and evaluated: `fit` on the negative log-likelihood, with checked data."""
+
+import inspect
+import math
+
+import keras
+import numpy as np
+from keras import ops
+
+from tfflows.inputs import (
+    as_arrays,
+    check_events,
+    check_weights,
+    first_batch,
+    first_rows,
+    is_array,
+    split_condition,
+)
+from tfflows.layers import Dequantize
+from tfflows.tensors import batch_mean
+
+
+class _StopOnNaN(keras.callbacks.Callback):
+    """Stand before every other callback, so that no checkpoint is made of NaN weights."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        loss = (logs or {}).get("loss", 0.0)
+        if not np.isfinite(loss):
+            raise FloatingPointError(
+                f"Training stopped: the loss is {loss} after epoch {epoch + 1}. Either it "
+                "diverged, and a smaller learning rate, clipnorm= or standardized data help, or a "
+                "batch holds NaN, inf or values out of range"
+            )
+
+
+class LikelihoodTraining:
+    """The training half of `Flow`: `adapt`, `fit`, `evaluate` and the loss, for a `keras.Model`.
+
+    The model has `flow_layers`, `event_shape`, `dims`, `data_range`, `_check_condition` and the two
+    metrics, and leaves the log-densities of a batch in `_batch_log_prob` when it is called.
+    """
+
+    def adapt(self, data, max_rows: int = 10_000) -> None:
+        """Take the statistics of data-dependent layers (ActNorm, BatchNorm, Standardize) anew.
+
+        Args:
+            data: x, (x, condition) or a dict of arrays, or a dataset of such batches.
+            max_rows: how many rows are used at most: evenly spread ones of arrays, the first ones
+                of a dataset.
+        """
+        if data is None:
+            raise ValueError("adapt wants data: x, (x, condition), a dict or a dataset")
+        arrays = as_arrays(data) if is_array(data) else first_rows(data, max_rows)
+        self._adapt(arrays, max_rows, force=True)
+
+    def _adapt(self, arrays, max_rows, force):
+        x, condition = split_condition(arrays)
+        rows = np.unique(np.linspace(0, len(x) - 1, min(len(x), max_rows)).astype(int))
+        x = np.asarray(ops.convert_to_numpy(x)[rows])
+        if condition is not None:
+            condition = ops.convert_to_numpy(condition)[rows]
+        self._check_events(x)
+        condition = self._check_condition(condition, len(x))
+        for layer in self.flow_layers:
+            layer.adapt(x, condition, force)
+            x = layer.forward_in_chunks(x, condition)
+
+    @property
+    def needs_adapt(self) -> bool:
+        """Whether some layer still waits for its statistics."""
+        return any(layer.needs_adapt for layer in self.flow_layers)
+
+    def fit(self, x=None, y=None, *args, **kwargs):
+        """`keras.Model.fit` on x, (x, condition), dicts of these, tf.data, or generators.
+
+        Data-dependent layers that were never adapted take their statistics first, from up to
+        10,000 rows of arrays or from the first batch. `sample_weight` `[n]` weights the rows as in
+        Keras: the loss is the sum of weighted terms over the number of rows, `nll` the weighted
+        mean. Raises ValueError for data that are empty, of the wrong shape, out of range or not
+        finite, and FloatingPointError when the loss becomes NaN.
+        """
+        arguments = inspect.signature(super().fit).bind(x, y, *args, **kwargs).arguments
+        x, batch = self._check_data(x)
+        arguments["x"] = x
+        arguments["sample_weight"] = check_weights(arguments.get("sample_weight"))
+        arguments["y"] = self._target(x, y, arguments["sample_weight"])
+        arguments["validation_data"] = self._check_validation(arguments.get("validation_data"))
+        if self.needs_adapt:
+            self._adapt(batch, max_rows=10_000, force=False)
+        callbacks = arguments.get("callbacks") or []
+        if not isinstance(callbacks, keras.callbacks.CallbackList):
+            several = isinstance(callbacks, list | tuple)
+            arguments["callbacks"] = [_StopOnNaN(), *(callbacks if several else [callbacks])]
+        if not is_array(x):
+            arguments.setdefault("shuffle", False)  # Keras warns that it cannot shuffle a dataset
+        return super().fit(**arguments)
+
+    def evaluate(self, x=None, y=None, *args, sample_weight=None, **kwargs):
+        """`keras.Model.evaluate` on what `fit` takes."""
+        if kwargs.get("_use_cached_eval_dataset"):  # the validation that fit itself calls
+            return super().evaluate(x, y, *args, sample_weight=sample_weight, **kwargs)
+        x, _ = self._check_data(x)
+        sample_weight = check_weights(sample_weight)
+        y = self._target(x, y, sample_weight)
+        return super().evaluate(x, y, *args, sample_weight=sample_weight, **kwargs)
+
+    def _check_data(self, data):
+        """Data that Keras takes, and arrays of a part of them; ValueError for what cannot be."""
+        if data is None:
+            raise ValueError("The flow wants data: x, (x, condition), a dict or a dataset")
+        if is_array(data):
+            data = batch = as_arrays(data)
+        else:
+            batch, data = first_batch(data)
+        x, condition = split_condition(batch)
+        self._check_events(x)
+        self._check_condition(condition, x.shape[0])
+        return data, batch
+
+    def _check_events(self, x):
+        integers = bool(self.flow_layers) and isinstance(self.flow_layers[0], Dequantize)
+        check_events(x, self.event_shape, self.data_range, integers)
+
+    def _check_validation(self, data):
+        if data is None:
+            return None
+        if not isinstance(data, tuple | list):
+            return self._check_data(data)[0]
+        x, *rest = data
+        if self.condition_shape is not None and len(rest) == 1 and hasattr(x, "shape"):
+            x, rest = (x, rest[0]), []  # a flow has no targets: the second part is the condition
+        y, weight = (*rest, None, None)[:2]
+        x, _ = self._check_data(x)
+        weight = check_weights(weight)
+        return (x, self._target(x, y, weight), weight)
+
+    def _target(self, x, y, sample_weight):
+        """Keras drops sample_weight where y is None, so a flow's rows get a target of zeros."""
+        if sample_weight is None or y is not None:
+            return y
+        x, _ = split_condition(x)
+        return np.zeros(len(x), "float32")
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """Sum of the add_loss terms, each row's times its `sample_weight`."""
+        log_prob, self._batch_log_prob = self._batch_log_prob, None
+        loss = super().compute_loss(x, y, y_pred, sample_weight, training)
+        if sample_weight is not None:
+            # add_loss terms never see sample_weight, so the difference is added here.
+            sample_weight = ops.cast(ops.reshape(sample_weight, (-1,)), log_prob.dtype)
+            difference = batch_mean((1 - sample_weight) * log_prob)
+            loss = loss + self._aggregate_additional_loss(difference)
+        self._nll_metric.update_state(-log_prob, sample_weight)
+        if self._bits_metric is not None:
+            bits = -log_prob / (self.dims * math.log(2))
+            self._bits_metric.update_state(bits, sample_weight)
+        return loss
