@@ -73,7 +73,8 @@ def _save(flow, folder):
     try:
         tf.saved_model.save(module, str(folder), signatures=signatures)
     except tf.errors.OpError as error:  # how TensorFlow's writer reports a full disk
-        raise OSError(f"{folder.parent} could not be written: {error.message}") from error
+        reason = error.message.rpartition(";")[2].partition(" [Op")[0].strip()
+        raise OSError(f"{folder.parent} could not be written: {reason}") from error
 
 
 def _signatures(flow):
