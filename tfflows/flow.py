@@ -59,7 +59,8 @@ class Flow(LikelihoodTraining, keras.Model):
         self.base = StandardNormal(dtype=self.dtype_policy) if base is None else base
         self._check_parts()
         self._nll_metric = keras.metrics.Mean(name="nll")
-        self._bits_metric = keras.metrics.Mean(name="bits_per_dim") if self.is_discrete else None
+        is_image = self.is_discrete or len(self.event_shape) == 3
+        self._bits_metric = keras.metrics.Mean(name="bits_per_dim") if is_image else None
         self._batch_log_prob = None
         self._compiled_methods = types.SimpleNamespace()  # a dict would be saved with the model
         self.build((None, *self.event_shape))
@@ -111,10 +112,8 @@ class Flow(LikelihoodTraining, keras.Model):
 
     @property
     def is_discrete(self) -> bool:
-        """Whether the data are integers or images, which bits_per_dim is for."""
-        return len(self.event_shape) == 3 or any(
-            isinstance(layer, Dequantize) for layer in self.flow_layers
-        )
+        """Whether the data are integers, which the flow dequantizes."""
+        return any(isinstance(layer, Dequantize) for layer in self.flow_layers)
 
     @property
     def data_range(self) -> tuple | None:
@@ -194,7 +193,7 @@ class Flow(LikelihoodTraining, keras.Model):
             condition: `[num_samples, *condition_shape]`, or one row `[1, *condition_shape]` for
                 all, where the flow is conditional.
             seed: None (fresh), an integer or a `keras.random.SeedGenerator`.
-            temperature: factor on the spread of the base, > 0; below 1 samples are more typical.
+            temperature: factor on the spread of the base, >= 0; below 1 samples are more typical.
         """
         z, condition = self._draw_latents(num_samples, condition, seed, temperature)
         return self._run(self._inverse, z, condition)[0]
