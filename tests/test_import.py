@@ -1,0 +1,44 @@
+"""What `import tfflows` brings along."""
+
+import subprocess
+import sys
+
+CODE = """
+import sys, keras
+before = set(sys.modules)
+import tfflows
+heavy = ("tensorflow_datasets", "tensorflow_probability", "matplotlib", "sklearn", "click")
+assert not [m for m in set(sys.modules) - before if m.partition(".")[0] in heavy]
+abstract = ("FlowLayer", "Coupling", "AdaptiveLayer", "Distribution", "ClassConditional")
+names = keras.saving.get_custom_objects()
+for part in (tfflows.layers, tfflows.models, tfflows.networks, tfflows.distributions):
+    for name, value in vars(part).items():
+        if isinstance(value, type) and issubclass(value, keras.Layer) and name[0] != "_":
+            assert name in abstract or f"tfflows>{name}" in names, name
+assert "tfflows>Flow" in names
+import tfflows.zoo
+"""
+
+
+def test_import_registers_every_class_and_imports_nothing_heavy():
+    done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_imports_run_one_way():
+    """cli -> export, evaluation -> models -> flow -> layers -> networks, distributions."""
+    import ast
+    from pathlib import Path
+
+    import tfflows
+
+    root = Path(tfflows.__file__).parent
+    above = {"cli", "recipes", "zoo", "export", "evaluation", "models", "flow", "training"}
+    for path in [*root.glob("layers/*.py"), *root.glob("networks/*.py"), root / "distributions.py"]:
+        forbidden = above | ({"layers"} if "layers" not in path.parts else set())
+        for node in ast.walk(ast.parse(path.read_text())):
+            modules = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            modules += [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            for module in modules:
+                parts = module.split(".")
+                assert parts[0] != "tfflows" or not set(parts[1:2]) & forbidden, (path, module)
