@@ -2,7 +2,7 @@
 
 import os
 
-import keras
+import numpy as np
 
 from tfflows.datasets.dataset_info import DatasetInfo, nearest
 
@@ -62,8 +62,9 @@ def _check_features(name, features):
         raise ValueError(
             f"A flow wants images of one fixed shape. Received: {name} with {received}"
         )
-    if keras.backend.standardize_dtype(features["image"].dtype) != "uint8":
-        raise ValueError(f"Images must be uint8. Received: {name}, {features['image'].dtype}")
+    dtype = np.dtype(features["image"].np_dtype)
+    if dtype != "uint8":
+        raise ValueError(f"Images must be uint8. Received: {name}, {dtype}")
 
 
 def _split_spec(name, split, splits):
