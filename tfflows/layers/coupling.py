@@ -81,10 +81,12 @@ class Coupling(FlowLayer):
 
     def _parameters(self, kept, condition):
         inputs = join_condition(kept, condition)
-        if len(inputs.shape) > 2 and not inputs.shape[0]:
+        may_be_empty = len(inputs.shape) > 2 and not inputs.shape[0]
+        if may_be_empty:
             inputs = self._without_empty_batch(inputs)
         parameters = ops.cast(self.head(self.conditioner(inputs)), self.compute_dtype)
-        parameters = parameters[: ops.shape(kept)[0]]
+        if may_be_empty:
+            parameters = parameters[: ops.shape(kept)[0]]
         return [self._split.restrict(p) for p in ops.split(parameters, self.num_parameters, -1)]
 
     @staticmethod
