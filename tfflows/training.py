@@ -74,10 +74,10 @@ class LikelihoodTraining:
         """`keras.Model.fit` on x, (x, condition), dicts of these, tf.data, or generators.
 
         Data-dependent layers that were never adapted take their statistics first, from up to
-        10,000 rows of arrays or from the first batch. `sample_weight` `[n]` weights the rows as in
-        Keras: the loss is the sum of weighted terms over the number of rows, `nll` the weighted
-        mean. Raises ValueError for data that are empty, of the wrong shape, out of range or not
-        finite, and FloatingPointError when the loss becomes NaN.
+        10,000 rows of arrays (fewer of large events) or from the first batch. `sample_weight`
+        `[n]` weights the rows as in Keras: the loss is the sum of weighted terms over the number
+        of rows, `nll` the weighted mean. Raises ValueError for data that are empty, of the wrong
+        shape, out of range or not finite, and FloatingPointError when the loss becomes NaN.
         """
         arguments = inspect.signature(super().fit).bind(x, y, *args, **kwargs).arguments
         x, batch = self._check_data(x)
@@ -86,7 +86,9 @@ class LikelihoodTraining:
         arguments["y"] = self._target(x, y, arguments["sample_weight"])
         arguments["validation_data"] = self._check_validation(arguments.get("validation_data"))
         if self.needs_adapt:
-            self._adapt(batch, max_rows=10_000, force=False)
+            # An image has many elements a channel, so that fewer rows give its statistics.
+            max_rows = min(10_000, max(256, 2**20 // self.dims))
+            self._adapt(batch, max_rows, force=False)
         callbacks = arguments.get("callbacks") or []
         if not isinstance(callbacks, keras.callbacks.CallbackList):
             several = isinstance(callbacks, list | tuple)

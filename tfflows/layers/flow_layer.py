@@ -1,5 +1,7 @@
 """The contract of every layer: two pure methods in, a trainable invertible Keras layer out."""
 
+import math
+
 import keras
 from keras import ops
 
@@ -104,8 +106,10 @@ class FlowLayer(keras.layers.Layer):
             force: False leaves a layer that has its statistics already as it is.
         """
 
-    def forward_in_chunks(self, x: Tensor, condition: Tensor | None = None, rows: int = 256):
-        """Latents of `x`, computed `rows` at a time: `adapt` passes more data than memory takes."""
+    def forward_in_chunks(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Latents of x `[batch, *event]`, some rows at a time: `adapt` has more than a batch, and
+        networks on all of it at once could take more memory than there is."""
+        rows = max(1, 2**18 // math.prod(self.event_shape))
         starts = range(0, len(x), rows)
         chunks = [
             self.forward_and_log_det(
