@@ -3,24 +3,18 @@
 Exit codes: 0 done, 1 failure (files, data, training), 2 usage (an option or value that cannot be).
 """
 
-import inspect
+import json
 import sys
-from ast import literal_eval
 from pathlib import Path
 
 import click
 import keras
 import numpy as np
 
-from tfflows import datasets, models
+from tfflows import datasets, recipes, zoo
 from tfflows.evaluation import GaussianBaseline, evaluate
 from tfflows.flow import Flow
 
-MODELS = {
-    "nice": models.NICE,
-    "realnvp": models.RealNVP,
-    "multiscale-realnvp": models.MultiScaleRealNVP,
-}
 
 
 class _Commands(click.Group):
@@ -67,82 +61,53 @@ _batch_option = click.option("--batch-size", type=click.IntRange(1), default=256
 
 
 @main.command()
-@_data_options
-@click.option("--model", "model_name", required=True, help=" | ".join(MODELS))
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Model argument.")
-@click.option("--epochs", type=click.IntRange(1), default=20, show_default=True)
-@_batch_option
-@click.option(
-    "--learning-rate", type=click.FloatRange(0, min_open=True), default=1e-3, show_default=True
-)
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
-@click.option("--conditional", is_flag=True, help="Condition on the one-hot labels.")
-@click.option("--jit/--no-jit", default=True, show_default=True, help="Compile by XLA.")
-@click.option("--out", type=click.Path(), help="Folder; default runs/<data>-<model>.")
-@click.option("--overwrite", is_flag=True, help="Replace a model that is there already.")
-def train(
-    data, data_dir, model_name, settings, epochs, batch_size, learning_rate, seed, conditional,
-    jit, out, overwrite,
-):  # fmt: skip
-    """Train MODEL on DATA; writes flow.keras with the best validation weights."""
-    path = Path(out or f"runs/{data}-{model_name}") / "flow.keras"
-    if path.exists() and not overwrite:
-        raise click.UsageError(f"{path} exists; choose another --out, or give --overwrite")
-    keras.utils.set_random_seed(seed)
-    arguments = _parse_settings(model_name, settings)
-    train_data, info = _load(data, "train", data_dir, conditional)
-    flow = _make_model(model_name, info, arguments, conditional)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    train_data = train_data.cache().shuffle(min(info.size, 100_000), seed=seed)
-    validation, _ = _load(data, "validation", data_dir, conditional)
-    validation = validation.batch(batch_size).cache().prefetch(1)
-    steps = -(-info.size // batch_size) * epochs
-    schedule = keras.optimizers.schedules.CosineDecay(learning_rate, steps)
-    flow.compile(keras.optimizers.Adam(schedule, clipnorm=5.0), jit_compile=jit)
-    checkpoint = keras.callbacks.ModelCheckpoint(
-        str(path), "val_nll", mode="min", save_best_only=True
-    )
-    flow.fit(
-        train_data.batch(batch_size, drop_remainder=info.size >= batch_size).prefetch(2),
-        epochs=epochs,
-        validation_data=validation,
-        callbacks=[checkpoint],
-    )
-    click.echo(f"Wrote {path}")
+@click.argument("recipe")
+@click.option("--set", "settings", multiple=True, metavar="A.B=C", help="Replace a recipe's value.")
+@click.option("--data-dir", type=click.Path(), help="Folder of the data; sets data.dir.")
+@click.option("--out", type=click.Path(path_type=Path), help="Run folder; default runs/<name>.")
+@click.option("--resume", is_flag=True, help="Go on with the run in the folder.")
+@click.option("--jit/--no-jit", default=None, help="Compile by XLA; sets backend.jit.")
+@click.option("--mixed-precision", is_flag=True, help="Networks in bfloat16.")
+@click.option("--strategy", type=click.Choice(["mirrored"]), help="Train on all local devices.")
+def train(recipe, settings, data_dir, out, resume, jit, mixed_precision, strategy):
+    """Train by RECIPE, a YAML file or the name of one that tfflows brings."""
+    from tfflows.training_run import run_recipe
 
-
-def _make_model(name, info, arguments, conditional):
-    if conditional:
-        arguments["condition_shape"] = (info.num_classes,)
-    if info.levels is not None:
-        arguments.setdefault("levels", info.levels)
+    settings = list(settings)
+    if data_dir is not None:
+        settings.append(f"data.dir={json.dumps(data_dir)}")
+    if strategy is not None:
+        settings.append(f"backend.strategy={strategy}")
+        jit = bool(jit)  # XLA only where it was asked for, since it fails under a strategy
+    if jit is not None:
+        settings.append(f"backend.jit={json.dumps(jit)}")
+    if mixed_precision:
+        settings.append("backend.mixed_precision=true")
     try:
-        return MODELS[name](event_shape=info.event_shape, **arguments)
-    except (ValueError, TypeError) as error:
-        raise click.UsageError(_first_paragraph(error)) from error
+        recipe = recipes.read_recipe(_recipe_path(recipe), settings)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    folder = out or Path("runs") / recipe.name
+    click.echo(f"Training {recipe.name} in {folder}")
+    try:
+        best = run_recipe(recipe, folder, resume)
+    except FileExistsError as error:
+        raise click.UsageError(str(error)) from error
+    click.echo(f"Wrote {best}")
 
 
-def _parse_settings(model_name, settings):
-    """Arguments of the model from KEY=VALUE strings."""
-    if model_name not in MODELS:
-        hint = datasets.nearest(model_name, MODELS)
-        raise click.UsageError(f"There is no model {model_name!r}{hint}; there are {list(MODELS)}")
-    known = set(inspect.signature(MODELS[model_name].__init__).parameters)
-    known -= {"self", "kwargs", "event_shape", "condition_shape", "base"}
-    arguments = {}
-    for setting in settings:
-        key, equals, text = setting.partition("=")
-        if not equals:
-            raise click.UsageError(f"--set wants KEY=VALUE. Received: {setting!r}")
-        if key not in known:
-            hint = datasets.nearest(key, known)
-            raise click.UsageError(f"{model_name} has no argument {key!r}{hint}; {sorted(known)}")
-        try:
-            words = {"true": True, "false": False, "none": None}
-            arguments[key] = words[text.lower()] if text.lower() in words else literal_eval(text)
-        except (ValueError, SyntaxError):
-            arguments[key] = text
-    return arguments
+def _recipe_path(recipe):
+    """The path of a recipe file, or of one of the package's by its name."""
+    path = Path(recipe)
+    if path.is_file():
+        return path
+    known = {p.stem: p for p in zoo.RECIPES.glob("*.yaml")}
+    if recipe not in known:
+        hint = datasets.nearest(recipe, known)
+        raise click.UsageError(
+            f"There is no recipe file {recipe!r}{hint}; tfflows brings {sorted(known)}"
+        )
+    return known[recipe]
 
 
 def _load(data, split, data_dir, conditional=False):
@@ -276,7 +241,7 @@ def info(model_path, data, data_dir):
         for field, value in vars(description).items():
             click.echo(f"{field:>12}  {value}")
     if model_path is None and data is None:
-        click.echo(f"models    {', '.join(MODELS)}")
+        click.echo(f"models    {', '.join(recipes.MODELS)}")
         click.echo(f"datasets  {', '.join(datasets.EMBEDDED)}, and TFDS images such as mnist")
 
 

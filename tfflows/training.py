@@ -23,11 +23,25 @@ from tfflows.tensors import batch_mean
 class _StopOnNaN(keras.callbacks.Callback):
     """Stand before every other callback, so that no checkpoint is made of NaN weights."""
 
+    # Reading the loss waits for the step, which an accelerator should not do after each one.
+    every = 20
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._step += 1
+        if self._step % self.every == 0:
+            self._check(logs, f"within the {self.every} steps up to {batch + 1}")
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._epoch, self._step = epoch + 1, 0
+
     def on_epoch_end(self, epoch, logs=None):
+        self._check(logs, "at its end")
+
+    def _check(self, logs, when):
         loss = (logs or {}).get("loss", 0.0)
         if not np.isfinite(loss):
             raise FloatingPointError(
-                f"Training stopped: the loss is {loss} after epoch {epoch + 1}. Either it "
+                f"Training stopped: the loss is {loss} in epoch {self._epoch}, {when}. Either it "
                 "diverged, and a smaller learning rate, clipnorm= or standardized data help, or a "
                 "batch holds NaN, inf or values out of range"
             )

@@ -1,1 +1,7 @@
-"""Pretrained flows: one folder a model. None is published yet."""
+"""Pretrained models, and the recipes that train models."""
+
+from pathlib import Path
+
+RECIPES = Path(__file__).parent / "recipes"
+
+__all__ = ["RECIPES"]

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tfflows.datasets.bsds_patches import load_bsds_patches
 from tfflows.datasets.dataset_info import DatasetInfo, nearest
 from tfflows.datasets.embedded import NAMES as EMBEDDED
 from tfflows.datasets.embedded import load_embedded
@@ -56,6 +57,8 @@ def load_arrays(
     name: str, split: str = "train", condition: bool = False, data_dir: str | None = None
 ) -> tuple[np.ndarray | tuple[np.ndarray, np.ndarray], DatasetInfo]:
     """As `load`, but NumPy arrays: x `[size, *event_shape]`, or (x, one-hot labels)."""
+    if name == "bsds300-patches":
+        return load_bsds_patches(split, data_dir)
     dataset, info = load(name, split, condition, data_dir)
     batches = list(dataset.batch(4096).as_numpy_iterator())
     if not condition:

@@ -1,8 +1,10 @@
 """RealNVP (Dinh, Sohl-Dickstein and Bengio 2017) for tables and other vectors."""
 
+import math
 from collections.abc import Sequence
 
 import keras
+import numpy as np
 
 from tfflows.distributions import Distribution
 from tfflows.flow import Flow
@@ -11,7 +13,13 @@ from tfflows.layers import ActNorm, AffineCoupling, BatchNorm, Flatten
 from tfflows.models.preprocessing import check_positive, preprocessing
 from tfflows.networks import MLP
 
+
 NORMALIZATIONS = {"actnorm": ActNorm, "batch_norm": BatchNorm, None: None}
+
+
+def _random_half(size, seed):
+    """A boolean mask `[size]` of which half is True."""
+    return np.random.default_rng(seed).permutation(size) < size // 2
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -28,7 +36,8 @@ class RealNVP(Flow):
         num_couplings: affine couplings.
         hidden_units: widths of each coupling's network.
         activation: of the hidden layers.
-        partition: "half" or "checkerboard" (alternating elements).
+        partition: what a pair of couplings exchanges: "half", "checkerboard" (alternating
+            elements) or "random" (another random half in each pair).
         normalization: "actnorm", "batch_norm" (the paper's, on running statistics) or None.
         levels: grey levels of discrete data 0..levels-1, or None for real data.
         logit: margin of a logit of data in [0, 1], or None.
@@ -66,7 +75,10 @@ class RealNVP(Flow):
             if normalization:
                 layers.append(NORMALIZATIONS[normalization](dtype=dtype))
             network = MLP(hidden_units, activation, dtype=dtype)
-            layers.append(AffineCoupling(partition, i % 2, network, dtype=dtype))
+            kept = partition
+            if partition == "random":
+                kept = _random_half(math.prod(event_shape), seed=i // 2)
+            layers.append(AffineCoupling(kept, i % 2, network, dtype=dtype))
         super().__init__(layers, event_shape, base, condition_shape, dtype=dtype, **kwargs)
         self._arguments = {
             "num_couplings": num_couplings,

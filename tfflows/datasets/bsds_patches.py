@@ -1,0 +1,100 @@
+"""Patches of natural images, 63-dimensional (Uria et al. 2013; MAF, Papamakarios et al. 2017)."""
+
+from pathlib import Path
+
+import numpy as np
+
+from tfflows.datasets.dataset_info import DatasetInfo
+
+NAME = "bsds300-patches"
+SIZES = {"train": 1_000_000, "validation": 50_000, "test": 250_000}
+_IMAGES = {"train": 180, "validation": 20, "test": 100}
+_SHAPE = (321, 481)
+_GREY = (0.298936, 0.587043, 0.114021)  # Matlab's rgb2gray
+
+
+def load_bsds_patches(
+    split: str, data_dir: str | None, seed: int = 0
+) -> tuple[np.ndarray, DatasetInfo]:
+    """8x8 patches at random places of BSDS300 images, with the mean and the last pixel taken out.
+
+    Grey images u8 are dequantized, (u8 + U[0, 1)) / 256, the mean of each patch is subtracted, and
+    the bottom-right pixel, which the others then determine, is dropped. 180 of the 200 training
+    images give 1,000,000 training patches, the other 20 of a seeded permutation 50,000 validation
+    patches, the 100 test images 250,000.
+
+    Args:
+        split: "train", "validation" or "test".
+        data_dir: folder with the images of BSDS300, in "train" (200) and "test" or "val" (100),
+            as .jpg or .png; BSDS500 holds them as its train and val.
+        seed: of the permutation, the places and the noise.
+
+    Returns:
+        x float32 `[size, 63]`, about in [-1, 1], and its description.
+
+    Raises:
+        ValueError: the split is unknown, or images have a wrong size.
+        OSError: the folder does not hold the images.
+    """
+    if split not in SIZES:
+        raise ValueError(f"{NAME} has the splits {list(SIZES)}. Received: {split!r}")
+    paths = _image_paths(split, data_dir, seed)
+    rng = np.random.default_rng([seed, list(SIZES).index(split)])
+    images = np.stack([_read_grey(path) for path in paths])
+    x = np.empty((SIZES[split], 63), "float32")
+    for chunk in np.array_split(np.arange(len(x)), max(len(x) // 50_000, 1)):
+        x[chunk] = _draw_patches(images, len(chunk), rng)
+    source = "BSDS300 images (Martin et al. 2001), patches after Uria et al. 2013"
+    return x, DatasetInfo(NAME, split, (63,), None, None, len(x), source)
+
+
+def _draw_patches(images, num_patches, rng):
+    which = rng.integers(0, len(images), num_patches)
+    top = rng.integers(0, _SHAPE[0] - 7, num_patches)
+    left = rng.integers(0, _SHAPE[1] - 7, num_patches)
+    rows = top[:, None, None] + np.arange(8)[:, None]
+    columns = left[:, None, None] + np.arange(8)
+    patches = images[which[:, None, None], rows, columns].reshape(num_patches, 64)
+    patches = (patches + rng.uniform(size=patches.shape)) / 256
+    return (patches - patches.mean(axis=1, keepdims=True))[:, :-1]
+
+
+def _image_paths(split, data_dir, seed):
+    wanted = _IMAGES["test"] if split == "test" else _IMAGES["train"] + _IMAGES["validation"]
+    folders = ("test", "val") if split == "test" else ("train",)
+    root = Path(data_dir or ".")
+    found = {}
+    for folder in folders:
+        paths = [p for p in (root / folder).glob("*") if p.suffix.lower() in (".jpg", ".png")]
+        found[folder] = sorted(paths)
+        if len(paths) == wanted:
+            break
+    else:
+        counts = ", ".join(f"{len(paths)} in {root / name}" for name, paths in found.items())
+        raise OSError(
+            f"{NAME} wants data_dir with the images of BSDS300: {wanted} .jpg or .png files in "
+            f"{' or '.join(folders)}. Received: {counts}"
+        )
+    paths = found[folder]
+    if split == "test":
+        return paths
+    order = np.random.default_rng(seed).permutation(wanted)
+    chosen = order[: _IMAGES["train"]] if split == "train" else order[_IMAGES["train"] :]
+    return [paths[i] for i in chosen]
+
+
+def _read_grey(path):
+    """One image as uint8 `[321, 481]`; portrait ones are transposed."""
+    from PIL import Image
+
+    with Image.open(path) as image:
+        colours = np.asarray(image.convert("RGB"), "float64")
+    grey = np.round(colours @ _GREY).astype("uint8")
+    if grey.shape == _SHAPE[::-1]:
+        grey = grey.T
+    if grey.shape != _SHAPE:
+        raise ValueError(
+            f"BSDS300 images are 481x321 or 321x481. Received: {path}, "
+            f"{colours.shape[1]}x{colours.shape[0]}"
+        )
+    return grey
