@@ -3,12 +3,16 @@
 import dataclasses
 import math
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
 from keras import ops
 
 from tfflows.inputs import split_condition
+
+if TYPE_CHECKING:
+    from tfflows.flow import Flow
+    from tfflows.serving import ServedFlow
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,6 +24,7 @@ class Evaluation:
         standard_error: standard error of that mean.
         bits_per_dim: -log_likelihood / (dims log 2).
         num_examples: rows evaluated.
+        num_draws: draws of dequantization noise a row.
         round_trip_error: largest |inverse(encode(x)) - x| over the rows, or None if not measured.
     """
 
@@ -27,28 +32,35 @@ class Evaluation:
     standard_error: float
     bits_per_dim: float
     num_examples: int
+    num_draws: int = 1
     round_trip_error: float | None = None
 
     def __str__(self) -> str:
         text = f"log-likelihood {self.log_likelihood:.4f} +- {2 * self.standard_error:.4f} nats"
-        text += (
-            f" (2 standard errors, {self.num_examples:,} rows), {self.bits_per_dim:.4f} bits/dim"
-        )
+        draws = f", {self.num_draws} draws of noise each" if self.num_draws > 1 else ""
+        text += f" (2 standard errors, {self.num_examples:,} rows{draws})"
+        text += f", {self.bits_per_dim:.4f} bits/dim"
         if self.round_trip_error is not None:
             text += f", round trip within {self.round_trip_error:.1e}"
         return text
 
 
-def evaluate(flow: keras.Model, batches: Iterable, round_trip: bool = True) -> Evaluation:
+def evaluate(
+    flow: "Flow | ServedFlow",
+    batches: Iterable,
+    round_trip: bool = True,
+    num_draws: int = 1,
+) -> Evaluation:
     """Mean log p(x) of a flow over a dataset.
 
-    Discrete data take one draw of dequantization noise a row, so that the mean bounds the discrete
+    Discrete data take draws of dequantization noise, so that the mean bounds the discrete
     log-likelihood from below. A NaN anywhere makes the mean NaN.
 
     Args:
-        flow: a `tfflows.Flow`.
+        flow: a `tfflows.Flow`, or a `tfflows.serving.ServedFlow`.
         batches: batches of x, of (x, condition) for a conditional flow, or of dicts of these.
         round_trip: whether to measure the round trip as well.
+        num_draws: draws of noise a row, whose mean density is taken; see `Flow.log_prob`.
     """
     error = 0.0
 
@@ -61,10 +73,12 @@ def evaluate(flow: keras.Model, batches: Iterable, round_trip: bool = True) -> E
             again = flow.inverse(flow.encode(x, condition), condition)
             difference = ops.convert_to_numpy(again) - ops.convert_to_numpy(x)
             error = float(np.maximum(error, np.abs(difference).max(initial=0.0)))
-        return ops.convert_to_numpy(flow.log_prob(x, condition))
+        return ops.convert_to_numpy(flow.log_prob(x, condition, num_draws))
 
     result = _summarise(log_prob, batches, flow.dims)
-    return dataclasses.replace(result, round_trip_error=error if round_trip else None)
+    return dataclasses.replace(
+        result, num_draws=num_draws, round_trip_error=error if round_trip else None
+    )
 
 
 def _summarise(log_prob: Callable, batches: Iterable, dims: int) -> Evaluation:

@@ -104,12 +104,12 @@ def row_uniform(seeds, event_shape, dtype, stream=0):
         seeds: integers `[n, 2]`.
         event_shape: shape of one row's numbers.
         dtype: "float32" or "float64".
-        stream: which of a seed's independent streams to take.
+        stream: which of a seed's independent streams to take, an integer or a tensor of one.
     """
     size = int(np.prod(event_shape, dtype="int64"))
     seeds = ops.cast(seeds, "uint32")
     counter = ops.convert_to_tensor(np.arange((size + 1) // 2, dtype="uint32"))[None, :]
-    words = threefry2x32((seeds[:, :1], seeds[:, 1:]), (counter, _uint32(stream)))
+    words = threefry2x32((seeds[:, :1], seeds[:, 1:]), (counter, ops.cast(stream, "uint32")))
     bits = ops.concatenate(words, axis=1)[:, :size]
     if dtype == "float64":
         numbers = (ops.cast(bits, "float64") + 0.5) * 2.0**-32

@@ -221,9 +221,8 @@ def _check_arguments(function, arguments, path, source, reserved=(), types_too=T
     for name, parameter in inspect.signature(function.__init__).parameters.items():
         if name in reserved or parameter.kind is parameter.VAR_KEYWORD:
             continue
-        annotation = parameter.annotation
-        known = types_too and annotation is not parameter.empty and _is_checkable(annotation)
-        fields[name] = (annotation if known else Any, None)
+        annotation = _annotation(parameter) if types_too else Any
+        fields[name] = (annotation if _is_checkable(annotation) else Any, None)
     schema = pydantic.create_model("arguments", __base__=_Section, **fields)
     try:
         schema.model_validate(arguments)
@@ -231,11 +230,19 @@ def _check_arguments(function, arguments, path, source, reserved=(), types_too=T
         raise _readable(error, schema, source, path) from error
 
 
+def _annotation(parameter):
+    """What a parameter may be, by its annotation or, as in Keras, by its default."""
+    if parameter.annotation is not parameter.empty:
+        return parameter.annotation
+    default = type(parameter.default)
+    return float if default is int else default
+
+
 def _is_checkable(annotation) -> bool:
-    plain = (int, float, str, bool, type(None))
     if typing.get_origin(annotation) in (types.UnionType, typing.Union, Sequence):
-        return all(_is_checkable(part) for part in typing.get_args(annotation))
-    return annotation in plain
+        parts = [part for part in typing.get_args(annotation) if part is not types.NoneType]
+        return all(_is_checkable(part) for part in parts)
+    return annotation in (int, float, str, bool)
 
 
 def _readable(error, schema, source, prefix=""):

@@ -39,17 +39,24 @@ class Dequantize(FlowLayer):
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 
-    def _noise(self, x, training):
+    def _noise(self, x, training, draw):
         if training:
             seed = random.replica_seed(self.seed_generator)
             noise = random.uniform(ops.shape(x), seed, x.dtype)
         else:
             rows = random.row_seeds(ops.cast(ops.clip(x, 0, self.levels - 1), "int32"))
-            noise = random.row_uniform(rows, self.event_shape, self.compute_dtype)
+            noise = random.row_uniform(rows, self.event_shape, self.compute_dtype, draw)
         return (ops.floor(noise * self._noise_steps) + 0.5) / self._noise_steps
 
+    def forward_draw(self, x, draw):
+        """z and log_det with the noise number `draw` of each row; 0 is that of the layer's call."""
+        return self._dequantize(ops.cast(x, self.compute_dtype), False, ops.cast(draw, "uint32"))
+
     def _forward(self, x, condition=None, training=False):
-        z = (x + self._noise(x, training)) / self.levels
+        return self._dequantize(x, training)
+
+    def _dequantize(self, x, training, draw=0):
+        z = (x + self._noise(x, training, draw)) / self.levels
         log_det = repeat_log_det(-math.prod(self.event_shape) * math.log(self.levels), x)
         axes = tuple(range(1, len(x.shape)))
         is_level = ops.logical_and(x >= 0, x < self.levels)

@@ -38,6 +38,8 @@ class RealNVP(Flow):
         activation: of the hidden layers.
         partition: what a pair of couplings exchanges: "half", "checkerboard" (alternating
             elements) or "random" (another random half in each pair).
+        log_scale: how couplings bound scales: "soft_clip" (1e-3 to 1e3) or "two_sigmoid" (1e-3 to
+            2), which keeps the density of outliers finite in deep stacks.
         normalization: "actnorm", "batch_norm" (the paper's, on running statistics) or None.
         levels: grey levels of discrete data 0..levels-1, or None for real data.
         logit: margin of a logit of data in [0, 1], or None.
@@ -53,6 +55,7 @@ class RealNVP(Flow):
         hidden_units: Sequence[int] = (256, 256),
         activation: str = "relu",
         partition: str = "half",
+        log_scale: str = "soft_clip",
         normalization: str | None = "actnorm",
         levels: int | None = None,
         logit: float | None = None,
@@ -78,13 +81,14 @@ class RealNVP(Flow):
             kept = partition
             if partition == "random":
                 kept = _random_half(math.prod(event_shape), seed=i // 2)
-            layers.append(AffineCoupling(kept, i % 2, network, dtype=dtype))
+            layers.append(AffineCoupling(kept, i % 2, network, log_scale, dtype=dtype))
         super().__init__(layers, event_shape, base, condition_shape, dtype=dtype, **kwargs)
         self._arguments = {
             "num_couplings": num_couplings,
             "hidden_units": list(hidden_units),
             "activation": activation,
             "partition": partition,
+            "log_scale": log_scale,
             "normalization": normalization,
             "levels": levels,
             "logit": logit,
