@@ -5,6 +5,7 @@ import dataclasses
 import functools
 import math
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -57,10 +58,11 @@ class ArrayTable:
 
     def array(self) -> np.ndarray:
         """A memory map of a .npy file, or the array of a .npz file in memory."""
-        if self.key is None:
-            return np.load(self.path, mmap_mode="r", allow_pickle=False)
-        with np.load(self.path, allow_pickle=False) as arrays:
-            return arrays[self.key]
+        with _damage_named(self.path, self.key):
+            if self.key is None:
+                return np.load(self.path, mmap_mode="r", allow_pickle=False)
+            with np.load(self.path, allow_pickle=False) as arrays:
+                return arrays[self.key]
 
     def batches(self, columns: Sequence[int], label: int | None, rows: int):
         """As `CsvTable.batches`."""
@@ -84,9 +86,10 @@ class ArrayTable:
             bytes_a_row = dtype.itemsize * math.prod(shape[1:])
             for start in range(0, shape[0], rows):
                 count = min(rows, shape[0] - start)
-                data = file.read(bytes_a_row * count)
-                if len(data) < bytes_a_row * count:
-                    raise ValueError(f"{self.path} is cut off after row {start}")
+                with _damage_named(self.path, self.key):
+                    data = file.read(bytes_a_row * count)
+                    if len(data) < bytes_a_row * count:
+                        raise EOFError(f"cut off after row {start}")
                 yield np.frombuffer(data, dtype).reshape(count, *shape[1:])
 
     def place(self, row: int) -> str:
@@ -117,6 +120,15 @@ def npz_labels(path: Path, key: str, size: int) -> np.ndarray:
             f"{labels.dtype}, {list(labels.shape)}"
         )
     return labels
+
+
+@contextlib.contextmanager
+def _damage_named(path, key):
+    try:
+        yield
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        where = f"{path}, array {key!r}," if key else path
+        raise ValueError(f"{where} is damaged: {error}") from error
 
 
 @contextlib.contextmanager
