@@ -81,7 +81,7 @@ def load_file(
         main = _open(path, "train", options)
         if label is not None:
             _read(main, options, codes, check_constant=False)
-            codes.close()
+            codes.close(f"{own[split]}, label {label!r}")
         source = _open(own[split], split if own[split] == path else "train", options, main)
         part = _read(source, options, codes, check_constant=False)
         chosen = np.arange(len(part.rows))
@@ -192,7 +192,8 @@ def _read(source, options, codes, check_constant):
     rows, labels = [], []
     is_image = keep_file and not source.is_table and table.dtype == "uint8"
     for part, values, numbers in () if is_image else reader:
-        rows.append(numbers)
+        if keep_file or source.label_key is not None:
+            rows.append(numbers)
         if values is not None:
             labels.append(codes.encode(values))
         if len(part):
@@ -201,10 +202,10 @@ def _read(source, options, codes, check_constant):
             filled = len(x)
             x.resize((filled + len(part), x.shape[1]), refcheck=False)  # in place: no second copy
             x[filled:] = part
-    rows = np.arange(table.shape[0]) if is_image else np.concatenate(rows)
     if check_constant and source.is_table:
-        _refuse_constant(source, low, high, len(rows))
+        _refuse_constant(source, low, high)
     labels = np.concatenate(labels) if labels else None
+    rows = np.concatenate(rows) if rows else np.arange(table.shape[0] if is_image else len(x))
     if source.label_key is not None:
         labels = codes.encode(npz_labels(table.path, source.label_key, table.shape[0])[rows])
     if keep_file:
@@ -214,20 +215,22 @@ def _read(source, options, codes, check_constant):
     return _Part(source, x, rows, labels, reader.dropped_text, reader.dropped)
 
 
-def _refuse_constant(source, low, high, size):
+def _refuse_constant(source, low, high):
     constant = [source.table.names[source.columns[i]] for i in np.flatnonzero(low == high)]
     if constant:
         raise ValueError(
-            f"{source.table.path}: constant in all {size} rows, so that no density exists: columns "
-            f"{', '.join(map(repr, constant))}. Leave them out by columns="
+            f"{source.table.path} has the same value in all rows, so that no density exists, in "
+            f"columns {', '.join(map(repr, constant))}. Leave them out by columns="
         )
 
 
 def _split_rows(name, size, split, fractions, seed):
     """Increasing positions of a split's rows."""
     for key, fraction in fractions.items():
-        if not 0 <= fraction < 1 or sum(fractions.values()) >= 1:
+        if not 0 <= fraction < 1:
             raise ValueError(f"{key} wants a fraction of the rows. Received: {fraction!r}")
+    if sum(fractions.values()) >= 1:
+        raise ValueError(f"Fractions want to be together less than 1. Received: {fractions}")
     if split == "all":
         return np.arange(size)
     order = np.random.default_rng(seed).permutation(size)

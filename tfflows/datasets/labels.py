@@ -24,9 +24,9 @@ class LabelCodes:
         """Class numbers `[n]`, in order of first appearance, of words or numbers `[n]`."""
         return np.asarray([self._code(str(value)) for value in values], "int32")
 
-    def close(self) -> None:
-        """Refuse further classes."""
-        self._closed = True
+    def close(self, where: str) -> None:
+        """Refuse further classes, in `where` for messages."""
+        self._closed, self._where = True, where
 
     def ordered(self) -> tuple[tuple[str, ...], np.ndarray]:
         """Names in sorted order (whole numbers by value), and the place of each code in it."""
@@ -62,7 +62,7 @@ class LabelCodes:
         if self._closed:
             raise ValueError(
                 f"{self._where}: the class {name!r} is not in the training file. "
-                f"Classes there: {', '.join(self._names[:20])}"
+                f"Classes there: {', '.join(self.ordered()[0][:20])}"
             )
         if len(self._names) == _MAX_CLASSES:
             raise ValueError(

@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     import tensorflow as tf
 
-_CHUNK_ELEMENTS = 2**20
+_CHUNK_ELEMENTS = 2**18
 
 
 class RowView:
@@ -48,7 +48,7 @@ def stream_rows(
 ) -> "tf.data.Dataset":
     """Unbatched tf.data.Dataset of x, or {"x", "condition": one-hot labels} where there are labels.
 
-    A chunk of a few megabytes is read at a time, and the next one ahead; the array is not copied.
+    A chunk of a megabyte is read at a time, and the next one ahead; the array is not copied.
 
     Args:
         x: `[n, *event]`; uint8 stays so, everything else becomes float32.

@@ -13,7 +13,7 @@ from tfflows.datasets.parquet_table import ParquetTable
 
 SUFFIXES = (".csv", ".parquet", ".npy", ".npz")
 MISSING_POLICIES = ("refuse", "drop")
-_CHUNK_ELEMENTS = 2**20
+_CHUNK_ELEMENTS = 2**18
 
 
 def stream_table(
