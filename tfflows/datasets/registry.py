@@ -11,6 +11,11 @@ from tfflows.datasets.embedded import NAMES as EMBEDDED
 # DatasetInfo); imported when the name is asked for.
 ARRAYS = {
     **dict.fromkeys(EMBEDDED, ("embedded", "load_embedded")),
+    **dict.fromkeys(
+        ("power", "gas", "hepmass", "miniboone", "bsds300"), ("maf_archive", "load_maf")
+    ),
+    "binarized_mnist": ("npz_images", "load_binarized_mnist"),
+    "frey_faces": ("npz_images", "load_frey_faces"),
 }
 NAMES = tuple(ARRAYS)
 
