@@ -199,6 +199,34 @@ def test_uint8_arrays_of_images_have_256_levels_and_a_channel(tmp_path, suffix, 
     np.testing.assert_array_equal(list(stream.as_numpy_iterator()), wanted[rows])
 
 
+def test_an_array_of_images_has_no_label_column_and_a_uint8_table_is_float(tmp_path):
+    x = np.random.default_rng(0).integers(0, 256, (60, 5), "uint8")
+    np.save(tmp_path / "table.npy", x)
+    stream, info = datasets.load(tmp_path / "table.npy", "all")
+    assert (info.levels, stream.element_spec.dtype) == (None, "float32")
+    np.save(tmp_path / "images.npy", x.reshape(4, 15, 5))
+    with pytest.raises(ValueError, match=r"label= wants a column of a table .*\(4, 15, 5\)"):
+        datasets.load(tmp_path / "images.npy", label=0)
+    with pytest.raises(ValueError, match=r"columns= wants a table.*\(4, 15, 5\)"):
+        datasets.load(tmp_path / "images.npy", columns=[0])
+
+
+def test_parquet_labels_of_every_type(tmp_path):
+    words = pa.array(["b", "a", None, "b"]).dictionary_encode()
+    kinds = {"i": [2, 1, None, 2], "f": [2.0, 1.0, np.nan, 2.0], "t": [True, False, None, True]}
+    path = tmp_path / "data.parquet"
+    pa.parquet.write_table(pa.table({"x": [1, 2, 3, 4], "w": words, "l": [[1]] * 4} | kinds), path)
+    for label, classes in (("w", "ab"), ("i", "12"), ("f", "12"), ("t", ("false", "true"))):
+        options = {"columns": ["x"], "label": label, "missing": "drop"}
+        (x, one_hot), info = datasets.load_arrays(path, "all", True, **options)
+        assert info.classes == tuple(classes)
+        assert info.dropped == 1
+        np.testing.assert_array_equal(x[:, 0], [1, 2, 4])
+        np.testing.assert_array_equal(one_hot.argmax(1), [1, 0, 1])
+    with pytest.raises(ValueError, match=r"label 'l': wanted whole numbers or words. Received: li"):
+        arrays(path, columns=["x"], label="l")
+
+
 def test_float_arrays_of_further_axes_are_checked_for_numbers(tmp_path):
     x = np.random.default_rng(0).normal(size=(20, 4, 3))
     np.save(tmp_path / "x.npy", x)

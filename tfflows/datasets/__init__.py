@@ -1,5 +1,6 @@
 """Data by name or path: `load(name, split)` -> tf.data.Dataset and a description."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +17,7 @@ if TYPE_CHECKING:  # the library imports TensorFlow only where it is used
 
 
 def load(
-    name: str,
+    name: str | Path,
     split: str = "train",
     condition: bool = False,
     data_dir: str | None = None,
@@ -50,6 +51,7 @@ def load(
     """
     import tensorflow as tf
 
+    name = str(name)
     loader = find_loader(name)
     check_options(name, loader, options)
     if loader is not None:
@@ -68,7 +70,7 @@ def load(
 
 
 def load_arrays(
-    name: str,
+    name: str | Path,
     split: str = "train",
     condition: bool = False,
     data_dir: str | None = None,
@@ -79,6 +81,7 @@ def load_arrays(
     A whole .npy file comes as a memory map of its own type; a part of its rows or columns is read
     into memory, so that `load` is the way to data larger than that.
     """
+    name = str(name)
     loader = find_loader(name)
     check_options(name, loader, options)
     if loader is not None:

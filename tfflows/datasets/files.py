@@ -36,8 +36,8 @@ def load_file(
     array: str | None = None,
     missing: str = "refuse",
     header: bool | None = None,
-    validation: float | str = 0.1,
-    test: float | str = 0.1,
+    validation: float | str | Path = 0.1,
+    test: float | str | Path = 0.1,
     seed: int = 0,
 ) -> tuple[np.ndarray | RowView, np.ndarray | None, DatasetInfo]:
     """x `[size, *event_shape]`, class numbers `[size]` or None, and the description.
@@ -74,7 +74,7 @@ def load_file(
     path = folder / name
     own = dict.fromkeys(_npz_splits(path, array, label), path)
     held_out = {"validation": validation, "test": test}
-    own |= {s: folder / file for s, file in held_out.items() if isinstance(file, str)}
+    own |= {s: folder / file for s, file in held_out.items() if isinstance(file, str | Path)}
     codes = LabelCodes(f"{path}, label {label!r}")
     if split in own and split != "train":
         # The training file is read where its classes are wanted, and opened for its columns.
@@ -168,6 +168,11 @@ def _open(path, split, options, main=None):
             raise ValueError(f"{path} has no labels {options.label!r} of the split {split}")
     label = None
     if options.label is not None and label_key is None:
+        if isinstance(table, ArrayTable) and len(table.shape) > 2:
+            raise ValueError(
+                f"label= wants a column of a table or a key of a .npz. Received: "
+                f"{options.label!r} for {path}, {table.shape}"
+            )
         label = find_column(table, options.label)
     columns = options.columns
     if main is not None and isinstance(table, ArrayTable):
@@ -188,7 +193,7 @@ def _read(source, options, codes, check_constant):
     keep_file = isinstance(table, ArrayTable) and (table.key is None or not source.is_table)
     reader = TableReader(table, source.columns, source.label_column, options.missing)
     x = np.empty((0, len(source.columns)), "float32")
-    low, high = np.inf, -np.inf
+    low, high, filled = np.inf, -np.inf, 0
     rows, labels = [], []
     is_image = keep_file and not source.is_table and table.dtype == "uint8"
     for part, values, numbers in () if is_image else reader:
@@ -199,9 +204,11 @@ def _read(source, options, codes, check_constant):
         if len(part):
             low, high = np.minimum(low, part.min(axis=0)), np.maximum(high, part.max(axis=0))
         if not keep_file:
-            filled = len(x)
-            x.resize((filled + len(part), x.shape[1]), refcheck=False)  # in place: no second copy
-            x[filled:] = part
+            end = filled + len(part)
+            if end > len(x):  # resize moves no bytes where the system can remap them
+                x.resize((max(end, len(x) * 9 // 8), x.shape[1]), refcheck=False)
+            x[filled:end], filled = part, end
+    x.resize((filled, x.shape[1]), refcheck=False)
     if check_constant and source.is_table:
         _refuse_constant(source, low, high)
     labels = np.concatenate(labels) if labels else None

@@ -234,7 +234,10 @@ def _text(path, delimiter, columns):
 def _signal(path):
     """The 27 features of class 1. Rows of the test file have a column more than their header."""
     rows = _text(path, delimiter=",", columns=28)
-    return rows[rows[:, 0] == 1, 1:]
+    signal = rows[rows[:, 0] == 1, 1:]
+    if not len(signal):
+        raise ValueError(f"{path} has no rows of class 1 in its first column")
+    return signal
 
 
 def _quarter(data):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from tfflows.datasets.dataset_info import nearest
 from tfflows.datasets.embedded import NAMES as EMBEDDED
+from tfflows.datasets.files import is_file_name, load_file
 
 # name: module and function (name, split, data_dir, **options) -> (x, class numbers or None,
 # DatasetInfo); imported when the name is asked for.
@@ -22,8 +23,6 @@ NAMES = tuple(ARRAYS)
 
 def find_loader(name: str) -> Callable | None:
     """The function that loads the arrays of a name or path, or None for a TFDS dataset."""
-    from tfflows.datasets.files import is_file_name, load_file
-
     if name in ARRAYS:
         module, function = ARRAYS[name]
         return getattr(importlib.import_module(f"tfflows.datasets.{module}"), function)

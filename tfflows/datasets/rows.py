@@ -51,7 +51,7 @@ def stream_rows(
     A chunk of a megabyte is read at a time, and the next one ahead; the array is not copied.
 
     Args:
-        x: `[n, *event]`; uint8 stays so, everything else becomes float32.
+        x: `[n, *event]`; uint8 images stay so, everything else becomes float32.
         labels: class numbers `[n]`, or None.
         num_classes: length of a one-hot label.
         shuffle_seed: None keeps the order. A seed visits all rows in another random order at each
@@ -59,7 +59,7 @@ def stream_rows(
     """
     import tensorflow as tf
 
-    dtype = "uint8" if x.dtype == "uint8" else "float32"
+    dtype = "uint8" if x.dtype == "uint8" and len(x.shape) > 2 else "float32"
     step = max(1, _CHUNK_ELEMENTS // math.prod(x.shape[1:]))
     passes = itertools.count()
 
