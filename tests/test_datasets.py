@@ -97,6 +97,8 @@ def test_toys_repeat_by_seed(name):
 def test_unknown_names_and_splits_name_the_nearest():
     with pytest.raises(ValueError, match="no dataset 'moon'; did you mean moons"):
         datasets.load("moon")
+    with pytest.raises(ValueError, match="no dataset 'minibone'; did you mean miniboone"):
+        datasets.load("minibone")
     with pytest.raises(ValueError, match=r"splits \['train', 'validation', 'test'\].*'dev'"):
         datasets.load("digits", "dev")
     with pytest.raises(ValueError, match="Received: 'spiral'"):

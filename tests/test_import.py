@@ -8,6 +8,7 @@ import sys, keras
 before = set(sys.modules)
 import tfflows
 heavy = ("tensorflow_datasets", "tensorflow_probability", "matplotlib", "sklearn", "click")
+heavy += ("pyarrow", "pandas")
 assert not [m for m in set(sys.modules) - before if m.partition(".")[0] in heavy]
 abstract = ("FlowLayer", "Coupling", "AdaptiveLayer", "Distribution", "ClassConditional")
 names = keras.saving.get_custom_objects()

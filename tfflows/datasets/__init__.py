@@ -1,13 +1,14 @@
-"""Data by name: `load(name, split)` -> tf.data.Dataset and a description."""
+"""Data by name or path: `load(name, split)` -> tf.data.Dataset and a description."""
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfflows.datasets.bsds_patches import load_bsds_patches
 from tfflows.datasets.dataset_info import DatasetInfo, nearest
-from tfflows.datasets.embedded import NAMES as EMBEDDED
-from tfflows.datasets.embedded import load_embedded
+from tfflows.datasets.registry import EMBEDDED, NAMES, check_options, find_loader
+from tfflows.datasets.rows import one_hot, stream_rows
+from tfflows.datasets.tables import stream_table
 from tfflows.datasets.tfds_images import load_tfds
 from tfflows.datasets.toys import sample_toy
 
@@ -16,55 +17,103 @@ if TYPE_CHECKING:  # the library imports TensorFlow only where it is used
 
 
 def load(
-    name: str, split: str = "train", condition: bool = False, data_dir: str | None = None
+    name: str | Path,
+    split: str = "train",
+    condition: bool = False,
+    data_dir: str | None = None,
+    shuffle_seed: int | None = None,
+    **options: Any,
 ) -> tuple["tf.data.Dataset", DatasetInfo]:
     """Load one split of a dataset, unbatched and in a fixed order.
 
-    `flow.fit(dataset.shuffle(10_000).batch(128))` takes what comes back.
+    `flow.fit(dataset.batch(128).prefetch(2))` takes what comes back. Arrays are read a few
+    megabytes at a time: a .npy file may be larger than memory, and no array is held twice.
 
     Args:
-        name: "digits", a toy ("8gaussians", "moons", ...), or the TFDS name of an image dataset.
-        split: "train", "validation" or "test"; for TFDS any of its split strings too.
+        name: one of `NAMES` ("digits", a toy such as "moons", ...), the path of a .csv, .parquet,
+            .npy or .npz file, or the TFDS name of an image dataset.
+        split: "train", "validation" or "test"; for files "all" too, for TFDS any of its strings.
         condition: False gives a dataset of x, True one of {"x": x, "condition": one-hot label}.
-        data_dir: folder of TFDS datasets; None takes TFDS_DATA_DIR or TFDS's default.
+        data_dir: folder of the files, or of TFDS datasets; None takes TFDS_DATA_DIR or TFDS's
+            default for the latter.
+        shuffle_seed: None keeps the order; a seed gives each pass over the rows another random
+            order, of all rows (for TFDS datasets: through a buffer of 10,000 rows).
+        **options: of the dataset; those of files are `files.load_file`'s: columns, label, array,
+            missing, header, validation, test, seed.
 
     Returns:
         A tf.data.Dataset of x `[*event_shape]` (uint8 images, float32 points), and a DatasetInfo.
 
     Raises:
-        ValueError: the name (the nearest ones are named) or the split is unknown, or there are no
-            labels to condition on.
+        ValueError: the name (the nearest ones are named), the split or an option is unknown, the
+            file holds what no density has, or there are no labels to condition on.
         OSError: the data are neither there nor can be downloaded.
     """
     import tensorflow as tf
 
-    if name in EMBEDDED:
-        x, labels, info = load_embedded(name, split)
-        rows = {"image": x} if labels is None else {"image": x, "label": labels}
-        dataset = tf.data.Dataset.from_tensor_slices(rows)
-    else:
-        dataset, info = load_tfds(name, split, data_dir)
+    name = str(name)
+    loader = find_loader(name)
+    check_options(name, loader, options)
+    if loader is not None:
+        x, labels, info = loader(name, split, data_dir, **options)
+        _check_labels(info, condition)
+        return stream_rows(x, labels if condition else None, info.num_classes, shuffle_seed), info
+    dataset, info = load_tfds(name, split, data_dir)
+    _check_labels(info, condition)
+    if shuffle_seed is not None:
+        dataset = dataset.shuffle(10_000, shuffle_seed)
     if not condition:
         return dataset.map(lambda row: row["image"]), info
-    if info.num_classes is None:
-        raise ValueError(f"{name} has no labels to condition on")
     return dataset.map(
         lambda row: {"x": row["image"], "condition": tf.one_hot(row["label"], info.num_classes)}
     ), info
 
 
 def load_arrays(
-    name: str, split: str = "train", condition: bool = False, data_dir: str | None = None
+    name: str | Path,
+    split: str = "train",
+    condition: bool = False,
+    data_dir: str | None = None,
+    **options: Any,
 ) -> tuple[np.ndarray | tuple[np.ndarray, np.ndarray], DatasetInfo]:
-    """As `load`, but NumPy arrays: x `[size, *event_shape]`, or (x, one-hot labels)."""
-    if name == "bsds300-patches":
-        return load_bsds_patches(split, data_dir)
+    """As `load`, but NumPy arrays: x `[size, *event_shape]`, or (x, one-hot float32 labels).
+
+    A whole .npy file comes as a memory map of its own type; a part of its rows or columns is read
+    into memory, so that `load` is the way to data larger than that.
+    """
+    name = str(name)
+    loader = find_loader(name)
+    check_options(name, loader, options)
+    if loader is not None:
+        x, labels, info = loader(name, split, data_dir, **options)
+        _check_labels(info, condition)
+        x = x if isinstance(x, np.ndarray) else np.asarray(x)
+        return (x, one_hot(labels, info.num_classes)) if condition else x, info
     dataset, info = load(name, split, condition, data_dir)
-    batches = list(dataset.batch(4096).as_numpy_iterator())
-    if not condition:
-        return np.concatenate(batches), info
-    x = np.concatenate([batch["x"] for batch in batches])
-    return (x, np.concatenate([batch["condition"] for batch in batches])), info
+    x = np.empty((info.size, *info.event_shape), "uint8")
+    labels = np.empty((info.size, info.num_classes or 0), "float32")
+    start = 0
+    for batch in dataset.batch(4096).as_numpy_iterator():
+        rows = slice(start, start + len(batch["x"] if condition else batch))
+        x[rows] = batch["x"] if condition else batch
+        if condition:
+            labels[rows] = batch["condition"]
+        start = rows.stop
+    return (x, labels) if condition else x, info
 
 
-__all__ = ["EMBEDDED", "DatasetInfo", "load", "load_arrays", "nearest", "sample_toy"]
+def _check_labels(info, condition):
+    if condition and info.num_classes is None:
+        raise ValueError(f"{info.name} has no labels to condition on; a file takes label=")
+
+
+__all__ = [
+    "EMBEDDED",
+    "NAMES",
+    "DatasetInfo",
+    "load",
+    "load_arrays",
+    "nearest",
+    "sample_toy",
+    "stream_table",
+]

@@ -6,7 +6,6 @@ import numpy as np
 
 from tfflows.datasets.dataset_info import DatasetInfo
 
-NAME = "bsds300-patches"
 SIZES = {"train": 1_000_000, "validation": 50_000, "test": 250_000}
 _IMAGES = {"train": 180, "validation": 20, "test": 100}
 _SHAPE = (321, 481)
@@ -14,8 +13,8 @@ _GREY = (0.298936, 0.587043, 0.114021)  # Matlab's rgb2gray
 
 
 def load_bsds_patches(
-    split: str, data_dir: str | None, seed: int = 0
-) -> tuple[np.ndarray, DatasetInfo]:
+    name: str, split: str, data_dir: str | None, *, seed: int = 0
+) -> tuple[np.ndarray, None, DatasetInfo]:
     """8x8 patches at random places of BSDS300 images, with the mean and the last pixel taken out.
 
     Grey images u8 are dequantized, (u8 + U[0, 1)) / 256, the mean of each patch is subtracted, and
@@ -24,20 +23,21 @@ def load_bsds_patches(
     patches, the 100 test images 250,000.
 
     Args:
+        name: "bsds300_patches".
         split: "train", "validation" or "test".
         data_dir: folder with the images of BSDS300, in "train" (200) and "test" or "val" (100),
             as .jpg or .png; BSDS500 holds them as its train and val.
         seed: of the permutation, the places and the noise.
 
     Returns:
-        x float32 `[size, 63]`, about in [-1, 1], and its description.
+        x float32 `[size, 63]`, about in [-1, 1]; None, as there are no labels; the description.
 
     Raises:
         ValueError: the split is unknown, or images have a wrong size.
         OSError: the folder does not hold the images.
     """
     if split not in SIZES:
-        raise ValueError(f"{NAME} has the splits {list(SIZES)}. Received: {split!r}")
+        raise ValueError(f"{name} has the splits {list(SIZES)}. Received: {split!r}")
     paths = _image_paths(split, data_dir, seed)
     rng = np.random.default_rng([seed, list(SIZES).index(split)])
     images = np.stack([_read_grey(path) for path in paths])
@@ -45,7 +45,7 @@ def load_bsds_patches(
     for chunk in np.array_split(np.arange(len(x)), max(len(x) // 50_000, 1)):
         x[chunk] = _draw_patches(images, len(chunk), rng)
     source = "BSDS300 images (Martin et al. 2001), patches after Uria et al. 2013"
-    return x, DatasetInfo(NAME, split, (63,), None, None, len(x), source)
+    return x, None, DatasetInfo(name, split, (63,), None, None, len(x), source)
 
 
 def _draw_patches(images, num_patches, rng):
@@ -72,7 +72,7 @@ def _image_paths(split, data_dir, seed):
     else:
         counts = ", ".join(f"{len(paths)} in {root / name}" for name, paths in found.items())
         raise OSError(
-            f"{NAME} wants data_dir with the images of BSDS300: {wanted} .jpg or .png files in "
+            f"The patches want data_dir with the images of BSDS300: {wanted} .jpg or .png files in "
             f"{' or '.join(folders)}. Received: {counts}"
         )
     paths = found[folder]

@@ -18,6 +18,9 @@ class DatasetInfo:
         num_classes: number of labels, or None.
         size: number of examples.
         source: where the data come from.
+        columns: names of the columns of a user's table, or None.
+        classes: names of the classes in the order of the one-hot labels, where they have any.
+        dropped: rows that were left out because of missing values.
     """
 
     name: str
@@ -27,6 +30,9 @@ class DatasetInfo:
     num_classes: int | None
     size: int
     source: str
+    columns: tuple[str, ...] | None = None
+    classes: tuple[str, ...] | None = None
+    dropped: int = 0
 
     @property
     def dims(self) -> int:

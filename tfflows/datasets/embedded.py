@@ -13,8 +13,10 @@ _TOY_SIZES = {"train": 100_000, "validation": 10_000, "test": 50_000}
 _TOY_SEED = 2**40
 
 
-def load_embedded(name: str, split: str) -> tuple[np.ndarray, np.ndarray | None, DatasetInfo]:
-    """x `[size, *event_shape]`, labels `[size]` or None, and the description."""
+def load_embedded(
+    name: str, split: str, data_dir: str | None = None
+) -> tuple[np.ndarray, np.ndarray | None, DatasetInfo]:
+    """x `[size, *event_shape]`, labels `[size]` or None, and the description; no file is read."""
     if split not in SPLITS:
         raise ValueError(f"{name} has the splits {list(SPLITS)}. Received: {split!r}")
     if name == "digits":

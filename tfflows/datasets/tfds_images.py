@@ -22,7 +22,7 @@ def load_tfds(name: str, split: str, data_dir: str | None):
     try:
         builder = tfds.builder(name, data_dir=data_dir or os.environ.get("TFDS_DATA_DIR"))
     except (tfds.core.registered.DatasetNotFoundError, ValueError, AssertionError) as error:
-        from tfflows.datasets.embedded import NAMES
+        from tfflows.datasets.registry import NAMES
 
         hint = nearest(name, [*NAMES, *tfds.list_builders(with_community_datasets=False)])
         raise ValueError(f"There is no dataset {name!r}{hint}") from error

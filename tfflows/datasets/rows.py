@@ -1,0 +1,91 @@
+"""Rows of an array, on disk or in memory, and the tf.data stream of them."""
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+_CHUNK_ELEMENTS = 2**18
+
+
+class RowView:
+    """Some rows, and columns, of an array on disk, read where they are indexed.
+
+    Args:
+        array: a memory map `[n, *event]`.
+        rows: increasing row numbers `[size]`.
+        columns: column numbers of a table; None takes all.
+    """
+
+    def __init__(self, array: np.ndarray, rows: np.ndarray, columns: Sequence[int] | None = None):
+        self._array, self._rows, self._columns = array, rows, columns
+        event = array.shape[1:] if columns is None else (len(columns),)
+        self.shape, self.dtype = (len(rows), *event), array.dtype
+
+    def __len__(self):
+        return len(self._rows)
+
+    def __getitem__(self, index: slice | np.ndarray) -> np.ndarray:
+        """The rows of a slice or an array of row numbers, as an array in memory."""
+        if self._columns is None:
+            return self._array[self._rows[index]]
+        return self._array[self._rows[index][:, None], self._columns]
+
+    def __array__(self, dtype=None, copy=None):
+        return np.asarray(self[:], dtype)
+
+
+def stream_rows(
+    x: np.ndarray | RowView,
+    labels: np.ndarray | None,
+    num_classes: int | None,
+    shuffle_seed: int | None = None,
+) -> "tf.data.Dataset":
+    """Unbatched tf.data.Dataset of x, or {"x", "condition": one-hot labels} where there are labels.
+
+    A chunk of a megabyte is read at a time, and the next one ahead; the array is not copied.
+
+    Args:
+        x: `[n, *event]`; uint8 images stay so, everything else becomes float32.
+        labels: class numbers `[n]`, or None.
+        num_classes: length of a one-hot label.
+        shuffle_seed: None keeps the order. A seed visits all rows in another random order at each
+            pass, the same orders each time the dataset is made.
+    """
+    import tensorflow as tf
+
+    dtype = "uint8" if x.dtype == "uint8" and len(x.shape) > 2 else "float32"
+    step = max(1, _CHUNK_ELEMENTS // math.prod(x.shape[1:]))
+    passes = itertools.count()
+
+    def chunks():
+        order = None
+        if shuffle_seed is not None:
+            order = np.random.default_rng([shuffle_seed, next(passes)]).permutation(len(x))
+        for start in range(0, len(x), step):
+            rows = slice(start, start + step) if order is None else order[start : start + step]
+            part = np.asarray(x[rows], dtype)
+            if labels is None:
+                yield part
+            else:
+                yield {"x": part, "condition": one_hot(labels[rows], num_classes)}
+
+    signature = tf.TensorSpec((None, *x.shape[1:]), dtype)
+    if labels is not None:
+        condition = tf.TensorSpec((None, num_classes), "float32")
+        signature = {"x": signature, "condition": condition}
+    dataset = tf.data.Dataset.from_generator(chunks, output_signature=signature)
+    dataset = dataset.prefetch(1).unbatch()
+    return dataset.apply(tf.data.experimental.assert_cardinality(len(x)))
+
+
+def one_hot(labels: np.ndarray, num_classes: int) -> np.ndarray:
+    """float32 `[n, num_classes]` of class numbers `[n]`."""
+    rows = np.zeros((len(labels), num_classes), "float32")
+    rows[np.arange(len(labels)), labels] = 1
+    return rows
