@@ -1,20 +1,22 @@
-"""The command line: `tfflows train | evaluate | sample | export | info`.
+"""The command line: `tfflows train | evaluate | score | sample | export | info`.
 
 Exit codes: 0 done, 1 failure (files, data, training), 2 usage (an option or value that cannot be).
 """
 
+import dataclasses
 import json
 import sys
 from pathlib import Path
 
 import click
-import keras
 import numpy as np
 
 from tfflows import datasets, recipes, zoo
+from tfflows.datasets.batches import Batches
 from tfflows.evaluation import GaussianBaseline, evaluate
 from tfflows.flow import Flow
-
+from tfflows.scoring import score_file
+from tfflows.serving import open_model
 
 
 class _Commands(click.Group):
@@ -46,17 +48,22 @@ def main():
 
 
 def _data_options(command):
-    command = click.option(
-        "--data-dir", type=click.Path(), help="Folder of TFDS datasets; default TFDS_DATA_DIR."
-    )(command)
-    return click.option(
-        "--data", required=True, help="digits, moons, mnist, ... (any TFDS images)"
-    )(command)
+    for option in (
+        click.option(
+            "--option", "options", multiple=True, metavar="KEY=VALUE",
+            help="Of a file: columns=[a, b], label=class, missing=drop, ...",
+        ),
+        click.option("--data-dir", type=click.Path(), help="Folder of the data."),
+        click.option("--data", help="digits, mnist, table.csv, ...; default the run's own."),
+    ):  # fmt: skip
+        command = option(command)
+    return command
 
 
 _model_option = click.option(
-    "--model", "model_path", required=True, type=click.Path(), help="A saved .keras model."
-)
+    "--model", "model_path", required=True, type=click.Path(path_type=Path),
+    help="A .keras file, a run folder or a SavedModel.",
+)  # fmt: skip
 _batch_option = click.option("--batch-size", type=click.IntRange(1), default=256, show_default=True)
 
 
@@ -110,23 +117,26 @@ def _recipe_path(recipe):
     return known[recipe]
 
 
-def _load(data, split, data_dir, conditional=False):
+def _load(data, split, data_dir, conditional=False, options=None):
     try:
-        return datasets.load(data, split, conditional, data_dir)
+        return datasets.load_rows(data, split, conditional, data_dir, **(options or {}))
     except ValueError as error:
         raise click.UsageError(_first_paragraph(error)) from error
 
 
-def _load_model(path) -> Flow:
-    if not Path(path).exists():
-        raise click.UsageError(f"There is no model at {path}")
+def _open(path):
     try:
-        flow = keras.saving.load_model(path, compile=False)
-    except Exception as error:  # a corrupt archive raises whatever zip, json or h5py does
-        message = f"{path} is no readable model: {_first_paragraph(error)}"
-        raise click.ClickException(message) from error
+        return open_model(path)
+    except FileNotFoundError as error:
+        raise click.UsageError(str(error)) from error
+
+
+def _open_flow(path) -> Flow:
+    flow = _open(path)
     if not isinstance(flow, Flow):
-        raise click.ClickException(f"{path} holds a {type(flow).__name__}, which is no flow")
+        raise click.UsageError(
+            f"This wants a .keras file or a run. Received: the SavedModel {path}"
+        )
     return flow
 
 
@@ -135,32 +145,75 @@ def _load_model(path) -> Flow:
 @_data_options
 @click.option("--split", default="test", show_default=True)
 @_batch_option
+@click.option("--draws", type=click.IntRange(1), default=1, help="Dequantization draws a row.")
 @click.option("--baseline", is_flag=True, help="Also fit and evaluate a full-covariance Gaussian.")
-def evaluate_command(model_path, data, data_dir, split, batch_size, baseline):
-    """Held-out log-likelihood, bits/dim and round-trip error of a saved model."""
-    flow = _load_model(model_path)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def evaluate_command(
+    model_path, data, data_dir, options, split, batch_size, draws, baseline, as_json
+):
+    """Held-out log-likelihood, bits/dim and round-trip error of a model."""
+    flow = _open(model_path)
+    data, data_dir, options = _data_of(model_path, data, data_dir, options)
     conditional = flow.condition_shape is not None
-    dataset, info = _load(data, split, data_dir, conditional)
+    rows, info = _load(data, split, data_dir, conditional, options)
     if info.event_shape != flow.event_shape:
         raise click.UsageError(
             f"{model_path} wants data of shape {flow.event_shape}. Received: {data}, "
             f"{info.event_shape}"
         )
-    click.echo(f"{data} {split}: {evaluate(flow, _progress(dataset, info, batch_size))}")
+    results = {"model": evaluate(flow, _progress(rows, batch_size, split), num_draws=draws)}
     if baseline:
-        train_data, train_info = _load(data, "train", data_dir, conditional)
+        train_rows, _ = _load(data, "train", data_dir, options=options)
+        x = rows[0] if conditional else rows
         gaussian = GaussianBaseline(
-            _progress(train_data, train_info, batch_size), discrete=info.levels is not None
+            _progress(train_rows, batch_size, "train"), discrete=info.levels is not None
         )
-        click.echo(f"Gaussian baseline: {gaussian.evaluate(dataset.batch(batch_size))}")
+        results["gaussian"] = gaussian.evaluate(_progress(x, batch_size, split))
+    if as_json:
+        content = {name: dataclasses.asdict(result) for name, result in results.items()}
+        click.echo(json.dumps({"data": data, "split": split, **content}))
+        return
+    click.echo(f"{data} {split}: {results['model']}")
+    if baseline:
+        click.echo(f"Gaussian baseline: {results['gaussian']}")
 
 
-def _progress(dataset, info, batch_size):
-    """Batches of a dataset, with a bar on standard error."""
-    batches = dataset.batch(batch_size).prefetch(2)
-    length = -(-info.size // batch_size)
-    with click.progressbar(batches, length=length, file=sys.stderr, label=info.split) as bar:
-        yield from bar
+def _data_of(model_path, data, data_dir, options):
+    """The data asked for, or those of the run that the model is in."""
+    options = recipes.parse_settings(options)
+    if data is not None:
+        return data, data_dir, options
+    folder = model_path if model_path.is_dir() else model_path.parent
+    if not (folder / "recipe.yaml").exists():
+        raise click.UsageError(f"--data is missing, and {folder} is no run with a recipe.yaml")
+    saved = recipes.read_recipe(folder / "recipe.yaml").data
+    return saved.name, data_dir or saved.dir, {**saved.options, **options}
+
+
+def _progress(rows, batch_size, label):
+    """Batches in order, with a bar on standard error."""
+    batches = Batches(rows, batch_size)
+    numbers = range(batches.num_batches)
+    with click.progressbar(numbers, file=sys.stderr, label=label) as bar:
+        for number in bar:
+            batch = batches[number]
+            yield batch if isinstance(batch, dict) else batch[0]
+
+
+@main.command()
+@_model_option
+@click.option("--in", "source", required=True, help="A .csv, .parquet, .npy or .npz file.")
+@click.option("--out", required=True, help="A .csv, .parquet or .npy file.")
+@click.option("--columns", help="Columns of x: a,b,c; default all.")
+@click.option("--condition-columns", default="", help="Columns of the condition: d,e.")
+@click.option("--batch-size", type=click.IntRange(1), default=4096, show_default=True)
+def score(model_path, source, out, columns, condition_columns, batch_size):
+    """Write log p(x) of each row of a file of any length, in order."""
+    flow = _open(model_path)
+    names = columns.split(",") if columns else None
+    condition = condition_columns.split(",") if condition_columns else ()
+    count = score_file(flow, source, out, names, condition, batch_size)
+    click.echo(f"Wrote the log-densities of {count:,} rows to {out}")
 
 
 @main.command()
@@ -174,7 +227,7 @@ def _progress(dataset, info, batch_size):
 @click.option("--label", type=click.IntRange(0), help="Class to sample, for conditional models.")
 def sample(model_path, out, num, seed, temperature, label):
     """Draw samples: a grid of images or a scatter plot as .png, or rows as .csv or .npy."""
-    flow = _load_model(model_path)
+    flow = _open_flow(model_path)
     suffix = Path(out).suffix
     is_image = len(flow.event_shape) == 3 and flow.event_shape[-1] in (1, 3)
     if suffix not in (".png", ".csv", ".npy"):
@@ -224,25 +277,26 @@ def _write_samples(flow, x, out, suffix, is_image):
 @click.option("--out", required=True, type=click.Path(), help="Model folder or version folder.")
 def export(model_path, out):
     """Write a SavedModel with log_prob, encode, decode, sample and sample_seeds signatures."""
-    flow = _load_model(model_path)
-    click.echo(f"Wrote {flow.export(out)}")
+    click.echo(f"Wrote {_open_flow(model_path).export(out)}")
 
 
 @main.command()
-@click.option("--model", "model_path", type=click.Path(), help="A saved .keras model.")
-@click.option("--data", help="A dataset's name.")
-@click.option("--data-dir", type=click.Path(), help="Folder of TFDS datasets.")
-def info(model_path, data, data_dir):
+@click.option(
+    "--model", "model_path", type=click.Path(path_type=Path), help="A .keras file or run."
+)
+@_data_options
+def info(model_path, data, data_dir, options):
     """Describe a saved model, a dataset, or, without options, what there is."""
     if model_path is not None:
-        _load_model(model_path).summary(click.echo)
+        _open_flow(model_path).summary(click.echo)
     if data is not None:
-        _, description = _load(data, "train", data_dir)
+        _, description = _load(data, "train", data_dir, options=recipes.parse_settings(options))
         for field, value in vars(description).items():
             click.echo(f"{field:>12}  {value}")
     if model_path is None and data is None:
         click.echo(f"models    {', '.join(recipes.MODELS)}")
-        click.echo(f"datasets  {', '.join(datasets.EMBEDDED)}, and TFDS images such as mnist")
+        click.echo(f"recipes   {', '.join(sorted(p.stem for p in zoo.RECIPES.glob('*.yaml')))}")
+        click.echo(f"datasets  {', '.join(datasets.NAMES)}, a file, and TFDS images such as mnist")
 
 
 if __name__ == "__main__":

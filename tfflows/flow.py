@@ -170,9 +170,7 @@ class Flow(LikelihoodTraining, keras.Model):
 
     # What users call.
 
-    def log_prob(
-        self, x: Tensor, condition: Tensor | None = None, num_draws: int = 1
-    ) -> Tensor:
+    def log_prob(self, x: Tensor, condition: Tensor | None = None, num_draws: int = 1) -> Tensor:
         """log p(x | condition) in nats, `[batch]`, in the units of x `[batch, *event_shape]`.
 
         Discrete data take dequantization noise from the row itself, so that the same x gives the

@@ -275,6 +275,14 @@ def _fields_at(schema, location):
     return list(schema.model_fields)
 
 
+def parse_settings(settings: Sequence[str]) -> dict[str, Any]:
+    """Nested dicts from "a.b=c"; c is YAML."""
+    content = {}
+    for setting in settings:
+        _apply(content, setting)
+    return content
+
+
 def _apply(content, setting):
     path, equals, text = setting.partition("=")
     keys = path.split(".")

@@ -1,11 +1,36 @@
-"""SavedModels called from Python, with the calls of a Flow."""
+"""Saved models, and SavedModels called from Python with the calls of a Flow."""
 
 import math
 from pathlib import Path
 
+import keras
 import numpy as np
 
+from tfflows.flow import Flow
 from tfflows.inputs import check_shape
+
+
+def open_model(filepath: str | Path) -> "Flow | ServedFlow":
+    """The flow in a .keras file, in a run folder (its best one), or in a SavedModel's folder.
+
+    Raises:
+        OSError: there is nothing there.
+        ValueError: what is there cannot be read, or is no flow.
+    """
+    path = Path(filepath)
+    if not path.exists():
+        raise FileNotFoundError(f"There is no model at {path}")
+    if path.is_dir() and not (path / "best.keras").exists():
+        return ServedFlow(path)
+    path = path / "best.keras" if path.is_dir() else path
+    try:
+        flow = keras.saving.load_model(path, compile=False)
+    except Exception as error:  # a corrupt archive raises whatever zip, json or h5py does
+        message = str(error).strip().split("\n\n")[0]  # Keras appends the arguments of a call
+        raise ValueError(f"{path} is no readable model: {message}") from error
+    if not isinstance(flow, Flow):
+        raise ValueError(f"{path} holds a {type(flow).__name__}, which is no flow")
+    return flow
 
 
 class ServedFlow:
@@ -77,5 +102,5 @@ def _version_folder(path):
         return path
     versions = [p for p in path.glob("*/saved_model.pb") if p.parent.name.isdigit()]
     if not versions:
-        raise FileNotFoundError(f"There is no SavedModel in {path}")
+        raise FileNotFoundError(f"There is no SavedModel and no run's best.keras in {path}")
     return max(versions, key=lambda p: int(p.parent.name)).parent

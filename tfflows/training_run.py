@@ -228,10 +228,7 @@ def _decay_kernels_only(optimizer, flow):
 
 def _load(recipe, split):
     data = recipe.data
-    arrays, info = datasets.load_arrays(
-        data.name, split, data.conditional, data.dir, **data.options
-    )
-    return arrays, info
+    return datasets.load_rows(data.name, split, data.conditional, data.dir, **data.options)
 
 
 def _first_rows(data, dims):

@@ -7,7 +7,7 @@ import numpy as np
 
 from tfflows.datasets.dataset_info import DatasetInfo, nearest
 from tfflows.datasets.registry import EMBEDDED, NAMES, check_options, find_loader
-from tfflows.datasets.rows import one_hot, stream_rows
+from tfflows.datasets.rows import RowView, one_hot, stream_rows
 from tfflows.datasets.tables import stream_table
 from tfflows.datasets.tfds_images import load_tfds
 from tfflows.datasets.toys import sample_toy
@@ -70,7 +70,7 @@ def load(
 
 
 def load_arrays(
-    name: str | Path,
+    name: str,
     split: str = "train",
     condition: bool = False,
     data_dir: str | None = None,
@@ -81,14 +81,34 @@ def load_arrays(
     A whole .npy file comes as a memory map of its own type; a part of its rows or columns is read
     into memory, so that `load` is the way to data larger than that.
     """
-    name = str(name)
+    data, info = load_rows(name, split, condition, data_dir, **options)
+    if not condition:
+        return _in_memory(data), info
+    return (_in_memory(data[0]), data[1]), info
+
+
+def load_rows(
+    name: str,
+    split: str = "train",
+    condition: bool = False,
+    data_dir: str | None = None,
+    **options: Any,
+) -> tuple[np.ndarray | RowView | tuple[np.ndarray | RowView, np.ndarray], DatasetInfo]:
+    """As `load_arrays`, but rows and columns of a .npy file stay on disk until they are indexed."""
     loader = find_loader(name)
     check_options(name, loader, options)
-    if loader is not None:
-        x, labels, info = loader(name, split, data_dir, **options)
-        _check_labels(info, condition)
-        x = x if isinstance(x, np.ndarray) else np.asarray(x)
-        return (x, one_hot(labels, info.num_classes)) if condition else x, info
+    if loader is None:
+        return _load_tfds_arrays(name, split, condition, data_dir)
+    x, labels, info = loader(name, split, data_dir, **options)
+    _check_labels(info, condition)
+    return (x, one_hot(labels, info.num_classes)) if condition else x, info
+
+
+def _in_memory(x):
+    return x if isinstance(x, np.ndarray) else np.asarray(x)
+
+
+def _load_tfds_arrays(name, split, condition, data_dir):
     dataset, info = load(name, split, condition, data_dir)
     x = np.empty((info.size, *info.event_shape), "uint8")
     labels = np.empty((info.size, info.num_classes or 0), "float32")
@@ -113,6 +133,7 @@ __all__ = [
     "DatasetInfo",
     "load",
     "load_arrays",
+    "load_rows",
     "nearest",
     "sample_toy",
     "stream_table",

@@ -13,7 +13,6 @@ from tfflows.layers import ActNorm, AffineCoupling, BatchNorm, Flatten
 from tfflows.models.preprocessing import check_positive, preprocessing
 from tfflows.networks import MLP
 
-
 NORMALIZATIONS = {"actnorm": ActNorm, "batch_norm": BatchNorm, None: None}
 
 
