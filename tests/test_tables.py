@@ -211,6 +211,10 @@ def test_arrays_of_further_axes_keep_them_and_others_are_refused(tmp_path):
     np.save(tmp_path / "number.npy", 3.0)
     with pytest.raises(ValueError, match=r"single number"):
         read(tmp_path / "number.npy")
+    for shape in ((0, 3), (3, 0), (0, 2, 2)):
+        np.save(tmp_path / "empty.npy", np.empty(shape))
+        with pytest.raises(ValueError, match=r"is empty. Received the shape \[\d, \d"):
+            read(tmp_path / "empty.npy")
     np.save(tmp_path / "vector.npy", np.arange(3.0))
     assert read(tmp_path / "vector.npy").shape == (3, 1)
 

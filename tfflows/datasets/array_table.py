@@ -44,6 +44,8 @@ class ArrayTable:
             shape, _, dtype = _npy_header(path, key, file)
         if not shape:
             raise ValueError(f"{path} holds a single number, not rows")
+        if not math.prod(shape):
+            raise ValueError(f"{path} is empty. Received the shape {list(shape)}")
         return cls(path, key, shape, dtype)
 
     @property
@@ -101,9 +103,10 @@ def npz_keys(path: Path) -> list[str]:
     """Names of the arrays in a .npz file."""
     try:
         with zipfile.ZipFile(path) as archive:
-            return [name.removesuffix(".npy") for name in archive.namelist()]
+            names = archive.namelist()
     except zipfile.BadZipFile as error:
         raise ValueError(f"{path} is no .npz file: {error}") from error
+    return [name.removesuffix(".npy") for name in names if name.endswith(".npy")]
 
 
 def npz_labels(path: Path, key: str, size: int) -> np.ndarray:

@@ -77,19 +77,11 @@ def load_file(
     own |= {s: folder / file for s, file in held_out.items() if isinstance(file, str | Path)}
     codes = LabelCodes(f"{path}, label {label!r}")
     if split in own and split != "train":
-        # The training file is read where its classes are wanted, and opened for its columns.
-        main = _open(path, "train", options)
-        if label is not None:
-            _read(main, options, codes, check_constant=False)
-            codes.close(f"{own[split]}, label {label!r}")
-        source = _open(own[split], split if own[split] == path else "train", options, main)
-        part = _read(source, options, codes, check_constant=False)
-        chosen = np.arange(len(part.rows))
-    else:
-        source = _open(path, "train", options)
-        part = _read(source, options, codes, check_constant=True)
-        fractions = {s: fraction for s, fraction in held_out.items() if s not in own}
-        chosen = _split_rows(name, len(part.rows), split, fractions, seed)
+        part = _read_own(path, own[split], split, options, codes)
+        return _select(part, np.arange(len(part.rows)), name, split, codes)
+    part = _read(_open(path, "train", options), options, codes, check_constant=True)
+    fractions = {s: fraction for s, fraction in held_out.items() if s not in own}
+    chosen = _split_rows(name, len(part.rows), split, fractions, seed)
     return _select(part, chosen, name, split, codes)
 
 
@@ -185,6 +177,16 @@ def _open(path, split, options, main=None):
     if columns is not None and isinstance(table, ArrayTable) and len(table.shape) > 2:
         raise ValueError(f"columns= wants a table. Received: {path}, {table.shape}")
     return _Source(table, choose_columns(table, columns, label), label, label_key)
+
+
+def _read_own(path, own_path, split, options, codes):
+    """A split in a file or array of its own, with the columns and classes of the training rows."""
+    main = _open(path, "train", options)
+    if options.label is not None:
+        _read(main, options, codes, check_constant=False)
+        codes.close(f"{own_path}, label {options.label!r}")
+    source = _open(own_path, split if own_path == path else "train", options, main)
+    return _read(source, options, codes, check_constant=False)
 
 
 def _read(source, options, codes, check_constant):
