@@ -1,11 +1,13 @@
 """The command line, as a user types it: what it writes, says and returns."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from conftest import needs_tensorflow
-from test_flow import small_flow, small_image_flow
+from test_flow import small_flow
 
 from tfflows.cli import main
 
@@ -19,30 +21,94 @@ def run(*arguments, code=0):
     return result.output
 
 
+RECIPE = """
+name: small
+data: {name: digits}
+preprocessing: {logit: 0.05}
+model: {name: realnvp, arguments: {num_couplings: 2, hidden_units: [16]}}
+training: {epochs: 1}
+backend: {jit: false}
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    path = tmp_path / "small.yaml"
+    path.write_text(RECIPE)
+    return path
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
-    run(
-        "train", "--data", "digits", "--model", "realnvp", "--set", "num_couplings=2",
-        "--set", "hidden_units=(16,)", "--set", "logit=0.05", "--set", "standardize=false",
-        "--epochs", 2, "--no-jit", "--out", folder,
-    )  # fmt: skip
-    return folder / "flow.keras"
+    (folder / "small.yaml").write_text(RECIPE)
+    run("train", folder / "small.yaml", "--set", "training.epochs=2", "--out", folder / "run")
+    return folder / "run"
 
 
-def test_train_writes_the_model_that_the_settings_ask_for(trained):
-    flow = keras.saving.load_model(trained)
+def test_train_writes_the_model_that_the_recipe_asks_for(trained):
+    flow = keras.saving.load_model(trained / "best.keras")
     assert flow.event_shape == (8, 8, 1)
     config = flow.get_config()
-    assert config["standardize"] is False
     assert (config["num_couplings"], config["hidden_units"], config["levels"]) == (2, [16], 17)
+    assert len((trained / "metrics.jsonl").read_text().splitlines()) == 2
 
 
 def test_evaluate_prints_the_held_out_numbers_and_the_baseline(trained):
-    output = run("evaluate", "--model", trained, "--data", "digits", "--baseline")
+    output = run("evaluate", "--model", trained, "--baseline")
     assert "digits test: log-likelihood" in output
     assert "180 rows" in output
     assert "Gaussian baseline: log-likelihood" in output
+
+
+def test_evaluate_prints_json_of_any_model_and_data(trained, tmp_path):
+    run("export", "--model", trained, "--out", tmp_path / "served")
+    found = []
+    for model in (trained / "best.keras", tmp_path / "served"):
+        output = run("evaluate", "--model", model, "--data", "digits", "--json", "--draws", 1)
+        found.append(json.loads(output[output.index("{") :]))
+    live, served = (result["model"] for result in found)
+    assert live["num_examples"] == 180
+    assert live["log_likelihood"] == pytest.approx(served["log_likelihood"], rel=1e-6)
+    output = run("evaluate", "--model", trained, "--json", "--draws", 8)
+    assert json.loads(output[output.index("{") :])["model"]["num_draws"] == 8
+    output = run(
+        "evaluate", "--model", tmp_path / "served", "--data", "digits", "--draws", 8, code=1
+    )
+    assert "num_draws must be 1" in output
+
+
+def test_score_writes_a_density_a_row(tmp_path):
+    model, rows = tmp_path / "flow.keras", tmp_path / "rows.csv"
+    small_flow(num_couplings=1).save(model)
+    rows.write_text("a,b,c\n1,2,3\n4,5,6\n")
+    arguments = ("score", "--model", model, "--in", rows, "--out", tmp_path / "scores.csv")
+    assert "2 rows" in run(*arguments, "--columns", "a,c")
+    assert len((tmp_path / "scores.csv").read_text().splitlines()) == 3
+    assert "rows of 2 numbers" in run(*arguments, code=1)
+    rows.write_text("a,b\n1,2\n4,five\n")
+    assert "line 3" in run(*arguments, code=1)
+
+
+def test_train_goes_on_with_a_run_when_asked(trained, recipe, tmp_path):
+    again = ("train", recipe, "--set", "training.epochs=2", "--out", trained)
+    assert "give --resume" in run(*again, code=2)
+    run(*again, "--resume")
+    assert "epochs: 2, now 3" in run(
+        "train", recipe, "--set", "training.epochs=3", "--out", trained, "--resume", code=1
+    )
+    assert "no run to resume" in run("train", recipe, "--out", tmp_path / "x", "--resume", code=1)
+
+
+def test_a_table_is_trained_on_by_its_columns(recipe, tmp_path):
+    rows = np.random.default_rng(0).normal(size=(300, 3))
+    np.savetxt(tmp_path / "t.csv", rows, delimiter=",", header="a,b,c", comments="")
+    run(
+        "train", recipe, "--set", "data={name: t.csv, options: {columns: [a, c]}}",
+        "--data-dir", tmp_path, "--set", "preprocessing={standardize: true}",
+        "--mixed-precision", "--out", tmp_path / "run",
+    )  # fmt: skip
+    assert "t.csv test: log-likelihood" in run("evaluate", "--model", tmp_path / "run")
 
 
 def test_sample_writes_pictures_and_rows(trained, tmp_path):
@@ -68,55 +134,48 @@ def test_export_and_info(trained, tmp_path):
     assert "moons" in run("info")
 
 
-def test_conditional_models_are_trained_and_sampled_by_label(tmp_path):
-    run(
-        "train", "--data", "digits", "--model", "nice", "--set", "hidden_units=(8,)",
-        "--conditional", "--epochs", 1, "--no-jit", "--out", tmp_path,
-    )  # fmt: skip
-    model = tmp_path / "flow.keras"
+def test_conditional_models_are_trained_and_sampled_by_label(recipe, tmp_path):
+    run("train", recipe, "--set", "data.conditional=true", "--out", tmp_path / "run")
+    model = tmp_path / "run"
     run("sample", "--model", model, "--label", 3, "--out", tmp_path / "three.png")
-    run("evaluate", "--model", model, "--data", "digits")
+    run("evaluate", "--model", model)
     assert "class from 0 to 9" in run(
         "sample", "--model", model, "--label", 10, "--out", tmp_path / "ten.png", code=2
     )
-
-
-TRAIN = ("train", "--epochs", 1, "--no-jit")
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (("trian",), "did you mean train"),
-        (("train", "--data", "moons"), "Missing option '--model'"),
-        ((*TRAIN, "--data", "moon", "--model", "realnvp"), "did you mean moons"),
-        ((*TRAIN, "--data", "moons", "--model", "realnpv"), "did you mean realnvp"),
-        (
-            (*TRAIN, "--data", "moons", "--model", "realnvp", "--set", "coupling=2"),
-            "no argument 'coupling'; did you mean num_couplings",
-        ),
-        ((*TRAIN, "--data", "moons", "--model", "realnvp", "--set", "x"), "KEY=VALUE"),
-        (
-            (*TRAIN, "--data", "moons", "--model", "realnvp", "--set", "num_couplings=0"),
-            "num_couplings must be a positive integer. Received: 0",
-        ),
-        ((*TRAIN, "--data", "moons", "--model", "multiscale-realnvp"), "height, width"),
-        ((*TRAIN, "--data", "moons", "--model", "realnvp", "--conditional"), "no labels"),
+        (("train",), "Missing argument 'RECIPE'"),
+        (("train", "nice-mnits"), "no recipe file 'nice-mnits'; did you mean nice-mnist"),
         (("evaluate", "--model", "nowhere.keras", "--data", "moons"), "no model at nowhere.keras"),
-        (
-            (*TRAIN, "--data", "moons", "--model", "realnvp", "--set", "hidden_units=16"),
-            "list of positive widths. Received: 16",
-        ),
         (("info", "--data", "mnsit"), "did you mean mnist"),
         (("info", "--data", "mnist:9.9.9"), "no dataset 'mnist:9.9.9'"),
         (("info", "--data", ""), "no dataset ''"),
     ],
 )
-def test_usage_errors_exit_2_and_say_what_was_wanted(arguments, message, tmp_path):
-    if arguments[0] == "train" and len(arguments) > 3:
-        arguments = (*arguments, "--out", tmp_path)
+def test_usage_errors_exit_2_and_say_what_was_wanted(arguments, message):
     assert message in " ".join(run(*arguments, code=2).split())
-    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("setting", "code", "message"),
+    [
+        ("data.name=moon", 1, "did you mean moons"),
+        ("model.name=realnpv", 2, "did you mean realnvp"),
+        ("model.arguments.coupling=2", 2, "no such key; did you mean num_couplings"),
+        ("x", 2, "KEY.KEY=VALUE"),
+        ("model.arguments.num_couplings=0", 1, "num_couplings must be a positive integer"),
+        ("data={name: moons, conditional: true}", 1, "no labels"),
+        ("model.arguments.hidden_units=16", 2, "hidden_units: Input should be"),
+    ],
+)
+def test_recipes_that_cannot_be_leave_nothing(recipe, tmp_path, setting, code, message):
+    output = run("train", recipe, "--set", setting, "--out", tmp_path / "run", code=code)
+    assert message in " ".join(output.split())
+    assert list(tmp_path.iterdir()) == [recipe]
 
 
 def test_samples_that_do_not_fit_the_file_are_refused(tmp_path):
@@ -142,12 +201,3 @@ def test_failures_exit_1(tmp_path):
     (tmp_path / "1").mkdir()
     assert "never replaced" in run("export", "--model", model, "--out", tmp_path / "1", code=1)
     run("sample", "--model", model, "--out", model / "x.csv", code=1)
-
-
-def test_train_does_not_replace_a_model_unasked(tmp_path):
-    path = tmp_path / "flow.keras"
-    small_image_flow().save(path)
-    before = path.read_bytes()
-    arguments = (*TRAIN, "--data", "digits", "--model", "nice", "--out", tmp_path)
-    assert "--overwrite" in run(*arguments, code=2)
-    assert path.read_bytes() == before

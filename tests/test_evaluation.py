@@ -28,6 +28,25 @@ def test_evaluate_gives_mean_error_and_bits():
     assert "250 rows" in str(result)
 
 
+def test_many_draws_of_noise_reach_the_discrete_likelihood():
+    flow = tfflows.Flow([layers.Dequantize(4)], (1,))
+    x = np.arange(4)[:, None]
+    cdf = scipy.stats.norm.cdf(np.arange(5) / 4)
+    one, few, many = (flow.log_prob(x, num_draws=k) for k in (1, 2, 400))
+    np.testing.assert_allclose(many, np.log(np.diff(cdf)), atol=8e-3)
+    np.testing.assert_array_equal(one, flow.log_prob(x))
+    assert not np.array_equal(one, few)
+    result = evaluate(flow, [x], num_draws=400)
+    assert result.log_likelihood == pytest.approx(np.log(np.diff(cdf)).mean(), abs=8e-3)
+    assert "400 draws" in str(result)
+
+
+@pytest.mark.parametrize("draws", [0, -1, 2])
+def test_draws_that_cannot_be_are_refused(draws):
+    with pytest.raises(ValueError, match=f"begins with Dequantize. Received: {draws}"):
+        small_flow(num_couplings=1).log_prob(np.zeros((1, 2), "float32"), num_draws=draws)
+
+
 def test_a_nan_is_an_answer():
     flow = tfflows.Flow([layers.DiagonalScaling()], (2,))
     x = np.full((4, 2), np.nan, "float32")

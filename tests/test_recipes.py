@@ -97,7 +97,7 @@ def test_files_that_are_no_recipes_are_refused(tmp_path, text, message):
 
 def test_what_the_model_refuses_names_the_recipe_and_the_model(tmp_path):
     recipe = read(tmp_path, settings=["model.arguments.partition=thirds"])
-    with pytest.raises(ValueError, match="small: model: partition must be one of.*'thirds'$"):
+    with pytest.raises(ValueError, match=r"small: model: partition must be one of.*'thirds'$"):
         recipes.make_flow(recipe, TABLE)
 
 

@@ -37,7 +37,13 @@ def read(path):
 def test_scores_are_log_prob_in_order(tmp_path, source, out):
     flow = small_flow(num_couplings=1)
     path = write(tmp_path / f"in{source}")
-    count = score_file(flow, path, tmp_path / f"out{out}", columns=["d", "b"] if source != ".npy" else [3, 1], batch_size=300)
+    count = score_file(
+        flow,
+        path,
+        tmp_path / f"out{out}",
+        columns=["d", "b"] if source != ".npy" else [3, 1],
+        batch_size=300,
+    )
     scores = read(tmp_path / f"out{out}")
     assert count == len(scores) == 1000
     np.testing.assert_allclose(scores, flow.log_prob(ROWS[:, [3, 1]]), rtol=1e-6, atol=1e-6)
@@ -103,7 +109,7 @@ def test_a_saved_model_scores_as_the_flow_does(tmp_path):
     np.testing.assert_allclose(served.inverse(z, condition), x, atol=1e-4)
     with pytest.raises(ValueError, match=r"condition of shape \(2,\) a row. Received: None"):
         served.log_prob(x)
-    with pytest.raises(ValueError, match="num_draws must be 1. Received: 3"):
+    with pytest.raises(ValueError, match=r"num_draws must be 1\. Received: 3"):
         served.log_prob(x, condition, num_draws=3)
     with pytest.raises(ValueError, match=r"wants x of shape \('batch', 2\)"):
         served.log_prob(ROWS, condition)
@@ -115,8 +121,10 @@ def test_what_is_no_served_flow_is_refused(tmp_path):
 
     with pytest.raises(FileNotFoundError, match="no model at"):
         open_model(tmp_path / "nothing")
-    with pytest.raises(FileNotFoundError, match="no SavedModel and no run's best.keras"):
+    with pytest.raises(FileNotFoundError, match="no SavedModel and no run"):
         open_model(tmp_path)
     tf.saved_model.save(tf.Module(), str(tmp_path / "other"))
-    with pytest.raises(ValueError, match=r"signatures \['decode', 'encode', 'log_prob'\].*with \[\]"):
+    with pytest.raises(
+        ValueError, match=r"signatures \['decode', 'encode', 'log_prob'\].*with \[\]"
+    ):
         open_model(tmp_path / "other")
