@@ -35,6 +35,7 @@ def test_imports_run_one_way():
 
     root = Path(tfflows.__file__).parent
     above = {"cli", "recipes", "zoo", "export", "evaluation", "models", "flow", "training"}
+    above |= {"training_run", "divergence", "scoring", "serving", "datasets"}
     for path in [*root.glob("layers/*.py"), *root.glob("networks/*.py"), root / "distributions.py"]:
         forbidden = above | ({"layers"} if "layers" not in path.parts else set())
         for node in ast.walk(ast.parse(path.read_text())):

@@ -9,8 +9,10 @@ import keras
 import numpy as np
 from conftest import needs_tensorflow
 from keras import ops
+from ruamel.yaml import YAML
 
 import tfflows
+from tfflows.recipes import Recipe, make_recipe
 
 README = Path(__file__).parents[1] / "README.md"
 EXAMPLES = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
@@ -39,6 +41,14 @@ def test_the_conditional_example_runs_as_printed():
     x = rng.normal(size=(64, 2)).astype("float32")
     names = {"tfflows": tfflows, "x": x, "x_val": x, "one_hot": one_hot, "one_hot_val": one_hot}
     exec(EXAMPLES[1], names)
+
+
+def test_the_recipe_is_one():
+    text = re.search(r"```yaml\n(.*?)```", README.read_text(), re.DOTALL).group(1)
+    recipe = make_recipe(YAML(typ="safe", pure=True).load(text))
+    assert recipe.optimizer.ema == 0.999
+    every = set(Recipe.model_fields) - recipe.model_fields_set
+    assert every == {"format"}
 
 
 def test_the_layer_example_is_a_layer():

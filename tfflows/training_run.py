@@ -12,6 +12,7 @@
 
 import contextlib
 import hashlib
+import importlib.util
 import json
 import platform
 import time
@@ -91,7 +92,9 @@ def run_recipe(
 
 
 def _fit(recipe, flow, train, validation, steps, checkpoint, verbose):
-    callbacks = [checkpoint, keras.callbacks.TensorBoard(checkpoint.folder / "tensorboard")]
+    callbacks = [checkpoint]
+    if importlib.util.find_spec("tensorflow"):  # which writes the logs on every backend
+        callbacks.append(keras.callbacks.TensorBoard(checkpoint.folder / "tensorboard"))
     if recipe.optimizer.ema is not None:
         checkpoint.averages = keras.callbacks.SwapEMAWeights()
         callbacks.append(checkpoint.averages)
