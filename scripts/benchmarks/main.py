@@ -42,7 +42,7 @@ def parse(arguments=None) -> argparse.Namespace:
     )
     parser.add_argument("--libraries", nargs="+", default=[], help="some of them; all by default")
     parser.add_argument("--rounds", type=_positive, default=7)
-    parser.add_argument("--steps", type=_positive, default=100, help="training steps a round")
+    parser.add_argument("--steps", type=_positive, default=200, help="training steps a round")
     parser.add_argument("--calls", type=_positive, default=50, help="calls of the others a round")
     parser.add_argument("--threads", type=_positive, default=2, help="cores for every library")
     parser.add_argument("--out", type=Path, default=Path("runs/benchmark"))
