@@ -41,6 +41,7 @@ def parse(arguments=None) -> argparse.Namespace:
         "--case", default="realnvp-43", help="a name in scripts/benchmarks/cases.py"
     )
     parser.add_argument("--libraries", nargs="+", default=[], help="some of them; all by default")
+    parser.add_argument("--modes", nargs="+", default=[], help="such as XLA; all by default")
     parser.add_argument("--rounds", type=_positive, default=7)
     parser.add_argument("--steps", type=_positive, default=200, help="training steps a round")
     parser.add_argument("--calls", type=_positive, default=50, help="calls of the others a round")
@@ -91,7 +92,13 @@ def run(options: argparse.Namespace) -> None:
     pythons = {adapter.name: environments.python_of(adapter, given) for adapter in adapters}
     settings = {name: getattr(options, name) for name in ("case", "steps", "calls", "threads")}
     options.out.mkdir(parents=True, exist_ok=True)
-    started, failures = rows.start_rows(adapters, pythons, settings, options.out)
+    processes = [
+        (adapter, mode)
+        for adapter in adapters
+        for mode in adapter.modes
+        if not options.modes or mode in options.modes
+    ]
+    started, failures = rows.start_rows(processes, pythons, settings, options.out)
     try:
         if not started:
             raise RuntimeError(f"No library started. Received: {failures}")

@@ -81,19 +81,18 @@ class Row:
 
 
 def start_rows(
-    adapters: list[Adapter], pythons: dict[str, str], settings: dict, logs: Path
+    processes: list[tuple[Adapter, str]], pythons: dict[str, str], settings: dict, logs: Path
 ) -> tuple[list[Row], dict[str, str]]:
-    """Start one process after another; those that fail come back by name with the reason."""
+    """Start one adapter and mode after another; those that fail come back with the reason."""
     rows, failures = [], {}
-    for adapter in adapters:
-        for mode in adapter.modes:
-            print(f"Starting {adapter.name}, {mode} ...", flush=True)
-            log = logs / f"{adapter.name}-{mode}.log"
-            try:
-                rows.append(Row(adapter, mode, pythons[adapter.name], settings, log))
-            except RuntimeError as error:
-                failures[f"{adapter.library}, {mode}"] = str(error)
-                print(f"  failed, {error}; see {log}", file=sys.stderr)
+    for adapter, mode in processes:
+        print(f"Starting {adapter.name}, {mode} ...", flush=True)
+        log = logs / f"{adapter.name}-{mode}.log"
+        try:
+            rows.append(Row(adapter, mode, pythons[adapter.name], settings, log))
+        except RuntimeError as error:
+            failures[f"{adapter.library}, {mode}"] = str(error)
+            print(f"  failed, {error}; see {log}", file=sys.stderr)
     return rows, failures
 
 
