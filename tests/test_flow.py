@@ -337,6 +337,20 @@ def test_log_prob_takes_the_flows_own_samples():
     assert np.isfinite(numpy(flow.log_prob(flow.sample(500, seed=0)))).mean() > 0.99
 
 
+def test_a_seed_draws_the_same_samples_with_and_without_xla():
+    flow = randomize(small_flow())
+    plain = numpy(flow.sample(20, seed=3))
+    plain_pair = flow.sample_and_log_prob(20, seed=3, temperature=0.5)
+    flow.compile("adam", jit_compile=True)
+    np.testing.assert_allclose(flow.sample(20, seed=3), plain, rtol=1e-4, atol=1e-4)
+    for got, wanted in zip(
+        flow.sample_and_log_prob(20, seed=3, temperature=0.5), plain_pair, strict=True
+    ):
+        np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-4)
+    assert flow.sample(7, seed=3).shape == (7, 2)
+    assert flow.sample(0).shape == (0, 2)
+
+
 def test_summary_names_layers_shapes_and_parameters():
     lines = []
     flow = small_image_flow()

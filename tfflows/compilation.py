@@ -1,6 +1,7 @@
 """Compiled calls of a model's methods: the backend's own way of tracing, a case a backend."""
 
 from collections.abc import Callable
+from functools import partial
 
 import keras
 
@@ -16,21 +17,27 @@ def is_traced(*tensors) -> bool:
     return any(isinstance(tensor, jax.core.Tracer) for tensor in tensors)
 
 
-def compile_method(model: keras.Model, method: Callable, jit: bool) -> Callable:
+def compile_method(
+    model: keras.Model, method: Callable, jit: bool, takes_count: bool = False
+) -> Callable:
     """`method(*tensors)` as one compiled function that always sees the model's current weights.
 
     Args:
         model: the model whose variables the method reads; it may assign to none.
         method: pure function of tensors (or None) in the model's weights.
         jit: whether TensorFlow compiles by XLA, once a batch size; JAX always does.
+        takes_count: whether the first argument is an integer, a number of rows to make.
     """
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
-        return tf.function(method, jit_compile=jit, autograph=False, reduce_retracing=not jit)
+        function = tf.function(method, jit_compile=jit, autograph=False, reduce_retracing=not jit)
+        if not takes_count:
+            return function
+        return lambda count, *args: function(tf.constant(count), *args)
     import jax
 
-    @jax.jit
+    @partial(jax.jit, static_argnums=1 if takes_count else ())
     def stateless(values, *args):
         with keras.StatelessScope(state_mapping=list(zip(model.variables, values, strict=True))):
             return method(*args)

@@ -105,8 +105,7 @@ def _signatures(flow):
     def sample(num_samples, seed, temperature, condition=None):
         if condition is not None:  # one row serves all samples
             condition = tf.broadcast_to(condition, [num_samples, *condition.shape[1:]])
-        noise = random.BatchNoise(num_samples, seed, dtype)
-        z = flow.base.draw(noise, condition, temperature)
+        z = flow._draw(num_samples, seed, temperature, condition)
         return {"x": flow._inverse(z, condition)[0]}
 
     def sample_seeds(seeds, condition=None):

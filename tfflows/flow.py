@@ -168,6 +168,18 @@ class Flow(LikelihoodTraining, keras.Model):
         x, log_det = self._inverse(z, condition)
         return x, self.base(z, condition=condition) - log_det
 
+    def _draw(self, num_samples, seed, temperature, condition=None):
+        noise = random.BatchNoise(num_samples, seed, self.compute_dtype)
+        return self.base.draw(noise, condition, temperature)
+
+    def _sample(self, num_samples, seed, temperature, condition=None):
+        z = self._draw(num_samples, seed, temperature, condition)
+        return self._compiled_method(self._inverse)(z, condition)[0]
+
+    def _sample_and_log_prob(self, num_samples, seed, temperature, condition=None):
+        z = self._draw(num_samples, seed, temperature, condition)
+        return self._compiled_method(self._inverse_and_log_prob)(z, condition)
+
     # What users call.
 
     def log_prob(self, x: Tensor, condition: Tensor | None = None, num_draws: int = 1) -> Tensor:
@@ -222,8 +234,8 @@ class Flow(LikelihoodTraining, keras.Model):
             seed: None (fresh), an integer or a `keras.random.SeedGenerator`.
             temperature: factor on the spread of the base, >= 0; below 1 samples are more typical.
         """
-        z, condition = self._draw_latents(num_samples, condition, seed, temperature)
-        return self._run(self._inverse, z, condition)[0]
+        arguments = self._check_draw(num_samples, condition, seed, temperature)
+        return self._run(self._sample, *arguments)
 
     def sample_and_log_prob(
         self,
@@ -237,30 +249,37 @@ class Flow(LikelihoodTraining, keras.Model):
         The density is the flow's own, whatever the temperature. Of discrete data it is the density
         at the point before rounding, a draw of what `log_prob` of the sample estimates.
         """
-        z, condition = self._draw_latents(num_samples, condition, seed, temperature)
-        return self._run(self._inverse_and_log_prob, z, condition)
+        arguments = self._check_draw(num_samples, condition, seed, temperature)
+        return self._run(self._sample_and_log_prob, *arguments)
 
-    def _draw_latents(self, num_samples, condition, seed, temperature):
+    def _check_draw(self, num_samples, condition, seed, temperature):
+        """The arguments of `_sample`: the number as an integer, the others as arrays."""
         if not isinstance(num_samples, int | np.integer) or num_samples < 0:
             raise ValueError(f"num_samples must be an integer >= 0. Received: {num_samples!r}")
         if not isinstance(temperature, numbers.Real) or not 0 <= temperature < math.inf:
             raise ValueError(f"temperature must be finite and >= 0. Received: {temperature!r}")
         condition = self._check_condition(condition, num_samples)
-        noise = random.BatchNoise(num_samples, random.make_seed(seed), self.compute_dtype)
-        return self.base.draw(noise, condition, temperature), condition
+        temperature = np.asarray(temperature, self.compute_dtype)
+        return int(num_samples), random.make_seed(seed), temperature, condition
 
     def _run(self, method, *args):
         """`method(*args)`, compiled unless it stands in a function that is being traced."""
         if compilation.is_traced(*args):
             return method(*args)
+        return self._compiled_method(method)(*args)
+
+    def _compiled_method(self, method):
+        draws = method in (self._sample, self._sample_and_log_prob)
         # As in fit: XLA where the user asked compile() for it, since each batch size costs a
-        # compilation.
+        # compilation. It never draws: XLA has other random numbers than TensorFlow for a seed.
         jit = bool(self.compiled and self.jit_compile)
         name = f"{method.__name__}_jit" if jit else method.__name__
         if not hasattr(self._compiled_methods, name):
-            compiled = compilation.compile_method(self, method, jit)
+            compiled = compilation.compile_method(
+                self, method, jit=jit and not draws, takes_count=draws
+            )
             setattr(self._compiled_methods, name, compiled)
-        return getattr(self._compiled_methods, name)(*args)
+        return getattr(self._compiled_methods, name)
 
     def _check_call(self, x, condition):
         x, condition = split_condition(x, condition)

@@ -22,7 +22,7 @@ class SlicePartition:
 
     def split(self, x):
         """x -> kept, moved."""
-        halves = (x[..., : self.first], x[..., self.first :])
+        halves = ops.split(x, [self.first], axis=-1)
         return halves[self.parity], halves[1 - self.parity]
 
     def merge(self, kept, moved):

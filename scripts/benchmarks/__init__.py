@@ -1,0 +1,1 @@
+"""The benchmark behind `scripts/benchmark`: one adapter file a library, one process a row."""

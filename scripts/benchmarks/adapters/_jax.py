@@ -1,0 +1,55 @@
+"""What the JAX libraries share: the compiled step, the training loop and the calls."""
+
+from functools import partial
+
+import jax
+import numpy as np
+import optax
+
+from benchmarks.subject import Subject
+
+LEARNING_RATE = 1e-3
+
+
+def make_subject(parameters, log_prob, sample, case, x) -> Subject:
+    """A subject of a tree of arrays and pure functions.
+
+    Args:
+        parameters: the trainable arrays.
+        log_prob: parameters, rows -> log-densities `[batch]`.
+        sample: parameters, key -> a batch of samples.
+        case: the sizes.
+        x: the data.
+    """
+    optimizer = optax.adam(LEARNING_RATE)
+    compiled_log_prob, compiled_sample = jax.jit(log_prob), jax.jit(sample)
+    state = (parameters, optimizer.init(parameters))
+    key = jax.random.key(0)
+    first = jax.numpy.asarray(x[: case.batch_size])
+    rng = np.random.default_rng(0)
+
+    @partial(jax.jit, donate_argnums=0)
+    def train_step(state, rows):
+        parameters, moments = state
+        loss, gradients = jax.value_and_grad(lambda p: -log_prob(p, rows).mean())(parameters)
+        updates, moments = optimizer.update(gradients, moments)
+        return (optax.apply_updates(parameters, updates), moments), loss
+
+    def train(steps):
+        nonlocal state
+        size, order = case.batch_size, rng.permutation(len(x))
+        for step in range(steps):
+            state, loss = train_step(state, x[order[step * size : (step + 1) * size]])
+        if not np.isfinite(loss.item()):
+            raise ValueError(f"The loss must stay finite. Received: {loss.item()}")
+
+    def call_log_prob():
+        return np.asarray(compiled_log_prob(state[0], first))
+
+    def call_sample():
+        nonlocal key
+        key, use = jax.random.split(key)
+        return np.asarray(compiled_sample(state[0], use))
+
+    size = sum(leaf.size for leaf in jax.tree.leaves(parameters))
+    return Subject(size, train, call_log_prob, call_sample)

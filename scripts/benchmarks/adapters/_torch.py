@@ -1,0 +1,44 @@
+"""What the PyTorch libraries share: the training loop and the calls.
+
+Adam is the fused one, the fastest on CPU. Calls run under `no_grad`.
+"""
+
+import numpy as np
+import torch
+
+from benchmarks.subject import Subject
+
+LEARNING_RATE = 1e-3
+
+
+def make_subject(model, log_prob, sample, case, mode, x) -> Subject:
+    """A subject of a module and its functions of rows, and of a number of samples."""
+    torch.manual_seed(0)
+    data = torch.from_numpy(x)
+    optimizer = torch.optim.Adam(model.parameters(), LEARNING_RATE, fused=True)
+    size = case.batch_size
+    if mode == "compile":
+        log_prob = torch.compile(log_prob)
+        sample = torch.compile(sample)
+
+    def train(steps):
+        order = torch.randperm(len(data))
+        for step in range(steps):
+            rows = data[order[step * size : (step + 1) * size]]
+            optimizer.zero_grad(set_to_none=True)
+            loss = -log_prob(rows).mean()
+            loss.backward()
+            optimizer.step()
+        if not np.isfinite(loss.item()):
+            raise ValueError(f"The loss must stay finite. Received: {loss.item()}")
+
+    @torch.no_grad()
+    def call_log_prob():
+        return log_prob(data[:size]).numpy()
+
+    @torch.no_grad()
+    def call_sample():
+        return sample(size).numpy()
+
+    parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    return Subject(parameters, train, call_log_prob, call_sample)

@@ -1,0 +1,68 @@
+"""TensorFlow Probability: `tfb.RealNVP` over tf_keras networks, every function under XLA.
+
+The train step is one `tf.function(jit_compile=True)` with the gradients and Adam inside, called in
+a loop on batches of the shuffled array. The log-scale is not bounded, its default.
+"""
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+import tf_keras
+
+from benchmarks.subject import Subject
+
+REQUIREMENTS = ["tensorflow==2.21.0", "tensorflow-probability==0.25.0", "tf_keras==2.21.0"]
+GROUP = "tensorflow"
+MODES = ["XLA"]
+LEARNING_RATE = 1e-3
+
+
+def _coupling(case, keep_first):
+    kept = case.dims - case.dims // 2 if keep_first else case.dims // 2
+    moved = case.dims - kept
+    network = tf_keras.Sequential(
+        [tf_keras.layers.Dense(units, "relu") for units in case.hidden_units]
+        + [tf_keras.layers.Dense(2 * moved, kernel_initializer="zeros")]
+    )
+    network.build((None, kept))
+
+    def shift_and_log_scale(inputs, output_units):
+        return tf.split(network(inputs), 2, axis=-1)
+
+    # A negative number keeps elements at the end.
+    num_masked = kept if keep_first else -kept
+    bijector = tfp.bijectors.RealNVP(num_masked, shift_and_log_scale_fn=shift_and_log_scale)
+    return bijector, network
+
+
+def build_realnvp(case, mode, x):
+    """`case.layers` affine couplings, which keep the two halves in turn."""
+    tf.random.set_seed(0)
+    bijectors, networks = zip(*(_coupling(case, i % 2) for i in range(case.layers)), strict=True)
+    base = tfp.distributions.MultivariateNormalDiag(tf.zeros(case.dims))
+    flow = tfp.distributions.TransformedDistribution(base, tfp.bijectors.Chain(bijectors))
+    variables = [v for network in networks for v in network.trainable_variables]
+    optimizer = tf_keras.optimizers.Adam(LEARNING_RATE, jit_compile=False)  # the step is jitted
+    optimizer.build(variables)
+
+    @tf.function(jit_compile=True)
+    def train_step(rows):
+        with tf.GradientTape() as tape:
+            loss = -tf.reduce_mean(flow.log_prob(rows))
+        optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+        return loss
+
+    log_prob = tf.function(flow.log_prob, jit_compile=True)
+    sample = tf.function(lambda: flow.sample(case.batch_size), jit_compile=True)
+    size, first = case.batch_size, tf.constant(x[: case.batch_size])
+    rng = np.random.default_rng(0)
+
+    def train(steps):
+        order = rng.permutation(len(x))
+        for step in range(steps):
+            loss = train_step(x[order[step * size : (step + 1) * size]])
+        if not np.isfinite(loss.numpy()):
+            raise ValueError(f"The loss must stay finite. Received: {loss.numpy()}")
+
+    parameters = sum(int(np.prod(v.shape)) for v in variables)
+    return Subject(parameters, train, lambda: log_prob(first).numpy(), lambda: sample().numpy())

@@ -1,0 +1,30 @@
+"""zuko: `zuko.flows.RealNVP` on PyTorch, eager.
+
+torch.compile of PyTorch 2.13 takes it, and then ends the process in its first training steps.
+
+Its couplings keep alternating elements instead of halves, 21 or 22 of 43, which costs index
+selections; its scale is soft-clipped to (1e-3, 1e3), as tfflows' is.
+"""
+
+import zuko
+
+from benchmarks.adapters._torch import make_subject
+
+REQUIREMENTS = ["torch==2.13.0", "zuko==1.6.0", "numpy"]
+GROUP = "tensorflow"
+MODES = ["eager"]
+
+
+def build_realnvp(case, mode, x):
+    """`case.layers` affine couplings, the kept part exchanged each time."""
+    flow = zuko.flows.RealNVP(
+        case.dims, transforms=case.layers, hidden_features=case.hidden_units, randmask=False
+    )
+    return make_subject(
+        flow,
+        lambda rows: flow().log_prob(rows),
+        lambda size: flow().sample((size,)),
+        case,
+        mode,
+        x,
+    )

@@ -1,0 +1,92 @@
+"""Results as Markdown: a table and a verdict for each group of libraries."""
+
+ACTIONS = ("train", "log_prob", "sample")
+TITLES = {"tensorflow": "tfflows on TensorFlow", "jax": "tfflows on JAX"}
+
+
+def reference_row(rows: list[dict]) -> dict | None:
+    """The row that the others of its group are divided by: tfflows' first mode."""
+    return next((row for row in rows if row["library"] == "tfflows"), None)
+
+
+def fastest_peers(rows: list[dict]) -> dict[str, dict]:
+    """action -> the row of another library with the smallest median."""
+    peers = [row for row in rows if row["library"] != "tfflows"]
+    return {
+        action: min(peers, key=lambda row: row["medians"][action]) for action in ACTIONS if peers
+    }
+
+
+def verdicts(rows: list[dict]) -> list[str]:
+    """One sentence an action and tfflows row, and one for the cost of `fit`."""
+    reference, sentences = reference_row(rows), []
+    if reference is None:
+        return []
+    for action, peer in fastest_peers(rows).items():
+        ratio = reference["medians"][action] / peer["medians"][action]
+        sentences.append(
+            f"{action}: tfflows takes {ratio:.2f} of the time of the fastest other, "
+            f"{peer['library']} ({peer['mode']})."
+        )
+    for row in rows:
+        if "bare_train" in row["medians"]:
+            ratio = row["medians"]["train"] / row["medians"]["bare_train"]
+            sentences.append(
+                f"fit: a step takes {ratio:.3f} of the bare compiled step ({row['mode']})."
+            )
+    return sentences
+
+
+def _cells(row, reference, actions):
+    """A time and its ratio to the reference, for every action."""
+    for action in actions:
+        milliseconds = row["medians"].get(action)
+        if milliseconds is None:
+            yield from ("", "")
+            continue
+        ratio = ""
+        if reference is not None:
+            wanted = reference["medians"]["train" if action == "bare_train" else action]
+            ratio = f"{milliseconds / wanted:.2f}"
+        yield from (f"{milliseconds:.2f}", ratio)
+
+
+def group_table(rows: list[dict]) -> list[str]:
+    """The lines of one group's table."""
+    header = ["library", "mode"]
+    for action in ACTIONS:
+        header += [f"{action}, ms", "ratio"]
+    header += ["parameters", "peak RSS, MB"]
+    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+    reference = reference_row(rows)
+    for row in rows:
+        cells = [row["library"], row["mode"], *_cells(row, reference, ACTIONS)]
+        cells += [f"{row['parameters']:,}", f"{row['peak_megabytes']:.0f}"]
+        lines.append("| " + " | ".join(cells) + " |")
+        if "bare_train" in row["medians"]:
+            cells = [row["library"], f"{row['mode']}, bare step"]
+            cells += [*_cells(row, reference, ("bare_train",)), *[""] * 6]
+            lines.append("| " + " | ".join(cells) + " |")
+    return lines
+
+
+def markdown(results: dict) -> str:
+    """The whole report of a results.json."""
+    settings = results["settings"]
+    case = results["case"]
+    lines = [
+        f"Case {settings['case']}: {case['layers']} layers, {case['dims']} dimensions, hidden "
+        f"units {case['hidden_units']}, batch {case['batch_size']}. Medians of "
+        f"{settings['rounds']} interleaved rounds of {settings['steps']} training steps and "
+        f"{settings['calls']} calls, on {settings['threads']} cores. Ratios are to the first row "
+        "of a table: above 1 is slower.",
+    ]
+    for group, title in TITLES.items():
+        rows = [row for row in results["rows"] if row["group"] == group]
+        if rows:
+            lines += ["", f"**{title}**", "", *group_table(rows), ""]
+            lines += [f"- {sentence}" for sentence in verdicts(rows)]
+    if results["failures"]:
+        lines += ["", "Did not run:", ""]
+        lines += [f"- {name}: {reason}" for name, reason in results["failures"].items()]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,129 @@
+"""The benchmark: its table's arithmetic, adapters, and whole runs of a small case."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
+
+FAKE_ADAPTER = '''
+"""A library of no arithmetic."""
+import numpy as np
+from benchmarks.subject import Subject
+
+REQUIREMENTS = []
+GROUP = "tensorflow"
+MODES = ["works", "breaks"]
+
+
+def build_realnvp(case, mode, x):
+    rows = np.zeros(case.batch_size if mode == "works" else 3)
+    return Subject(5, lambda steps: None, lambda: rows, lambda: np.zeros((16, 4)))
+'''
+
+
+@pytest.fixture
+def benchmarks(monkeypatch):
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    from benchmarks import environments, report, rows
+
+    return environments, report, rows
+
+
+def run(*arguments):
+    command = [sys.executable, str(SCRIPTS / "benchmark"), "--rounds", "2", "--steps", "3"]
+    environment = {**os.environ, "PYTHONPATH": str(SCRIPTS.parent)}
+    return subprocess.run(
+        [*command, "--calls", "2", "--threads", "1", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
+
+
+def result(library, train, log_prob, sample, **more):
+    return {
+        "library": library,
+        "mode": "fast",
+        "group": "tensorflow",
+        "parameters": 12345,
+        "peak_megabytes": 99.6,
+        "medians": {"train": train, "log_prob": log_prob, "sample": sample, **more},
+    }
+
+
+def test_table_divides_by_the_first_tfflows_row(benchmarks):
+    _, report, _ = benchmarks
+    rows = [
+        result("tfflows", 10, 2, 4, bare_train=9.6),
+        result("a", 15, 1, 8),
+        result("b", 20, 9, 9),
+    ]
+    table = report.group_table(rows)
+    assert table[2] == (
+        "| tfflows | fast | 10.00 | 1.00 | 2.00 | 1.00 | 4.00 | 1.00 | 12,345 | 100 |"
+    )
+    assert table[3].startswith("| tfflows | fast, bare step | 9.60 | 0.96 | ")
+    assert table[4] == "| a | fast | 15.00 | 1.50 | 1.00 | 0.50 | 8.00 | 2.00 | 12,345 | 100 |"
+    assert {line.count("|") for line in table} == {11}
+    assert report.verdicts(rows) == [
+        "train: tfflows takes 0.67 of the time of the fastest other, a (fast).",
+        "log_prob: tfflows takes 2.00 of the time of the fastest other, a (fast).",
+        "sample: tfflows takes 0.50 of the time of the fastest other, a (fast).",
+        "fit: a step takes 1.042 of the bare compiled step (fast).",
+    ]
+
+
+def test_every_adapter_in_the_repository_is_read(benchmarks):
+    environments, _, _ = benchmarks
+    adapters = environments.find_adapters()
+    assert [adapter.name for adapter in adapters[:2]] == ["tfflows_jax", "tfflows_tensorflow"]
+    libraries = {adapter.library for adapter in adapters}
+    assert libraries == {"tfflows", "tfp", "normflows", "nflows", "zuko", "distrax", "flowjax"}
+    assert all("realnvp" in adapter.architectures for adapter in adapters)
+    with pytest.raises(ValueError, match=r"--libraries wants .* Received: \['pyro'\]"):
+        environments.choose_adapters(adapters, ["pyro"], "realnvp")
+    with pytest.raises(ValueError, match="No adapter builds 'unknown'"):
+        environments.choose_adapters(adapters, [], "unknown")
+
+
+def test_an_adapter_without_its_literals_is_refused(benchmarks, tmp_path):
+    environments, _, _ = benchmarks
+    path = tmp_path / "broken.py"
+    path.write_text("MODES = ['a']\n")
+    with pytest.raises(ValueError, match="An adapter wants REQUIREMENTS"):
+        environments.read_adapter(path)
+
+
+def test_a_run_reports_what_works_and_what_does_not(tmp_path):
+    (tmp_path / "fake.py").write_text(FAKE_ADAPTER)
+    out = tmp_path / "out"
+    process = run("--case", "realnvp-tiny", "--adapters", tmp_path, "--out", out)
+    assert process.returncode == 0, process.stderr
+    results = json.loads((out / "results.json").read_text())
+    (row,) = results["rows"]
+    assert [len(row["times"][a]) for a in ("train", "log_prob", "sample")] == [2, 2, 2]
+    assert "log_prob must give finite numbers of shape (16,)" in results["failures"]["fake, breaks"]
+    assert "| fake | works | " in (out / "table.md").read_text()
+
+
+def test_tfflows_runs_by_its_adapter_and_is_drawn(tmp_path):
+    python = f"tfflows={sys.executable}"
+    libraries = ["--libraries", "tfflows_tensorflow", "--modes", "XLA", "--python", python]
+    process = run("--case", "realnvp-tiny", *libraries, "--out", tmp_path)
+    assert process.returncode == 0, process.stderr
+    (row,) = json.loads((tmp_path / "results.json").read_text())["rows"]
+    assert set(row["times"]) == {"train", "log_prob", "sample", "bare_train"}
+    assert row["parameters"] == 2 * (2 * 8 + 8 + 8 * 8 + 8 + 8 * 4 + 4)
+    assert row["peak_megabytes"] > 100
+    assert (tmp_path / "times.png").stat().st_size > 1000
+
+
+def test_a_wrong_case_is_named(tmp_path):
+    process = run("--case", "maf", "--out", tmp_path)
+    assert process.returncode == 1
+    assert "--case wants one of ['realnvp-43', 'realnvp-tiny']. Received: maf" in process.stderr
