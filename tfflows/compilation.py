@@ -32,9 +32,9 @@ def compile_method(
         import tensorflow as tf
 
         function = tf.function(method, jit_compile=jit, autograph=False, reduce_retracing=not jit)
-        if not takes_count:
+        if jit or not takes_count:
             return function
-        return lambda count, *args: function(tf.constant(count), *args)
+        return lambda count, *args: function(tf.constant(count), *args)  # no trace a count
     import jax
 
     @partial(jax.jit, static_argnums=1 if takes_count else ())

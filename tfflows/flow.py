@@ -235,7 +235,7 @@ class Flow(LikelihoodTraining, keras.Model):
             temperature: factor on the spread of the base, >= 0; below 1 samples are more typical.
         """
         arguments = self._check_draw(num_samples, condition, seed, temperature)
-        return self._run(self._sample, *arguments)
+        return self._run(self._sample, *arguments, jit=seed is None)
 
     def sample_and_log_prob(
         self,
@@ -250,7 +250,7 @@ class Flow(LikelihoodTraining, keras.Model):
         at the point before rounding, a draw of what `log_prob` of the sample estimates.
         """
         arguments = self._check_draw(num_samples, condition, seed, temperature)
-        return self._run(self._sample_and_log_prob, *arguments)
+        return self._run(self._sample_and_log_prob, *arguments, jit=seed is None)
 
     def _check_draw(self, num_samples, condition, seed, temperature):
         """The arguments of `_sample`: the number as an integer, the others as arrays."""
@@ -262,22 +262,23 @@ class Flow(LikelihoodTraining, keras.Model):
         temperature = np.asarray(temperature, self.compute_dtype)
         return int(num_samples), random.make_seed(seed), temperature, condition
 
-    def _run(self, method, *args):
+    def _run(self, method, *args, jit=True):
         """`method(*args)`, compiled unless it stands in a function that is being traced."""
         if compilation.is_traced(*args):
             return method(*args)
-        return self._compiled_method(method)(*args)
+        return self._compiled_method(method, jit)(*args)
 
-    def _compiled_method(self, method):
-        draws = method in (self._sample, self._sample_and_log_prob)
-        # As in fit: XLA where the user asked compile() for it, since each batch size costs a
-        # compilation. It never draws: XLA has other random numbers than TensorFlow for a seed.
-        jit = bool(self.compiled and self.jit_compile)
+    def _compiled_method(self, method, jit=True):
+        """`method` compiled, by XLA where the user asked compile() for it and `jit` allows it.
+
+        XLA compiles once a batch size, and has other random numbers than TensorFlow for a seed, so
+        that it draws only where no seed is given.
+        """
+        jit = bool(jit and self.compiled and self.jit_compile)
         name = f"{method.__name__}_jit" if jit else method.__name__
         if not hasattr(self._compiled_methods, name):
-            compiled = compilation.compile_method(
-                self, method, jit=jit and not draws, takes_count=draws
-            )
+            draws = method in (self._sample, self._sample_and_log_prob)
+            compiled = compilation.compile_method(self, method, jit, takes_count=draws)
             setattr(self._compiled_methods, name, compiled)
         return getattr(self._compiled_methods, name)
 
