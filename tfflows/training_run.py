@@ -14,6 +14,7 @@ import contextlib
 import hashlib
 import importlib.util
 import json
+import os
 import platform
 import time
 import zipfile
@@ -254,7 +255,8 @@ def _versions():
     backend = keras.backend.backend()
     packages = ("tfflows", "keras", backend, "numpy")
     found = {package: version(package) for package in packages}
-    return {**found, "python": platform.python_version(), "machine": platform.processor()}
+    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    return {**found, "python": platform.python_version(), "machine": machine}
 
 
 def _write_json(path, content):
