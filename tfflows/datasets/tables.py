@@ -79,7 +79,7 @@ def open_table(path: str | Path, array: str | None = None, header: bool | None =
     if suffix not in SUFFIXES:
         raise ValueError(f"A file wants one of the suffixes {list(SUFFIXES)}. Received: {path}")
     if not path.is_file():
-        near = [p.name for p in path.parent.glob("*")] if path.parent.is_dir() else []
+        near = [p.name for p in path.parent.glob("*") if p.suffix.lower() in SUFFIXES]
         raise FileNotFoundError(f"There is no file {path}{nearest(path.name, near)}")
     if array is not None and suffix != ".npz":
         raise ValueError(f"array= names an array of a .npz file. Received: {array!r} for {path}")
