@@ -165,6 +165,18 @@ def test_a_diverging_run_names_step_and_layer_and_keeps_its_checkpoint(tmp_path)
     assert np.isfinite(flow.log_prob(np.zeros((1, 3), "float32"))).all()
 
 
+def test_a_run_without_a_finite_validation_has_no_best_model(tmp_path):
+    save_table(tmp_path)
+    np.save(tmp_path / "far.npy", np.linspace(1e29, 1e30, 300, dtype="float32").reshape(100, 3))
+    recipe = read_recipe(
+        tmp_path / "small.yaml", [f"data.options={{validation: {tmp_path / 'far.npy'}}}"]
+    )
+    with pytest.raises(FloatingPointError, match=r"No epoch had a finite validation nll.*epoch 2"):
+        run_recipe(recipe, tmp_path / "run", verbose=0)
+    assert not (tmp_path / "run" / "best.keras").exists()
+    assert len(metrics(tmp_path / "run")) == 2
+
+
 @keras.saving.register_keras_serializable(package="tests")
 class LogOfFirst(layers.FlowLayer):
     """z = log x, NaN for negative x."""

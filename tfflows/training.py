@@ -29,7 +29,7 @@ class _StopOnNaN(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         self._step += 1
         if self._step % self.every == 0:
-            self._check(logs, f"within the {self.every} steps up to {batch + 1}")
+            self._check(logs, f"seen at step {batch + 1}")
 
     def on_epoch_begin(self, epoch, logs=None):
         self._epoch, self._step = epoch + 1, 0

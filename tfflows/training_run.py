@@ -54,7 +54,8 @@ def run_recipe(
         ValueError: the data do not fit the recipe, or the run in the folder has another recipe or
             other data.
         FileExistsError: there is a run already, and `resume` was not asked for.
-        FloatingPointError: the loss became NaN or infinite; step, layer and rows are named.
+        FloatingPointError: the loss became NaN or infinite (step, layer and rows are named), or
+            the validation nll was so after every epoch.
     """
     folder = Path(folder)
     begun = (folder / "last.keras").exists()
@@ -86,9 +87,14 @@ def run_recipe(
         recipe.write(folder / "recipe.yaml")
         _write_json(folder / "run.json", facts)
         checkpoint.write(flow)
-    if checkpoint.epoch >= recipe.training.epochs or checkpoint.is_patience_over:
-        return folder / "best.keras"
-    _fit(recipe, flow, train, validation, steps, checkpoint, verbose)
+    if checkpoint.epoch < recipe.training.epochs and not checkpoint.is_patience_over:
+        _fit(recipe, flow, train, validation, steps, checkpoint, verbose)
+    if not checkpoint.best["epoch"]:
+        raise FloatingPointError(
+            f"No epoch had a finite validation nll, so that there is no best model: validation "
+            f"data far from the training data, or scales without a bound. {checkpoint.path} holds "
+            f"the model after epoch {checkpoint.epoch}"
+        )
     return folder / "best.keras"
 
 
