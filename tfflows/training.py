@@ -27,12 +27,13 @@ class _StopOnNaN(keras.callbacks.Callback):
     every = 20
 
     def on_train_batch_end(self, batch, logs=None):
-        self._step += 1
-        if self._step % self.every == 0:
-            self._check(logs, f"seen at step {batch + 1}")
+        step = batch + 1  # after several of them where steps_per_execution says so
+        if step >= self._next:
+            self._check(logs, f"seen at step {step}")
+            self._next = step + self.every
 
     def on_epoch_begin(self, epoch, logs=None):
-        self._epoch, self._step = epoch + 1, 0
+        self._epoch, self._next = epoch + 1, self.every
 
     def on_epoch_end(self, epoch, logs=None):
         self._check(logs, "at its end")

@@ -7,13 +7,26 @@ import tfflows
 from benchmarks.subject import Subject
 
 LEARNING_RATE = 1e-3
+STEPS_PER_EXECUTION = 10
 
 
-def make_realnvp(case, jit_compile) -> "tfflows.Flow":
-    """`case.layers` affine couplings, which keep the two halves in turn; compiled."""
+def make_realnvp(case, mode: str) -> "tfflows.Flow":
+    """`case.layers` affine couplings, which keep the two halves in turn; compiled.
+
+    Args:
+        case: sizes.
+        mode: begins with "graph", or else the flow is compiled by XLA; ends with "single steps" for
+            Keras' default of one step a call of the compiled function, or else `fit` makes
+            `STEPS_PER_EXECUTION`.
+    """
+    steps = 1 if mode.endswith("single steps") else STEPS_PER_EXECUTION
     keras.utils.set_random_seed(0)
     flow = tfflows.models.RealNVP((case.dims,), case.layers, case.hidden_units, normalization=None)
-    flow.compile(keras.optimizers.Adam(LEARNING_RATE), jit_compile=jit_compile)
+    flow.compile(
+        keras.optimizers.Adam(LEARNING_RATE),
+        jit_compile=not mode.startswith("graph"),
+        steps_per_execution=steps,
+    )
     return flow
 
 

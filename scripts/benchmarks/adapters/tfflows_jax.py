@@ -15,12 +15,12 @@ from benchmarks.adapters._tfflows import make_realnvp, make_subject
 
 REQUIREMENTS = ["--editable", ".[jax]"]
 GROUP = "jax"
-MODES = ["jit"]
+MODES = ["jit", "jit, single steps"]
 
 
 def build_realnvp(case, mode, x):
     """`tfflows.models.RealNVP` without normalization."""
-    flow = make_realnvp(case, jit_compile=True)
+    flow = make_realnvp(case, mode)
     first = jnp.asarray(x[: case.batch_size])
     train_step = jax.jit(flow.train_step, donate_argnums=0)
     state = None

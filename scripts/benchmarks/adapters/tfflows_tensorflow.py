@@ -13,14 +13,14 @@ from benchmarks.adapters._tfflows import make_realnvp, make_subject
 
 REQUIREMENTS = ["--editable", ".[jax]"]
 GROUP = "tensorflow"
-MODES = ["XLA", "graph"]
+MODES = ["XLA", "graph", "XLA, single steps"]
 
 
 def build_realnvp(case, mode, x):
     """`tfflows.models.RealNVP` without normalization."""
-    flow = make_realnvp(case, jit_compile=mode == "XLA")
+    flow = make_realnvp(case, mode)
     first = tf.constant(x[: case.batch_size])
-    train_step = tf.function(flow.train_step, jit_compile=mode == "XLA")
+    train_step = tf.function(flow.train_step, jit_compile=flow.jit_compile)
 
     def bare_train(steps):
         for _ in range(steps):
