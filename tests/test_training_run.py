@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import pytest
 
-from tfflows import Flow, layers
+from tfflows import Flow, datasets, layers
 from tfflows.datasets.batches import Batches
 from tfflows.divergence import explain
 from tfflows.recipes import read_recipe
@@ -45,6 +45,19 @@ def whole(tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
     run_recipe(read_recipe(write(folder)), folder / "run", verbose=0)
     return folder / "run"
+
+
+def test_a_mixed_precision_run_keeps_its_best_model_in_float32(tmp_path):
+    text = RECIPE.replace("jit: false", "jit: false, mixed_precision: true")
+    text = text.replace("epochs: 6", "epochs: 2")
+    best = run_recipe(read_recipe(write(tmp_path, text)), tmp_path / "run", verbose=0)
+    flow = keras.saving.load_model(best)
+    assert flow.dtype_policy.name == flow.flow_layers[-1].conditioner.dtype_policy.name == "float32"
+    last = keras.saving.load_model(tmp_path / "run" / "last.keras")
+    assert last.dtype_policy.name == "mixed_bfloat16"
+    x, y = datasets.load_arrays("digits", "validation", condition=True)[0]
+    nll = -np.mean(keras.ops.convert_to_numpy(flow.log_prob(x, y)))
+    assert abs(nll - metrics(tmp_path / "run")[-1]["val_nll"]) < 0.01 * nll
 
 
 def test_a_run_leaves_recipe_versions_metrics_and_models(whole):
