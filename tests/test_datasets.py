@@ -88,6 +88,16 @@ def test_toys_have_the_published_best_log_likelihood(name, best):
         assert len(np.unique(cells.sum(axis=1) % 2)) == 1
 
 
+def test_a_toy_has_as_many_rows_as_asked():
+    x, _ = datasets.load_arrays("moons", "train", train_rows=123_456)
+    assert x.shape == (123_456, 2)
+    assert len(datasets.load_arrays("moons", "test", train_rows=7)[0]) == 50_000
+    with pytest.raises(ValueError, match="train_rows must be a positive integer"):
+        datasets.load_arrays("moons", "train", train_rows=0)
+    with pytest.raises(ValueError, match="digits has 1437 rows"):
+        datasets.load_arrays("digits", "train", train_rows=5)
+
+
 @pytest.mark.parametrize("name", GENERATORS)
 def test_toys_repeat_by_seed(name):
     np.testing.assert_array_equal(*(datasets.sample_toy(name, 10, 3) for _ in range(2)))

@@ -91,7 +91,7 @@ def train(recipe, settings, data_dir, out, resume, jit, mixed_precision, strateg
     if mixed_precision:
         settings.append("backend.mixed_precision=true")
     try:
-        recipe = recipes.read_recipe(_recipe_path(recipe), settings)
+        recipe = recipes.read_recipe(zoo.find_recipe(recipe), settings)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     folder = out or Path("runs") / recipe.name
@@ -101,20 +101,6 @@ def train(recipe, settings, data_dir, out, resume, jit, mixed_precision, strateg
     except FileExistsError as error:
         raise click.UsageError(str(error)) from error
     click.echo(f"Wrote {best}")
-
-
-def _recipe_path(recipe):
-    """The path of a recipe file, or of one of the package's by its name."""
-    path = Path(recipe)
-    if path.is_file():
-        return path
-    known = {p.stem: p for p in zoo.RECIPES.glob("*.yaml")}
-    if recipe not in known:
-        hint = datasets.nearest(recipe, known)
-        raise click.UsageError(
-            f"There is no recipe file {recipe!r}{hint}; tfflows brings {sorted(known)}"
-        )
-    return known[recipe]
 
 
 def _load(data, split, data_dir, conditional=False, options=None):
@@ -295,7 +281,7 @@ def info(model_path, data, data_dir, options):
             click.echo(f"{field:>12}  {value}")
     if model_path is None and data is None:
         click.echo(f"models    {', '.join(recipes.MODELS)}")
-        click.echo(f"recipes   {', '.join(sorted(p.stem for p in zoo.RECIPES.glob('*.yaml')))}")
+        click.echo(f"recipes   {', '.join(zoo.recipe_names())}")
         click.echo(f"datasets  {', '.join(datasets.NAMES)}, a file, and TFDS images such as mnist")
 
 

@@ -14,14 +14,29 @@ _TOY_SEED = 2**40
 
 
 def load_embedded(
-    name: str, split: str, data_dir: str | None = None
+    name: str, split: str, data_dir: str | None = None, train_rows: int | None = None
 ) -> tuple[np.ndarray, np.ndarray | None, DatasetInfo]:
-    """x `[size, *event_shape]`, labels `[size]` or None, and the description; no file is read."""
+    """x `[size, *event_shape]`, labels `[size]` or None, and the description; no file is read.
+
+    Args:
+        name: one of `NAMES`.
+        split: one of `SPLITS`.
+        data_dir: of no use here.
+        train_rows: points to train a toy on; one for each step of a training never shows it the
+            same point twice.
+    """
     if split not in SPLITS:
         raise ValueError(f"{name} has the splits {list(SPLITS)}. Received: {split!r}")
     if name == "digits":
+        if train_rows is not None:
+            raise ValueError(f"digits has 1437 rows to train on. Received: train_rows={train_rows}")
         return _digits(split)
-    x = sample_toy(name, _TOY_SIZES[split], _TOY_SEED + SPLITS.index(split))
+    size = _TOY_SIZES[split]
+    if train_rows is not None and split == "train":
+        if not isinstance(train_rows, int) or train_rows < 1:
+            raise ValueError(f"train_rows must be a positive integer. Received: {train_rows!r}")
+        size = train_rows
+    x = sample_toy(name, size, _TOY_SEED + SPLITS.index(split))
     source = "drawn from FFJORD's generator (Grathwohl et al. 2019)"
     return x, None, DatasetInfo(name, split, (2,), None, None, len(x), source)
 
