@@ -1,9 +1,9 @@
 """Additive coupling (Dinh et al. 2015, NICE, section 3.2)."""
 
 import keras
-from keras import ops
 
 from tfflows.layers.coupling import Coupling
+from tfflows.transforms import Shift
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -16,12 +16,5 @@ class AdditiveCoupling(Coupling):
     Arguments, shapes and errors are those of `Coupling`.
     """
 
-    num_parameters = 1
-
-    def _elementwise(self, moved, parameters):
-        (shift,) = parameters
-        return moved + shift, ops.zeros_like(moved)
-
-    def _elementwise_inverse(self, moved, parameters):
-        (shift,) = parameters
-        return moved - shift, ops.zeros_like(moved)
+    def _make_transform(self):
+        return Shift()

@@ -1,10 +1,10 @@
 """Affine coupling (Dinh et al. 2017, RealNVP, equations 4 to 8)."""
 
 import keras
-from keras import ops
 
 from tfflows.layers.coupling import Coupling
-from tfflows.layers.log_scale import LOG_SCALES
+from tfflows.transforms import Affine
+from tfflows.transforms.log_scale import LOG_SCALES
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -22,8 +22,6 @@ class AffineCoupling(Coupling):
             (scales 1e-3 to 2, for images). None takes the one that fits the event.
     """
 
-    num_parameters = 2
-
     def __init__(
         self, partition="half", parity=0, conditioner=None, log_scale: str | None = None, **kwargs
     ):
@@ -32,20 +30,9 @@ class AffineCoupling(Coupling):
             raise ValueError(f"log_scale must be one of {list(LOG_SCALES)}. Received: {log_scale}")
         self.log_scale = log_scale
 
-    def build(self, x_shape, condition_shape=None):
-        super().build(x_shape, condition_shape)
+    def _make_transform(self):
         default = "soft_clip" if len(self.event_shape) == 1 else "two_sigmoid"
-        self._bound = LOG_SCALES[self.log_scale or default]
-
-    def _elementwise(self, moved, parameters):
-        s, shift = parameters
-        log_scale = self._bound(s)
-        return moved * ops.exp(log_scale) + shift, log_scale
-
-    def _elementwise_inverse(self, moved, parameters):
-        s, shift = parameters
-        log_scale = self._bound(s)
-        return (moved - shift) * ops.exp(-log_scale), -log_scale
+        return Affine(self.log_scale or default)
 
     def get_config(self):
         return {**super().get_config(), "log_scale": self.log_scale}

@@ -10,6 +10,7 @@ from tfflows.layers.flow_layer import FlowLayer
 from tfflows.layers.partitions import make_partition
 from tfflows.networks import MLP, ConvResNet, join_condition, joined_shape
 from tfflows.tensors import sum_event
+from tfflows.transforms import Transform
 
 
 class Coupling(FlowLayer):
@@ -19,7 +20,7 @@ class Coupling(FlowLayer):
     axis, to features; a Dense head, zero at first, makes the parameters of the transform from the
     features' last axis. A coupling so begins as the identity.
 
-    A subclass says how many parameters an element has, and gives the elementwise transform.
+    A subclass gives the elementwise transform.
 
     Args:
         partition: "half" or "channel" (the last axis in two), "checkerboard" (alternating
@@ -29,8 +30,6 @@ class Coupling(FlowLayer):
             `[batch, height, width, channels]` -> `[batch, height, width, features]` for images.
             None gives an MLP, or a convolutional ResNet.
     """
-
-    num_parameters: int
 
     def __init__(
         self,
@@ -47,16 +46,13 @@ class Coupling(FlowLayer):
         self.parity = parity
         self.conditioner = conditioner
 
-    def _elementwise(self, moved, parameters):
-        """moved, parameters -> transformed, log-det of each element."""
-        raise NotImplementedError(f"{type(self).__name__} does not define `_elementwise`.")
-
-    def _elementwise_inverse(self, moved, parameters):
-        """The inverse of `_elementwise`, with its own log-det."""
-        raise NotImplementedError(f"{type(self).__name__} does not define `_elementwise_inverse`.")
+    def _make_transform(self) -> Transform:
+        """The transform of the moved elements; `event_shape` is known when it is called."""
+        raise NotImplementedError(f"{type(self).__name__} does not define `_make_transform`.")
 
     def build(self, x_shape, condition_shape=None):
         super().build(x_shape, condition_shape)
+        self._transform = self._make_transform()
         self._split = make_partition(self.partition, self.parity, self.event_shape)
         if self.conditioner is None:
             network = MLP if len(self.event_shape) == 1 else ConvResNet
@@ -72,7 +68,7 @@ class Coupling(FlowLayer):
                 f"(features,). Received: {tuple(features)} from {self.conditioner}"
             )
         self.head = keras.layers.Dense(
-            self.num_parameters * moved_shape[-1],
+            self._transform.num_parameters * moved_shape[-1],
             kernel_initializer="zeros",
             dtype=self.dtype_policy,
             name="head",
@@ -87,7 +83,8 @@ class Coupling(FlowLayer):
         parameters = ops.cast(self.head(self.conditioner(inputs)), self.compute_dtype)
         if may_be_empty:
             parameters = parameters[: ops.shape(kept)[0]]
-        return [self._split.restrict(p) for p in ops.split(parameters, self.num_parameters, -1)]
+        parameters = ops.split(parameters, self._transform.num_parameters, axis=-1)
+        return [self._split.restrict(p) for p in parameters]
 
     @staticmethod
     def _without_empty_batch(inputs):
@@ -101,13 +98,13 @@ class Coupling(FlowLayer):
     def _forward(self, x, condition=None, training=False):
         kept, moved = self._split.split(x)
         parameters = self._parameters(kept, condition)
-        moved, log_det = self._elementwise(moved, parameters)
+        moved, log_det = self._transform.forward(moved, parameters)
         return self._split.merge(kept, moved), sum_event(log_det)
 
     def _inverse(self, z, condition=None, training=False):
         kept, moved = self._split.split(z)
         parameters = self._parameters(kept, condition)
-        moved, log_det = self._elementwise_inverse(moved, parameters)
+        moved, log_det = self._transform.inverse(moved, parameters)
         return self._split.merge(kept, moved), sum_event(log_det)
 
     def get_config(self):

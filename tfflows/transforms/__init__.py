@@ -1,0 +1,6 @@
+"""Elementwise monotone transforms, whose parameters a network makes."""
+
+from tfflows.transforms.affine import Affine, Shift
+from tfflows.transforms.transform import Transform
+
+__all__ = ["Affine", "Shift", "Transform"]
