@@ -80,6 +80,9 @@ def _plain(layer, **kwargs):
 ARBITRARY = [True, False, False, True, False]
 MASK = (np.arange(32).reshape(IMAGE) % 3 == 0).tolist()
 
+REVERSED = {"hidden_units": (8, 8), "activation": "tanh", "order": "reversed"}
+RESIDUAL = {"hidden_units": (8, 8, 8), "residual": True, "order": "random", "seed": 1}
+
 CASES = [
     Case("actnorm", _plain(layers.ActNorm), VECTOR),
     Case("actnorm_image", _plain(layers.ActNorm), IMAGE),
@@ -102,6 +105,9 @@ CASES = [
     Case("diagonal_scaling_image", _plain(layers.DiagonalScaling), IMAGE),
     Case("factor_out", _factor_out, (4, 4, 3)),
     Case("flatten", _plain(layers.Flatten), IMAGE),
+    Case("inverse_autoregressive", _plain(layers.InverseAutoregressive, **REVERSED), VECTOR),
+    Case("masked_autoregressive", _plain(layers.MaskedAutoregressive, **REVERSED), VECTOR),
+    Case("masked_autoregressive_residual", _plain(layers.MaskedAutoregressive, **RESIDUAL), VECTOR),
     Case("logit", _plain(layers.Logit, alpha=0.05), VECTOR, "unit"),
     Case("permute", _plain(layers.Permute, permutation=[3, 1, 0, 4, 2]), VECTOR),
     Case("permute_drawn", _plain(layers.Permute, seed=3), IMAGE),

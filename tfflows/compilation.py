@@ -1,5 +1,7 @@
 """Compiled calls of a model's methods: the backend's own way of tracing, a case a backend."""
 
+import contextlib
+import functools
 from collections.abc import Callable
 from functools import partial
 
@@ -75,6 +77,67 @@ def _function_of_tensors(method, jit, leading, is_none):
         return method(*leading, *(None if none else next(remaining) for none in is_none))
 
     return function
+
+
+def compile_region(function: Callable) -> Callable:
+    """`function` of tensors as a part that TensorFlow compiles by XLA wherever it stands.
+
+    Loops of many small steps take several times longer in a plain graph. XLA compiles once a batch
+    size, in a SavedModel too. A gradient computes the function again without XLA of its own, since
+    what loops keep for gradients cannot leave an XLA function. Under a distribution strategy, where
+    XLA fails, all is a graph.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return function
+    import tensorflow as tf
+
+    compiled = tf.function(function, jit_compile=True, autograph=False)
+    graph = tf.function(function, autograph=False)
+
+    def call(*tensors):
+        if tf.distribute.has_strategy():
+            return graph(*tensors)
+        versions = iter([compiled])  # for the first call; the gradient makes the second
+        return tf.recompute_grad(lambda *args: next(versions, graph)(*args))(*tensors)
+
+    return call
+
+
+def static_loop(count: int, body: Callable, carry: tuple) -> tuple:
+    """`carry = body(i, carry)` for i = 0..count-1, in a form that every mode differentiates.
+
+    `keras.ops.fori_loop` has no gradient under XLA on TensorFlow, `while_loop` none on JAX.
+    """
+    if keras.backend.backend() == "jax":
+        return keras.ops.fori_loop(0, count, body, carry)
+    return keras.ops.while_loop(
+        lambda i, *_: i < count,
+        lambda i, *carry: (i + 1, *body(i, carry)),
+        (0, *carry),
+        maximum_iterations=count,
+    )[1:]
+
+
+def update_rows(array, row, rows):
+    """`array` with `rows` in place of those from `row` on."""
+    if keras.backend.backend() == "tensorflow":
+        _register_gradient_of_updates()
+    start = (row, *(0 for _ in array.shape[1:]))
+    return keras.ops.slice_update(array, start, rows)
+
+
+@functools.cache
+def _register_gradient_of_updates():
+    """Give TensorFlow's operation for slice_update (and for slice's gradient) the one it lacks."""
+    import tensorflow as tf
+
+    def gradient(operation, upstream):
+        _, update, start = operation.inputs
+        to_array = keras.ops.slice_update(upstream, start, tf.zeros_like(update))
+        return to_array, tf.slice(upstream, start, tf.shape(update)), None
+
+    with contextlib.suppress(KeyError):  # some other library was first
+        tf.RegisterGradient("XlaDynamicUpdateSlice")(gradient)
 
 
 def check_dtype(dtype: str) -> None:

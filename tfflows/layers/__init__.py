@@ -11,6 +11,7 @@ from tfflows.layers.factor_out import FactorOut
 from tfflows.layers.flatten import Flatten
 from tfflows.layers.flow_layer import FlowLayer
 from tfflows.layers.logit import Logit
+from tfflows.layers.masked_autoregressive import InverseAutoregressive, MaskedAutoregressive
 from tfflows.layers.permute import Permute
 from tfflows.layers.reverse import Reverse
 from tfflows.layers.squeeze import Squeeze
@@ -27,7 +28,9 @@ __all__ = [
     "FactorOut",
     "Flatten",
     "FlowLayer",
+    "InverseAutoregressive",
     "Logit",
+    "MaskedAutoregressive",
     "Permute",
     "Reverse",
     "Squeeze",

@@ -2,7 +2,17 @@
 
 from tfflows.networks.condition import join_condition, joined_shape
 from tfflows.networks.conv_resnet import ConvResNet
+from tfflows.networks.made import MADE
+from tfflows.networks.masked_dense import MaskedDense
 from tfflows.networks.mlp import MLP
 from tfflows.networks.weight_norm import WeightNormConv2D
 
-__all__ = ["MLP", "ConvResNet", "WeightNormConv2D", "join_condition", "joined_shape"]
+__all__ = [
+    "MADE",
+    "MLP",
+    "ConvResNet",
+    "MaskedDense",
+    "WeightNormConv2D",
+    "join_condition",
+    "joined_shape",
+]

@@ -1,0 +1,160 @@
+"""Masked (Papamakarios et al. 2017) and inverse (Kingma et al. 2016) autoregressive flows."""
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+from keras import ops
+
+from tfflows import compilation
+from tfflows.layers.flow_layer import FlowLayer
+from tfflows.networks import MADE
+from tfflows.networks.made_inversion import invert_by_degrees, invert_in_order, invert_jacobi
+from tfflows.networks.order import make_order, reorder
+from tfflows.tensors import sum_event
+from tfflows.transforms import Affine, Transform
+
+INVERSIONS = ("by_degrees", "jacobi", "in_order")
+
+
+@keras.saving.register_keras_serializable(package="tfflows")
+class MaskedAutoregressive(FlowLayer):
+    """Transform each element given those before it in an order: data to latent in one pass.
+
+        z_i = transform(x_i; parameters_i),  parameters = MADE(x, condition)
+        log_det = sum_i log dz_i/dx_i
+
+    The way back needs x_i for the parameters of x_i+1. `inversion` says how it is found:
+    "by_degrees" computes each hidden unit once, about the arithmetic of one pass in as many small
+    steps as there are elements; "jacobi" repeats whole passes until nothing changes, the quickest
+    for few rows; "in_order" makes one pass an element. All three are exact: "jacobi" stops at
+    `tolerance`, or after as many passes as there are elements, where it cannot be wrong. Networks
+    in bfloat16 are always inverted by "jacobi", since products of other shapes round otherwise.
+
+    Args:
+        transform: of each element; affine by default.
+        hidden_units: widths of MADE's hidden layers, at least elements - 1 each.
+        activation: within MADE.
+        residual: whether MADE is residual (see `MADE`).
+        order: "sequential", "reversed", "random", or the elements' indices in their order.
+        seed: integer of a random order.
+        inversion: "by_degrees", "jacobi" or "in_order".
+        tolerance: largest change of an element, relative to its size where that is above 1, after
+            which "jacobi" stops; None is 1e-6, in float64 1e-12.
+    """
+
+    def __init__(
+        self,
+        transform: Transform | None = None,
+        hidden_units: Sequence[int] = (256, 256),
+        activation: str = "relu",
+        residual: bool = False,
+        order: str | Sequence[int] = "sequential",
+        seed: int | None = None,
+        inversion: str = "by_degrees",
+        tolerance: float | None = None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if inversion not in INVERSIONS:
+            raise ValueError(f"inversion must be one of {INVERSIONS}. Received: {inversion!r}")
+        if tolerance is not None and not tolerance >= 0:
+            raise ValueError(f"tolerance must not be negative. Received: {tolerance}")
+        self.transform = Affine() if transform is None else transform
+        if not isinstance(self.transform, Transform):
+            raise ValueError(f"transform must be a tfflows transform. Received: {transform!r}")
+        self.network = MADE(
+            self.transform.num_parameters,
+            hidden_units,
+            activation,
+            residual,
+            dtype=self.dtype_policy,
+        )
+        self.order = order if isinstance(order, str) else np.asarray(order).tolist()
+        self.seed = seed
+        self.inversion = inversion
+        self.tolerance = tolerance
+
+    def build(self, x_shape, condition_shape=None):
+        super().build(x_shape, condition_shape)
+        if len(self.event_shape) != 1:
+            raise ValueError(
+                f"{type(self).__name__} wants vectors: put Flatten before it. "
+                f"Received: event of shape {self.event_shape}"
+            )
+        self._order = make_order(self.order, self.event_shape[0], self.seed)
+        self.network.build((None, *self.event_shape), condition_shape)
+        self._solve_compiled = compilation.compile_region(self._solve)
+
+    def _one_pass(self, x, condition):
+        x = reorder(x, self._order)
+        parameters = self._parameters(x, condition)
+        z, log_det = self.transform.forward(x, parameters)
+        return reorder(z, np.argsort(self._order)), sum_event(log_det)
+
+    def _parameters(self, x, condition):
+        parameters = ops.cast(self.network(x, condition), self.compute_dtype)
+        return ops.unstack(parameters, axis=1)
+
+    def _step_by_step(self, z, condition):
+        tensors = [reorder(z, self._order), *([] if condition is None else [condition])]
+        x, log_det = self._solve_compiled(*tensors)
+        return reorder(x, np.argsort(self._order)), log_det
+
+    def _element(self, latents, parameters):
+        return self.transform.inverse(latents[0], parameters)
+
+    def _network_in_order(self, x, condition):
+        return ops.cast(self.network(x, condition), self.compute_dtype)
+
+    def _solve(self, z, condition=None):
+        inversion = self.inversion
+        if self.network.compute_dtype not in ("float32", "float64"):
+            inversion = "jacobi"
+        if inversion == "by_degrees":
+            return invert_by_degrees(self.network, self._element, [z], condition)
+        if inversion == "in_order":
+            return invert_in_order(self._network_in_order, self._element, [z], condition)
+        tolerance = self.tolerance
+        if tolerance is None:
+            tolerance = 1e-12 if self.compute_dtype == "float64" else 1e-6
+        return invert_jacobi(self._network_in_order, self._element, [z], condition, tolerance)
+
+    def _forward(self, x, condition=None, training=False):
+        return self._one_pass(x, condition)
+
+    def _inverse(self, z, condition=None, training=False):
+        return self._step_by_step(z, condition)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "transform": keras.saving.serialize_keras_object(self.transform),
+            "hidden_units": self.network.hidden_units,
+            "activation": self.network.activation,
+            "residual": self.network.residual,
+            "order": self.order,
+            "seed": self.seed,
+            "inversion": self.inversion,
+            "tolerance": self.tolerance,
+        }
+
+
+@keras.saving.register_keras_serializable(package="tfflows")
+class InverseAutoregressive(MaskedAutoregressive):
+    """The same transform run the other way (IAF): latent to data, as sampling does, in one pass.
+
+        x_i = transform(z_i; parameters_i),  parameters = MADE(z, condition)
+
+    The density of data that the layer did not make needs z_i for the parameters of z_i+1: that is
+    `inversion`'s work here. Training on data differentiates through one pass an element; a training
+    that samples (by `fit_to_density`) goes through one pass.
+
+    Arguments and errors are those of `MaskedAutoregressive`.
+    """
+
+    def _forward(self, x, condition=None, training=False):
+        return self._step_by_step(x, condition)
+
+    def _inverse(self, z, condition=None, training=False):
+        return self._one_pass(z, condition)
