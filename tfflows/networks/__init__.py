@@ -3,6 +3,7 @@
 from tfflows.networks.condition import join_condition, joined_shape
 from tfflows.networks.conv_resnet import ConvResNet
 from tfflows.networks.mlp import MLP
+from tfflows.networks.residual_mlp import ResidualMLP
 from tfflows.networks.weight_norm import WeightNormConv2D
 
-__all__ = ["MLP", "ConvResNet", "WeightNormConv2D", "join_condition", "joined_shape"]
+__all__ = ["MLP", "ConvResNet", "ResidualMLP", "WeightNormConv2D", "join_condition", "joined_shape"]
