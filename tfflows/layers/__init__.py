@@ -11,8 +11,10 @@ from tfflows.layers.factor_out import FactorOut
 from tfflows.layers.flatten import Flatten
 from tfflows.layers.flow_layer import FlowLayer
 from tfflows.layers.logit import Logit
+from tfflows.layers.lu_linear import LULinear
 from tfflows.layers.permute import Permute
 from tfflows.layers.reverse import Reverse
+from tfflows.layers.spline_coupling import SplineCoupling
 from tfflows.layers.squeeze import Squeeze
 from tfflows.layers.standardize import Standardize
 
@@ -27,9 +29,11 @@ __all__ = [
     "FactorOut",
     "Flatten",
     "FlowLayer",
+    "LULinear",
     "Logit",
     "Permute",
     "Reverse",
+    "SplineCoupling",
     "Squeeze",
     "Standardize",
 ]
