@@ -35,9 +35,9 @@ class RationalQuadraticSpline(Transform):
         z = y_k + h (s t^2 + d_k t (1 - t)) / D,     D = s + (d_k+1 + d_k - 2 s) t (1 - t)
         dz/dx = s^2 (d_k+1 t^2 + 2 s t (1 - t) + d_k (1 - t)^2) / D^2
 
-    The inverse solves the quadratic of equations 6 to 8 (29 to 32 of the appendix). The knots run
-    from (-bound, -bound) to (bound, bound). Parameters are K widths and K heights before a softmax,
-    then derivatives before a softplus, floored at 1e-3; all zero, they give the identity exactly.
+    The inverse is a root of the quadratic of equations 6 to 8. The knots run from (-bound, -bound)
+    to (bound, bound). Parameters are K widths and K heights before a softmax, then derivatives
+    before a softplus, floored at 1e-3; all zero, they give the identity exactly.
 
     Beyond the bound z = x, and the derivatives at both ends are 1: 3 K - 1 parameters. A circular
     spline (Rezende et al. 2020, section 2.1.2) is for angles in [-bound, bound]: both ends share
