@@ -1,4 +1,4 @@
-"""Residual network of dense layers (He et al. 2016), as in Neural Spline Flows, appendix B.1."""
+"""Residual network of dense layers (He et al. 2016); pre-activation, as in Durkan et al. 2019."""
 
 import keras
 
