@@ -6,7 +6,10 @@ import pytest
 from autodiff import gradients
 from conftest import needs_tensorflow
 from keras import ops
+from layer_table import randomize
 
+from tfflows.layers import SplineCoupling
+from tfflows.networks import MLP
 from tfflows.transforms import RationalQuadraticSpline
 
 K, BOUND = 5, 2.5
@@ -233,6 +236,19 @@ def test_config_makes_an_equal_spline():
     copy = RationalQuadraticSpline.from_config(spline.get_config())
     assert copy.get_config() == {"num_bins": 6, "bound": 1.5, "circular": True}
     assert copy.num_parameters == 18
+
+
+def test_a_circular_coupling_has_no_seam_in_what_it_keeps_either():
+    layer = SplineCoupling(conditioner=MLP((8,)), bound=BOUND, circular=True)
+    layer.build((None, 4))
+    randomize(layer)
+    x = np.random.default_rng(0).uniform(-BOUND, BOUND, (9, 4)).astype("float32")
+    turns = 2 * BOUND * np.asarray([1, 0, -1, 2], "float32")
+    z, log_det = layer.forward_and_log_det(x)
+    moved, moved_log_det = layer.forward_and_log_det(x + turns)
+    assert np.abs(numpy(z) - x).max() > 0.1
+    np.testing.assert_allclose(moved, numpy(z) + turns, atol=1e-4)
+    np.testing.assert_allclose(moved_log_det, log_det, atol=1e-4)
 
 
 @needs_tensorflow

@@ -25,10 +25,10 @@ class ResidualMLP(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        if units < 1 or num_blocks < 0:
+        if not isinstance(units, int) or units < 1 or num_blocks < 0:
             raise ValueError(
-                "units must be positive and num_blocks not negative. "
-                f"Received: units={units}, num_blocks={num_blocks}"
+                "units must be a positive integer and num_blocks not negative. "
+                f"Received: units={units!r}, num_blocks={num_blocks!r}"
             )
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout must be at least 0 and below 1. Received: {dropout!r}")
