@@ -1,13 +1,14 @@
 """Every layer in the forms that the promises of the design are tested on."""
 
 import dataclasses
+import math
 from collections.abc import Callable
 
 import numpy as np
 from keras import ops
 
 from tfflows import layers
-from tfflows.networks import MLP, ConvResNet
+from tfflows.networks import MLP, ConvResNet, ResidualMLP
 
 VECTOR = (5,)
 IMAGE = (4, 4, 2)
@@ -63,6 +64,19 @@ def _additive(**kwargs):
     return make
 
 
+def _spline(**kwargs):
+    def make(dtype=None):
+        conditioner = ResidualMLP(8, 1, "tanh", dtype=dtype)
+        return layers.SplineCoupling(conditioner=conditioner, num_bins=4, dtype=dtype, **kwargs)
+
+    return make
+
+
+def _spline_image(dtype=None):
+    conditioner = ConvResNet(4, 1, "tanh", dtype=dtype)
+    return layers.SplineCoupling("checkerboard", 1, conditioner, num_bins=3, dtype=dtype)
+
+
 def _factor_out(dtype=None):
     inner = [layers.ActNorm(dtype=dtype), layers.Squeeze(dtype=dtype), _last_scale(dtype)]
     return layers.FactorOut(inner, ConvResNet(4, 0, dtype=dtype), dtype=dtype)
@@ -109,9 +123,13 @@ CASES = [
     Case("masked_autoregressive", _plain(layers.MaskedAutoregressive, **REVERSED), VECTOR),
     Case("masked_autoregressive_residual", _plain(layers.MaskedAutoregressive, **RESIDUAL), VECTOR),
     Case("logit", _plain(layers.Logit, alpha=0.05), VECTOR, "unit"),
+    Case("lu_linear", _plain(layers.LULinear, seed=3), VECTOR),
     Case("permute", _plain(layers.Permute, permutation=[3, 1, 0, 4, 2]), VECTOR),
     Case("permute_drawn", _plain(layers.Permute, seed=3), IMAGE),
     Case("reverse", _plain(layers.Reverse), VECTOR),
+    Case("spline_half", _spline(), VECTOR),
+    Case("spline_checkerboard_image", _spline_image, IMAGE),
+    Case("spline_circular", _spline(circular=True, bound=math.pi), VECTOR),
     Case("squeeze", _plain(layers.Squeeze), IMAGE),
     Case("standardize", _plain(layers.Standardize), VECTOR),
     Case("standardize_image", _plain(layers.Standardize), IMAGE),

@@ -11,7 +11,7 @@ import pytest
 from conftest import needs_tensorflow
 from keras import ops
 from layer_table import randomize
-from test_flow import data_for, small_flow, small_image_flow
+from test_flow import data_for, small_flow, small_image_flow, small_spline_flow
 
 from tfflows import distributions
 from tfflows.models import NICE
@@ -32,6 +32,7 @@ FLOWS = {
     "image": lambda: small_image_flow(),
     "image_condition": lambda: small_image_flow(condition_shape=(3,)),
     "nice": lambda: NICE((4, 4, 1), 2, (16,), levels=17),
+    "spline_condition": lambda: small_spline_flow(condition_shape=(3,)),
     "float64": lambda: small_flow(dtype="float64"),
 }
 # A JAX process starts a TensorFlow one for each export: two of them show what all would.

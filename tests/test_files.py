@@ -270,7 +270,7 @@ def test_wrong_splits_and_options_are_refused(table):
         datasets.load(path, "dev")
     with pytest.raises(ValueError, match=r"no option 'colums' among .*; did you mean columns"):
         datasets.load(path, colums=[1])
-    with pytest.raises(ValueError, match=r"moons has no option 'label' among \[\]"):
+    with pytest.raises(ValueError, match=r"moons has no option 'label' among \['train_rows'\]"):
         datasets.load_arrays("moons", label="y")
     with pytest.raises(ValueError, match=r"test wants a fraction of the rows. Received: 1.5"):
         datasets.load(path, test=1.5)

@@ -10,7 +10,7 @@ from layer_table import randomize
 import tfflows
 from tfflows import distributions, layers
 from tfflows.datasets import sample_toy
-from tfflows.models import NICE, MultiScaleRealNVP, RealNVP
+from tfflows.models import NICE, NSF, MultiScaleRealNVP, RealNVP
 from tfflows.networks import MLP
 
 
@@ -26,8 +26,13 @@ def small_image_flow(**kwargs):
     return MultiScaleRealNVP((4, 4, 1), 2, 1, filters=4, num_blocks=1, levels=17, **kwargs)
 
 
+def small_spline_flow(**kwargs):
+    return NSF((2,), 3, 16, 1, num_bins=6, **kwargs)
+
+
 MODELS = {
     "nice": lambda **kw: NICE((4, 4, 1), 2, (16,), levels=17, **kw),
+    "nsf": lambda **kw: small_spline_flow(**kw),
     "real_nvp": lambda **kw: small_flow(**kw),
     "real_nvp_batch_norm": lambda **kw: small_flow(normalization="batch_norm", **kw),
     "multi_scale_real_nvp": lambda **kw: small_image_flow(**kw),
@@ -42,9 +47,9 @@ def data_for(flow, n, seed=0):
     return rng.normal(size=(n, *flow.event_shape)).astype("float32")
 
 
-@pytest.mark.parametrize("normalization", ["actnorm", "batch_norm"])
-def test_density_integrates_to_one(normalization):
-    flow = randomize(small_flow(normalization=normalization), spread=0.2)
+@pytest.mark.parametrize("name", ["real_nvp", "real_nvp_batch_norm", "nsf"])
+def test_density_integrates_to_one(name):
+    flow = randomize(MODELS[name](), spread=0.2)
     side = np.linspace(-40, 40, 1601, dtype="float32")
     points = np.stack(np.meshgrid(side, side), -1).reshape(-1, 2)
     total = np.exp(numpy(flow.log_prob(points))).sum() * (side[1] - side[0]) ** 2
@@ -183,6 +188,31 @@ def test_conditions_in_fit_evaluate_log_prob_and_sample():
     assert flow.predict((x, condition), verbose=0).shape == (512, 2)
     np.testing.assert_array_equal(flow.log_prob((x, condition)), flow.log_prob(x, condition))
     flow.fit((x, condition), validation_split=0.5, verbose=0)
+
+
+def test_a_spline_flow_learns_a_shape_that_turns_with_its_condition():
+    rng = np.random.default_rng(0)
+    condition = rng.integers(0, 2, (1024, 1)).astype("float32")
+    side = rng.choice([-1.0, 1.0], (1024, 1))
+    bimodal, narrow = side + 0.1 * rng.normal(size=(1024, 1)), 0.1 * rng.normal(size=(1024, 1))
+    x = 50 + 20 * np.where(condition, np.hstack([bimodal, narrow]), np.hstack([narrow, bimodal]))
+    flow = small_spline_flow(condition_shape=(1,), dropout=0.01)
+    flow.compile(keras.optimizers.Adam(1e-2))
+    flow.fit((x, condition), epochs=40, batch_size=128, verbose=0)
+    entropy = np.log(2) + 2 * (0.5 * np.log(2 * np.pi * np.e) + np.log(2))
+    assert -numpy(flow.log_prob(x, condition)).mean() < entropy + 0.5
+    samples = (numpy(flow.sample(500, np.ones((1, 1), "float32"), seed=0)) - 50) / 20
+    assert (np.abs(np.abs(samples[:, 0]) - 1) < 0.4).mean() > 0.9
+
+
+def test_dropout_is_for_training_alone():
+    flow = randomize(small_spline_flow(dropout=0.5))
+    x = data_for(flow, 50)
+    plain = numpy(flow(x, training=False))
+    np.testing.assert_allclose(flow.encode(x), plain, atol=1e-5)
+    noisy = [numpy(flow(x, training=True)) for _ in range(2)]
+    assert np.abs(noisy[0] - plain).max() > 1e-3
+    assert np.abs(noisy[0] - noisy[1]).max() > 1e-3
 
 
 def test_sampling_by_seed_and_temperature():

@@ -12,6 +12,8 @@ heavy += ("pyarrow", "pandas")
 assert not [m for m in set(sys.modules) - before if m.partition(".")[0] in heavy]
 abstract = ("FlowLayer", "Coupling", "AdaptiveLayer", "Distribution", "ClassConditional")
 names = keras.saving.get_custom_objects()
+for name in tfflows.transforms.__all__:
+    assert name == "Transform" or f"tfflows>{name}" in names, name
 for part in (tfflows.layers, tfflows.models, tfflows.networks, tfflows.distributions):
     for name, value in vars(part).items():
         if isinstance(value, type) and issubclass(value, keras.Layer) and name[0] != "_":
@@ -27,8 +29,10 @@ def test_import_registers_every_class_and_imports_nothing_heavy():
 
 
 def test_imports_run_one_way():
-    """cli -> export, evaluation -> models -> flow -> layers -> networks, distributions."""
+    """cli -> export, evaluation -> models -> flow -> layers -> networks, distributions, transforms;
+    transforms import nothing above."""
     import ast
+    import itertools
     from pathlib import Path
 
     import tfflows
@@ -36,8 +40,11 @@ def test_imports_run_one_way():
     root = Path(tfflows.__file__).parent
     above = {"cli", "recipes", "zoo", "export", "evaluation", "models", "flow", "training"}
     above |= {"training_run", "divergence", "scoring", "serving", "datasets"}
-    for path in [*root.glob("layers/*.py"), *root.glob("networks/*.py"), root / "distributions.py"]:
+    folders = [root.glob(f"{folder}/*.py") for folder in ("layers", "networks", "transforms")]
+    for path in [*itertools.chain(*folders), root / "distributions.py"]:
         forbidden = above | ({"layers"} if "layers" not in path.parts else set())
+        if "transforms" in path.parts:
+            forbidden |= {"networks", "distributions"}
         for node in ast.walk(ast.parse(path.read_text())):
             modules = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             modules += [a.name for a in node.names] if isinstance(node, ast.Import) else []

@@ -32,7 +32,7 @@ def test_affine_coupling_is_real_nvp(tfb):
 
     def shift_and_log_scale(kept, output_units, **condition):
         s, shift = layer._parameters(kept, None)
-        return shift, layer._bound(s)
+        return shift, layer._transform._bound(s)
 
     compare(layer, tfb.RealNVP(3, shift_and_log_scale_fn=shift_and_log_scale), X)
 

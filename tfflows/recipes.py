@@ -26,6 +26,7 @@ MODELS = {
     "nice": models.NICE,
     "realnvp": models.RealNVP,
     "multiscale-realnvp": models.MultiScaleRealNVP,
+    "nsf": models.NSF,
 }
 BASES = {
     "standard-normal": distributions.StandardNormal,

@@ -11,9 +11,11 @@ from tfflows.layers.factor_out import FactorOut
 from tfflows.layers.flatten import Flatten
 from tfflows.layers.flow_layer import FlowLayer
 from tfflows.layers.logit import Logit
+from tfflows.layers.lu_linear import LULinear
 from tfflows.layers.masked_autoregressive import InverseAutoregressive, MaskedAutoregressive
 from tfflows.layers.permute import Permute
 from tfflows.layers.reverse import Reverse
+from tfflows.layers.spline_coupling import SplineCoupling
 from tfflows.layers.squeeze import Squeeze
 from tfflows.layers.standardize import Standardize
 
@@ -29,10 +31,12 @@ __all__ = [
     "Flatten",
     "FlowLayer",
     "InverseAutoregressive",
+    "LULinear",
     "Logit",
     "MaskedAutoregressive",
     "Permute",
     "Reverse",
+    "SplineCoupling",
     "Squeeze",
     "Standardize",
 ]

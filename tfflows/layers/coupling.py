@@ -50,6 +50,10 @@ class Coupling(FlowLayer):
         """The transform of the moved elements; `event_shape` is known when it is called."""
         raise NotImplementedError(f"{type(self).__name__} does not define `_make_transform`.")
 
+    def _embed(self, kept):
+        """What the conditioner sees of the kept part."""
+        return kept
+
     def build(self, x_shape, condition_shape=None):
         super().build(x_shape, condition_shape)
         self._transform = self._make_transform()
@@ -57,7 +61,8 @@ class Coupling(FlowLayer):
         if self.conditioner is None:
             network = MLP if len(self.event_shape) == 1 else ConvResNet
             self.conditioner = network(dtype=self.dtype_policy)
-        kept_shape = joined_shape(self._split.kept_shape, self.condition_shape)
+        kept = keras.KerasTensor((None, *self._split.kept_shape), self.compute_dtype)
+        kept_shape = joined_shape(self._embed(kept).shape[1:], self.condition_shape)
         if not self.conditioner.built:
             self.conditioner.build((None, *kept_shape))
         features = self.conditioner.compute_output_shape((None, *kept_shape))
@@ -76,7 +81,7 @@ class Coupling(FlowLayer):
         self.head.build(features)
 
     def _parameters(self, kept, condition):
-        inputs = join_condition(kept, condition)
+        inputs = join_condition(self._embed(kept), condition)
         may_be_empty = len(inputs.shape) > 2 and not inputs.shape[0]
         if may_be_empty:
             inputs = self._without_empty_batch(inputs)

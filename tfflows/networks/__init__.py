@@ -5,6 +5,7 @@ from tfflows.networks.conv_resnet import ConvResNet
 from tfflows.networks.made import MADE
 from tfflows.networks.masked_dense import MaskedDense
 from tfflows.networks.mlp import MLP
+from tfflows.networks.residual_mlp import ResidualMLP
 from tfflows.networks.weight_norm import WeightNormConv2D
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "MLP",
     "ConvResNet",
     "MaskedDense",
+    "ResidualMLP",
     "WeightNormConv2D",
     "join_condition",
     "joined_shape",

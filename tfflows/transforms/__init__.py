@@ -1,6 +1,7 @@
 """Elementwise monotone transforms, whose parameters a network makes."""
 
 from tfflows.transforms.affine import Affine, Shift
+from tfflows.transforms.rational_quadratic import RationalQuadraticSpline
 from tfflows.transforms.transform import Transform
 
-__all__ = ["Affine", "Shift", "Transform"]
+__all__ = ["Affine", "RationalQuadraticSpline", "Shift", "Transform"]

@@ -1,0 +1,81 @@
+"""Invertible linear layers by an LU decomposition (Kingma and Dhariwal 2018, Glow, equation 11)."""
+
+import math
+import random as python_random
+
+import keras
+import numpy as np
+from keras import ops
+
+from tfflows.layers.flow_layer import FlowLayer
+from tfflows.tensors import repeat_log_det
+
+MIN_DIAGONAL = 1e-3
+
+
+@keras.saving.register_keras_serializable(package="tfflows")
+class LULinear(FlowLayer):
+    """Multiply vectors x `[batch, size]` by a matrix whose inverse and determinant are cheap.
+
+        z = P L U x + bias                    log_det = sum(log diag(U))
+
+    P is a fixed permutation; L is lower triangular with a unit diagonal; U is upper triangular
+    with the diagonal softplus(.) + 1e-3, so that it never becomes singular (Oliva et al. 2018;
+    Durkan et al. 2019, section 3.2). One weight `[size, size]` holds both factors; where it is
+    zero, as at first, the layer is the permutation. Both directions take one product of matrices.
+
+    Args:
+        seed: integer seed of the permutation; None takes a fresh one, which is saved.
+        bias: whether to add a trainable bias.
+    """
+
+    def __init__(self, seed: int | None = None, bias: bool = True, **kwargs):
+        super().__init__(**kwargs)
+        self.seed = python_random.getrandbits(31) if seed is None else seed
+        self.bias = bias
+
+    def build(self, x_shape, condition_shape=None):
+        super().build(x_shape, condition_shape)
+        if len(self.event_shape) != 1:
+            raise ValueError(
+                f"LULinear needs vectors, [batch, size]. Received: x of shape {tuple(x_shape)}"
+            )
+        (size,) = self.event_shape
+        order = np.random.default_rng(self.seed).permutation(size)
+        self._order = order.astype("int32")
+        self._inverse_order = np.argsort(order).astype("int32")
+        self.factors = self.add_weight(name="factors", shape=(size, size), initializer="zeros")
+        self.shift = None
+        if self.bias:
+            self.shift = self.add_weight(name="shift", shape=(size,), initializer="zeros")
+
+    def _lower_upper_and_diagonal(self):
+        factors = ops.convert_to_tensor(self.factors)
+        one = math.log(math.expm1(1 - MIN_DIAGONAL))  # softplus(one) + MIN_DIAGONAL = 1
+        diagonal = ops.softplus(ops.diagonal(factors) + one) + MIN_DIAGONAL
+        lower = ops.tril(factors, -1) + ops.eye(len(self._order), dtype=factors.dtype)
+        return lower, ops.triu(factors, 1) + ops.diag(diagonal), diagonal
+
+    def _forward(self, x, condition=None, training=False):
+        lower, upper, diagonal = self._lower_upper_and_diagonal()
+        matrix = ops.take(ops.matmul(lower, upper), self._order, axis=0)
+        z = ops.matmul(x, ops.transpose(matrix))
+        if self.shift is not None:
+            z = z + self.shift
+        return z, repeat_log_det(ops.sum(ops.log(diagonal)), x)
+
+    def _inverse(self, z, condition=None, training=False):
+        lower, upper, diagonal = self._lower_upper_and_diagonal()
+        # Solved for the unit vectors, and not for z: the cost of a solve, which is sequential, is
+        # then that of a small matrix however large the batch.
+        unit = ops.eye(len(self._order), dtype=lower.dtype)
+        matrix = ops.solve_triangular(lower, unit, lower=True)
+        matrix = ops.solve_triangular(upper, matrix, lower=False)
+        matrix = ops.take(matrix, self._inverse_order, axis=1)
+        if self.shift is not None:
+            z = z - self.shift
+        x = ops.matmul(z, ops.transpose(matrix))
+        return x, repeat_log_det(-ops.sum(ops.log(diagonal)), z)
+
+    def get_config(self):
+        return {**super().get_config(), "seed": self.seed, "bias": self.bias}
