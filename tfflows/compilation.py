@@ -1,7 +1,5 @@
 """Compiled calls of a model's methods: the backend's own way of tracing, a case a backend."""
 
-import contextlib
-import functools
 from collections.abc import Callable
 from functools import partial
 
@@ -79,20 +77,20 @@ def _function_of_tensors(method, jit, leading, is_none):
     return function
 
 
-def compile_region(function: Callable) -> Callable:
+def compile_region(function: Callable, differentiable: Callable) -> Callable:
     """`function` of tensors as a part that TensorFlow compiles by XLA wherever it stands.
 
     Loops of many small steps take several times longer in a plain graph. XLA compiles once a batch
-    size, in a SavedModel too. A gradient computes the function again without XLA of its own, since
-    what loops keep for gradients cannot leave an XLA function. Under a distribution strategy, where
-    XLA fails, all is a graph.
+    size, in a SavedModel too. What loops keep for gradients cannot leave an XLA function, and takes
+    minutes to compile where loops stand in loops: gradients are those of `differentiable`, which
+    computes the same. Under a distribution strategy, where XLA fails, that is all there is.
     """
     if keras.backend.backend() != "tensorflow":
         return function
     import tensorflow as tf
 
     compiled = tf.function(function, jit_compile=True, autograph=False)
-    graph = tf.function(function, autograph=False)
+    graph = tf.function(differentiable, autograph=False)
 
     def call(*tensors):
         if tf.distribute.has_strategy():
@@ -116,28 +114,6 @@ def static_loop(count: int, body: Callable, carry: tuple) -> tuple:
         (0, *carry),
         maximum_iterations=count,
     )[1:]
-
-
-def update_rows(array, row, rows):
-    """`array` with `rows` in place of those from `row` on."""
-    if keras.backend.backend() == "tensorflow":
-        _register_gradient_of_updates()
-    start = (row, *(0 for _ in array.shape[1:]))
-    return keras.ops.slice_update(array, start, rows)
-
-
-@functools.cache
-def _register_gradient_of_updates():
-    """Give TensorFlow's operation for slice_update (and for slice's gradient) the one it lacks."""
-    import tensorflow as tf
-
-    def gradient(operation, upstream):
-        _, update, start = operation.inputs
-        to_array = keras.ops.slice_update(upstream, start, tf.zeros_like(update))
-        return to_array, tf.slice(upstream, start, tf.shape(update)), None
-
-    with contextlib.suppress(KeyError):  # some other library was first
-        tf.RegisterGradient("XlaDynamicUpdateSlice")(gradient)
 
 
 def check_dtype(dtype: str) -> None:

@@ -23,12 +23,16 @@ from tfflows.flow import Flow
 FORMAT = 1
 
 MODELS = {
+    "iaf": models.IAF,
+    "made": models.MADE,
+    "maf": models.MAF,
     "nice": models.NICE,
     "realnvp": models.RealNVP,
     "multiscale-realnvp": models.MultiScaleRealNVP,
     "nsf": models.NSF,
 }
 BASES = {
+    "autoregressive-mixture": distributions.AutoregressiveMixture,
     "standard-normal": distributions.StandardNormal,
     "standard-logistic": distributions.StandardLogistic,
     "diagonal-normal": distributions.DiagonalNormal,

@@ -254,7 +254,8 @@ def _scope(recipe):
 
 def _decay_kernels_only(optimizer, flow):
     """Weight decay pulls no bias, gain, scale or shift to zero."""
-    others = [v for v in flow.trainable_variables if v.name not in ("kernel", "v")]
+    variables = flow.trainable_variables
+    others = [v for v in variables if not v.name.startswith("kernel") and v.name != "v"]
     optimizer.exclude_from_weight_decay(var_list=others)
 
 

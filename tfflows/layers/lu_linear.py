@@ -41,9 +41,7 @@ class LULinear(FlowLayer):
                 f"LULinear needs vectors, [batch, size]. Received: x of shape {tuple(x_shape)}"
             )
         (size,) = self.event_shape
-        order = np.random.default_rng(self.seed).permutation(size)
-        self._order = order.astype("int32")
-        self._inverse_order = np.argsort(order).astype("int32")
+        self._order = np.random.default_rng(self.seed).permutation(size).astype("int32")
         self.factors = self.add_weight(name="factors", shape=(size, size), initializer="zeros")
         self.shift = None
         if self.bias:
@@ -71,7 +69,7 @@ class LULinear(FlowLayer):
         unit = ops.eye(len(self._order), dtype=lower.dtype)
         matrix = ops.solve_triangular(lower, unit, lower=True)
         matrix = ops.solve_triangular(upper, matrix, lower=False)
-        matrix = ops.take(matrix, self._inverse_order, axis=1)
+        matrix = ops.take(matrix, self._order, axis=1)  # times the transpose of P
         if self.shift is not None:
             z = z - self.shift
         x = ops.matmul(z, ops.transpose(matrix))

@@ -84,7 +84,7 @@ class MaskedAutoregressive(FlowLayer):
             )
         self._order = make_order(self.order, self.event_shape[0], self.seed)
         self.network.build((None, *self.event_shape), condition_shape)
-        self._solve_compiled = compilation.compile_region(self._solve)
+        self._solve_compiled = compilation.compile_region(self._solve, self._solve_in_order)
 
     def _one_pass(self, x, condition):
         x = reorder(x, self._order)
@@ -114,11 +114,14 @@ class MaskedAutoregressive(FlowLayer):
         if inversion == "by_degrees":
             return invert_by_degrees(self.network, self._element, [z], condition)
         if inversion == "in_order":
-            return invert_in_order(self._network_in_order, self._element, [z], condition)
+            return self._solve_in_order(z, condition)
         tolerance = self.tolerance
         if tolerance is None:
             tolerance = 1e-12 if self.compute_dtype == "float64" else 1e-6
         return invert_jacobi(self._network_in_order, self._element, [z], condition, tolerance)
+
+    def _solve_in_order(self, z, condition=None):
+        return invert_in_order(self._network_in_order, self._element, [z], condition)
 
     def _forward(self, x, condition=None, training=False):
         return self._one_pass(x, condition)

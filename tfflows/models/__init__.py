@@ -1,8 +1,11 @@
 """Published models, one a file."""
 
+from tfflows.models.iaf import IAF
+from tfflows.models.made import MADE
+from tfflows.models.maf import MAF
 from tfflows.models.multi_scale_real_nvp import MultiScaleRealNVP
 from tfflows.models.nice import NICE
 from tfflows.models.nsf import NSF
 from tfflows.models.real_nvp import RealNVP
 
-__all__ = ["NICE", "NSF", "MultiScaleRealNVP", "RealNVP"]
+__all__ = ["IAF", "MADE", "MAF", "NICE", "NSF", "MultiScaleRealNVP", "RealNVP"]

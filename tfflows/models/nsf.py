@@ -1,4 +1,4 @@
-"""Neural spline flows with couplings (Durkan et al. 2019), RQ-NSF(C)."""
+"""Neural spline flows (Durkan et al. 2019): RQ-NSF(C) and RQ-NSF(AR)."""
 
 from collections.abc import Sequence
 
@@ -7,16 +7,26 @@ import keras
 from tfflows.distributions import Distribution
 from tfflows.flow import Flow
 from tfflows.inputs import as_shape
-from tfflows.layers import ActNorm, Flatten, LULinear, Permute, SplineCoupling
+from tfflows.layers import (
+    ActNorm,
+    Flatten,
+    LULinear,
+    MaskedAutoregressive,
+    Permute,
+    SplineCoupling,
+)
 from tfflows.models.preprocessing import check_positive, preprocessing
 from tfflows.networks import ResidualMLP
+from tfflows.transforms import RationalQuadraticSpline
 
 LINEARS = {"lu": LULinear, "permutation": Permute}
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
 class NSF(Flow):
-    """Steps of a linear layer and a spline coupling, then a last linear layer (section 3).
+    """Steps of a linear layer and a layer of splines, then a last linear layer (section 3).
+
+    The layers of splines are couplings, or autoregressive ones, of which a sample costs more.
 
     Splines move what lies in [-bound, bound]. ActNorm stands first and takes each feature there: to
     mean 0 and standard deviation 1, whatever the units of the data. It is trained on; the paper
@@ -29,14 +39,17 @@ class NSF(Flow):
 
     Args:
         event_shape: shape of one example; more than one axis is flattened.
-        num_steps: linear layers with a coupling after each, exchanging the kept half.
-        hidden_units: width of each coupling's residual network.
+        num_steps: linear layers with a layer of splines after each; couplings exchange the kept
+            half.
+        autoregressive: whether the splines are autoregressive.
+        hidden_units: width of each layer's residual network; for autoregressive ones at least
+            elements - 1.
         num_blocks: residual blocks in it.
         num_bins: pieces of each spline.
         bound: half the length of the interval that splines move.
         linear: "lu" (an LU decomposition with a permutation of the step) or "permutation".
         activation: within the networks.
-        dropout: rate of dropout within the networks, in training.
+        dropout: rate of dropout within the networks of couplings, in training.
         levels: grey levels of discrete data 0..levels-1, or None for real data.
         logit: margin of a logit of data in [0, 1], or None.
         standardize: whether to standardize every feature by statistics of the data.
@@ -48,6 +61,7 @@ class NSF(Flow):
         self,
         event_shape: Sequence[int],
         num_steps: int = 10,
+        autoregressive: bool = False,
         hidden_units: int = 128,
         num_blocks: int = 2,
         num_bins: int = 8,
@@ -65,6 +79,8 @@ class NSF(Flow):
     ):
         event_shape = as_shape("event_shape", event_shape)
         check_positive(num_steps=num_steps)
+        if autoregressive and dropout:
+            raise ValueError(f"autoregressive=True wants dropout=0. Received: {dropout!r}")
         if linear not in LINEARS:
             raise ValueError(f"linear must be one of {list(LINEARS)}. Received: {linear!r}")
         layers = preprocessing(levels, logit, standardize, dtype)
@@ -72,13 +88,21 @@ class NSF(Flow):
             layers.append(Flatten(dtype=dtype))
         layers.append(ActNorm(dtype=dtype))
         for step in range(num_steps):
-            network = ResidualMLP(hidden_units, num_blocks, activation, dropout, dtype=dtype)
             layers.append(LINEARS[linear](seed=step, dtype=dtype))
+            if autoregressive:
+                spline = RationalQuadraticSpline(num_bins, bound)
+                widths = [hidden_units] * (1 + 2 * num_blocks)
+                layers.append(
+                    MaskedAutoregressive(spline, widths, activation, residual=True, dtype=dtype)
+                )
+                continue
+            network = ResidualMLP(hidden_units, num_blocks, activation, dropout, dtype=dtype)
             layers.append(SplineCoupling("half", step % 2, network, num_bins, bound, dtype=dtype))
         layers.append(LINEARS[linear](seed=num_steps, dtype=dtype))
         super().__init__(layers, event_shape, base, condition_shape, dtype=dtype, **kwargs)
         self._arguments = {
             "num_steps": num_steps,
+            "autoregressive": autoregressive,
             "hidden_units": hidden_units,
             "num_blocks": num_blocks,
             "num_bins": num_bins,

@@ -9,11 +9,10 @@ import numpy as np
 from tfflows.distributions import Distribution
 from tfflows.flow import Flow
 from tfflows.inputs import as_shape
-from tfflows.layers import ActNorm, AffineCoupling, BatchNorm, Flatten
+from tfflows.layers import AffineCoupling, Flatten
+from tfflows.models.normalization import normalization_layers
 from tfflows.models.preprocessing import check_positive, preprocessing
 from tfflows.networks import MLP
-
-NORMALIZATIONS = {"actnorm": ActNorm, "batch_norm": BatchNorm, None: None}
 
 
 def _random_half(size, seed):
@@ -66,16 +65,11 @@ class RealNVP(Flow):
     ):
         event_shape = as_shape("event_shape", event_shape)
         check_positive(num_couplings=num_couplings)
-        if normalization not in NORMALIZATIONS:
-            raise ValueError(
-                f"normalization must be one of {list(NORMALIZATIONS)}. Received: {normalization!r}"
-            )
         layers = preprocessing(levels, logit, standardize, dtype)
         if len(event_shape) > 1:
             layers.append(Flatten(dtype=dtype))
         for i in range(num_couplings):
-            if normalization:
-                layers.append(NORMALIZATIONS[normalization](dtype=dtype))
+            layers += normalization_layers(normalization, dtype)
             network = MLP(hidden_units, activation, dtype=dtype)
             kept = partition
             if partition == "random":

@@ -116,7 +116,7 @@ class MADE(keras.layers.Layer):
     def condition_features(self, condition):
         """What a condition adds to the first hidden layer, `[batch, hidden_units[0]]`."""
         flat = ops.reshape(condition, (-1, math.prod(condition.shape[1:])))
-        return self.condition_layer(flat)
+        return self.condition_layer(ops.cast(flat, self.compute_dtype))
 
     def compute_output_shape(self, x_shape, condition_shape=None):
         return (x_shape[0], self.num_parameters, x_shape[-1])

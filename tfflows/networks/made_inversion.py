@@ -176,7 +176,7 @@ class _Steps:
         begin = [ops.zeros((BLOCK * size, batch), self.dtype) for size in sizes]
         *chunks, log_det = compilation.static_loop(BLOCK, step, (*begin, log_det))
         for i, (buffer, chunk, size) in enumerate(zip(buffers, chunks, sizes, strict=True)):
-            buffers[i] = compilation.update_rows(buffer, row * size, chunk)
+            buffers[i] = ops.slice_update(buffer, (row * size, 0), chunk)
         return (*buffers, log_det)
 
     def step(self, index, j, before, inside, carry):
@@ -192,7 +192,7 @@ class _Steps:
                 state = state + states[i - 2]
             states.append(state)
             activation = self.network.activate(state)
-            chunks[i + 1] = compilation.update_rows(chunks[i + 1], j * size, activation)
+            chunks[i + 1] = ops.slice_update(chunks[i + 1], (j * size, 0), activation)
         count, _, units = inside[-1].shape
         seen = ops.slice(inside[-1], (0, j, 0), (count, 1, units))
         parameters = ops.slice(before[-1], (0, j, 0), (count, 1, batch))[:, 0]
@@ -200,5 +200,5 @@ class _Steps:
         row = index * BLOCK + j
         latents = [ops.slice(z, (row, 0), (1, batch))[0] for z in self.latents]
         x, term = self.element(latents, ops.unstack(parameters, axis=0))
-        chunks[0] = compilation.update_rows(chunks[0], j, x[None])
+        chunks[0] = ops.slice_update(chunks[0], (j, 0), x[None])
         return (*chunks, log_det + ops.where(row < self.dims, term, 0.0))
