@@ -94,7 +94,7 @@ def _plain(layer, **kwargs):
 ARBITRARY = [True, False, False, True, False]
 MASK = (np.arange(32).reshape(IMAGE) % 3 == 0).tolist()
 
-REVERSED = {"hidden_units": (8, 8), "activation": "tanh", "order": "reversed"}
+REVERSED = {"hidden_units": (8, 8), "activation": "silu", "order": "reversed"}
 RESIDUAL = {"hidden_units": (8, 8, 8), "residual": True, "order": "random", "seed": 1}
 
 CASES = [

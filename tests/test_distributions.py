@@ -155,3 +155,40 @@ def test_a_trained_mixture_finds_the_components():
     flow.fit(x, epochs=40, batch_size=200, verbose=0)
     np.testing.assert_allclose(np.sort(numpy(flow.base.mean).ravel()), [-4, 4], atol=0.2)
     np.testing.assert_allclose(numpy(flow.base.log_scale), np.log(0.5), atol=0.2)
+
+
+def mixture_of_conditionals(dims=3, dtype="float64", condition_shape=None, **kwargs):
+    base = distributions.AutoregressiveMixture(4, (12,), dtype=dtype, **kwargs)
+    base.build((None, dims), condition_shape)
+    return randomize(base)
+
+
+def test_autoregressive_mixture_is_a_product_of_scipys_mixtures():
+    base = mixture_of_conditionals(order="reversed")
+    z = np.random.default_rng(0).normal(size=(6, 3)) * 2
+    parameters = numpy(base.network(z[:, ::-1].copy()))[:, :, ::-1].reshape(6, 3, 4, 3)
+    log_weights = scipy.special.log_softmax(parameters[:, 0], axis=1)
+    mean = parameters[:, 1] + np.linspace(-2, 2, 4)[None, :, None]
+    s = parameters[:, 2]
+    scale = np.exp(s / (1 + np.abs(s / np.log(1e3))))
+    terms = log_weights + scipy.stats.norm.logpdf(z[:, None], mean, scale)
+    wanted = scipy.special.logsumexp(terms, axis=1).sum(axis=1)
+    np.testing.assert_allclose(base.log_prob(z), wanted, rtol=1e-10)
+    assert np.isfinite(numpy(base.log_prob(z * 1e6))).all()
+
+
+def test_samples_of_an_autoregressive_mixture_follow_its_conditionals():
+    """Each element's distribution function at the sample, given those before, is uniform."""
+    base = mixture_of_conditionals(dims=10, condition_shape=(None, 2), order="random", seed=0)
+    condition = np.random.default_rng(0).normal(size=(3000, 2))
+    z = numpy(base.sample(3000, condition, seed=1))[:, base._order]
+    parameters = numpy(base.network(z, condition)).reshape(-1, 3, 4, 10)
+    weights = scipy.special.softmax(parameters[:, 0], axis=1)
+    mean = parameters[:, 1] + np.linspace(-2, 2, 4)[None, :, None]
+    s = parameters[:, 2]
+    scale = np.exp(s / (1 + np.abs(s / np.log(1e3))))
+    uniform = (weights * scipy.stats.norm.cdf(z[:, None], mean, scale)).sum(axis=1)
+    for i in range(10):
+        assert scipy.stats.kstest(uniform[:, i], "uniform").pvalue > 1e-3
+    corr = np.corrcoef(uniform.T) - np.eye(10)
+    assert np.abs(corr).max() < 0.08

@@ -11,10 +11,10 @@ import pytest
 from conftest import needs_tensorflow
 from keras import ops
 from layer_table import randomize
-from test_flow import data_for, small_flow, small_image_flow, small_spline_flow
+from test_flow import data_for, small_flow, small_image_flow, small_mixture
 
 from tfflows import distributions
-from tfflows.models import NICE
+from tfflows.models import IAF, MAF, NICE, NSF
 
 
 def numpy(tensor):
@@ -32,7 +32,11 @@ FLOWS = {
     "image": lambda: small_image_flow(),
     "image_condition": lambda: small_image_flow(condition_shape=(3,)),
     "nice": lambda: NICE((4, 4, 1), 2, (16,), levels=17),
-    "spline_condition": lambda: small_spline_flow(condition_shape=(3,)),
+    "made_mixture_condition": lambda: small_mixture(condition_shape=(3,)),
+    "maf_condition": lambda: MAF((9,), 1, (16,), condition_shape=(3,)),
+    "iaf": lambda: IAF((2, 2, 1), 2, (16,)),
+    "spline_autoregressive": lambda: NSF((3,), 1, 16, 1, 4, autoregressive=True),
+    "spline_condition": lambda: NSF((3,), 1, 16, 1, 4, condition_shape=(3,)),
     "float64": lambda: small_flow(dtype="float64"),
 }
 # A JAX process starts a TensorFlow one for each export: two of them show what all would.

@@ -10,7 +10,7 @@ from layer_table import randomize
 import tfflows
 from tfflows import distributions, layers
 from tfflows.datasets import sample_toy
-from tfflows.models import NICE, NSF, MultiScaleRealNVP, RealNVP
+from tfflows.models import IAF, MADE, MAF, NICE, NSF, MultiScaleRealNVP, RealNVP
 from tfflows.networks import MLP
 
 
@@ -30,7 +30,14 @@ def small_spline_flow(**kwargs):
     return NSF((2,), 3, 16, 1, num_bins=6, **kwargs)
 
 
+def small_mixture(**kwargs):
+    return MADE((2,), num_components=3, hidden_units=(8,), **kwargs)
+
+
 MODELS = {
+    "iaf": lambda **kw: IAF((2,), 2, (8,), activation="silu", **kw),
+    "made_mixture": lambda **kw: small_mixture(**kw),
+    "maf": lambda **kw: MAF((2,), 2, (16,), order="random", **kw),
     "nice": lambda **kw: NICE((4, 4, 1), 2, (16,), levels=17, **kw),
     "nsf": lambda **kw: small_spline_flow(**kw),
     "real_nvp": lambda **kw: small_flow(**kw),
@@ -47,7 +54,7 @@ def data_for(flow, n, seed=0):
     return rng.normal(size=(n, *flow.event_shape)).astype("float32")
 
 
-@pytest.mark.parametrize("name", ["real_nvp", "real_nvp_batch_norm", "nsf"])
+@pytest.mark.parametrize("name", ["made_mixture", "maf", "real_nvp", "real_nvp_batch_norm", "nsf"])
 def test_density_integrates_to_one(name):
     flow = randomize(MODELS[name](), spread=0.2)
     side = np.linspace(-40, 40, 1601, dtype="float32")

@@ -51,7 +51,7 @@ class AutoregressiveMixture(Distribution):
             raise ValueError(f"num_components must be at least 1. Received: {num_components!r}")
         self.num_components = num_components
         self.network = MADE(
-            3 * num_components, hidden_units, activation, residual, dtype=self.dtype_policy
+            3 * num_components, hidden_units, activation, residual, dtype=self.compute_dtype
         )
         self.order = order if isinstance(order, str) else np.asarray(order).tolist()
         self.seed = seed
@@ -79,7 +79,7 @@ class AutoregressiveMixture(Distribution):
 
     def _log_prob(self, z, condition):
         z = reorder(z, self._order)
-        parameters = self._network_in_order(z, condition)
+        parameters = self.network(z, condition)
         log_weights, means, log_scales = self._components(ops.unstack(parameters, axis=1))
         standard = (z - means) * ops.exp(-log_scales)
         terms = log_weights - 0.5 * (ops.square(standard) + LOG_2_PI) - log_scales
@@ -95,12 +95,7 @@ class AutoregressiveMixture(Distribution):
         return invert_by_degrees(self.network, self._element, [spread, uniform], condition)[0]
 
     def _solve_in_order(self, spread, uniform, condition=None):
-        return invert_in_order(self._network_in_order, self._element, [spread, uniform], condition)[
-            0
-        ]
-
-    def _network_in_order(self, z, condition):
-        return ops.cast(self.network(z, condition), self.compute_dtype)
+        return invert_in_order(self.network, self._element, [spread, uniform], condition)[0]
 
     def _element(self, latents, parameters):
         """An element from its component, the first whose cumulated weight reaches the uniform."""

@@ -41,7 +41,6 @@ class NSF(Flow):
         event_shape: shape of one example; more than one axis is flattened.
         num_steps: linear layers with a layer of splines after each; couplings exchange the kept
             half.
-        autoregressive: whether the splines are autoregressive.
         hidden_units: width of each layer's residual network; for autoregressive ones at least
             elements - 1.
         num_blocks: residual blocks in it.
@@ -50,6 +49,7 @@ class NSF(Flow):
         linear: "lu" (an LU decomposition with a permutation of the step) or "permutation".
         activation: within the networks.
         dropout: rate of dropout within the networks of couplings, in training.
+        autoregressive: whether the layers of splines are autoregressive, in place of couplings.
         levels: grey levels of discrete data 0..levels-1, or None for real data.
         logit: margin of a logit of data in [0, 1], or None.
         standardize: whether to standardize every feature by statistics of the data.
@@ -61,7 +61,6 @@ class NSF(Flow):
         self,
         event_shape: Sequence[int],
         num_steps: int = 10,
-        autoregressive: bool = False,
         hidden_units: int = 128,
         num_blocks: int = 2,
         num_bins: int = 8,
@@ -69,6 +68,7 @@ class NSF(Flow):
         linear: str = "lu",
         activation: str = "relu",
         dropout: float = 0.0,
+        autoregressive: bool = False,
         levels: int | None = None,
         logit: float | None = None,
         standardize: bool = False,
@@ -102,7 +102,6 @@ class NSF(Flow):
         super().__init__(layers, event_shape, base, condition_shape, dtype=dtype, **kwargs)
         self._arguments = {
             "num_steps": num_steps,
-            "autoregressive": autoregressive,
             "hidden_units": hidden_units,
             "num_blocks": num_blocks,
             "num_bins": num_bins,
@@ -110,6 +109,7 @@ class NSF(Flow):
             "linear": linear,
             "activation": activation,
             "dropout": dropout,
+            "autoregressive": autoregressive,
             "levels": levels,
             "logit": logit,
             "standardize": standardize,

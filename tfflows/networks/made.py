@@ -59,7 +59,7 @@ class MADE(keras.layers.Layer):
         self.residual = residual
         self.order = order if isinstance(order, str) else np.asarray(order).tolist()
         self.seed = seed
-        self.activate = keras.activations.get(activation)
+        self._activation = keras.activations.get(activation)
 
     def build(self, x_shape, condition_shape=None):
         dims = x_shape[-1]
@@ -112,6 +112,10 @@ class MADE(keras.layers.Layer):
         parameters = self.head(self.activate(state))
         parameters = ops.reshape(parameters, (-1, self.num_parameters, x.shape[-1]))
         return reorder(parameters, np.argsort(self._order))
+
+    def activate(self, x):
+        """The activation, in x's dtype: on JAX, Keras gives float32 of float64 for some of them."""
+        return ops.cast(self._activation(x), x.dtype)
 
     def condition_features(self, condition):
         """What a condition adds to the first hidden layer, `[batch, hidden_units[0]]`."""
