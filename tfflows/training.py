@@ -2,11 +2,13 @@
 
 import inspect
 import math
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
 from keras import ops
 
+from tfflows import random
 from tfflows.inputs import (
     as_arrays,
     check_events,
@@ -18,6 +20,7 @@ from tfflows.inputs import (
 )
 from tfflows.layers import Dequantize
 from tfflows.tensors import batch_mean
+from tfflows.variational import ReverseKL, check_log_density, make_seeds
 
 
 class _StopOnNaN(keras.callbacks.Callback):
@@ -120,6 +123,59 @@ class LikelihoodTraining:
         sample_weight = check_weights(sample_weight)
         y = self._target(x, y, sample_weight)
         return super().evaluate(x, y, *args, sample_weight=sample_weight, **kwargs)
+
+    def fit_to_density(
+        self,
+        log_density: Callable,
+        epochs: int = 1,
+        steps_per_epoch: int = 100,
+        batch_size: int = 512,
+        condition=None,
+        seed: random.Seed = None,
+        callbacks: Sequence[keras.callbacks.Callback] | None = None,
+        verbose: int | str = "auto",
+    ) -> keras.callbacks.History:
+        """Train on an unnormalised density in place of data, by the reverse KL divergence.
+
+        The logs carry `loss`, the mean of log q(x) - log_density(x) over draws x of the flow: the
+        negative evidence lower bound of variational inference. It is at least -log Z, Z the
+        integral of the density, and reaches that where the flow is the density. Layers that wait
+        for statistics take those of the flow's first draws.
+
+        Args:
+            log_density: x `[batch, *event_shape]` -> log-densities `[batch]`, up to a constant, in
+                `keras.ops` or functions of the backend; finite wherever the flow may draw.
+            epochs: number of epochs.
+            steps_per_epoch: steps of the optimizer in each.
+            batch_size: draws a step.
+            condition: one row for all draws, or `[batch_size, ...]`, where the flow is conditional.
+            seed: None (fresh), an integer or a `keras.random.SeedGenerator`.
+            callbacks: as in `fit`; their `model` holds the flow as `model.flow`.
+            verbose: as in `fit`.
+
+        Raises:
+            ValueError: the flow is not compiled, its data are discrete, draws of its base jump (as
+                those of mixtures), or `log_density` gives another shape.
+            FloatingPointError: the loss became NaN or infinite.
+        """
+        if not self.compiled:
+            raise ValueError("fit_to_density wants a compiled flow: call compile(optimizer) first")
+        condition = self._check_condition(condition, batch_size)
+        check_log_density(self, log_density, condition)
+        if self.needs_adapt:
+            self._adapt(self.sample(batch_size, condition, seed), batch_size, force=False)
+        model = ReverseKL(self, log_density, batch_size, condition)
+        several = min(self.steps_per_execution, steps_per_epoch)
+        model.compile(self.optimizer, jit_compile=self.jit_compile, steps_per_execution=several)
+        return model.fit(
+            make_seeds(seed, epochs * steps_per_epoch),
+            batch_size=1,
+            epochs=epochs,
+            steps_per_epoch=steps_per_epoch,
+            shuffle=False,
+            callbacks=[_StopOnNaN(), *(callbacks or [])],
+            verbose=verbose,
+        )
 
     def _check_data(self, data):
         """Data that Keras takes, and arrays of a part of them; ValueError for what cannot be."""

@@ -36,6 +36,8 @@ class AutoregressiveMixture(Distribution):
         seed: integer of a random order.
     """
 
+    is_reparametrized = False
+
     def __init__(
         self,
         num_components: int = 10,

@@ -15,8 +15,11 @@ class Distribution(keras.layers.Layer):
     """A density over latents z `[batch, *event]`.
 
     A subclass writes `_log_prob(z, condition)` -> `[batch]` and `_draw(noise, condition,
-    temperature)` -> z, where `noise` gives standard normal and uniform numbers.
+    temperature)` -> z, where `noise` gives standard normal and uniform numbers. It sets
+    `is_reparametrized` to False where draws jump as its parameters change.
     """
+
+    is_reparametrized = True
 
     @property
     def compute_dtype(self) -> str:

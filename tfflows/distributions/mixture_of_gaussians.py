@@ -19,6 +19,8 @@ class MixtureOfGaussians(ClassConditional):
         seed: integer seed of the initial means, which are standard normal.
     """
 
+    is_reparametrized = False
+
     def __init__(
         self,
         num_components: int = 10,

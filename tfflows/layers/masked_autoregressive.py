@@ -122,7 +122,7 @@ class MaskedAutoregressive(FlowLayer):
         return self._one_pass(x, condition)
 
     def _inverse(self, z, condition=None, training=False):
-        return self._step_by_step(z, condition)
+        return self._step_by_step(z, condition, training)
 
     def get_config(self):
         return {
