@@ -90,9 +90,7 @@ def main():
     parser.add_argument("--out", type=Path, default=Path("runs/potentials"))
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    print(
-        "| potential | model | -log Z | reverse KL loss | gap | minutes |\n|---|---|---|---|---|---|"
-    )
+    print("| potential | model | -log Z | loss | gap | minutes |\n|---|---|---|---|---|---|")
     for model in arguments.models:
         rows = []
         for name in arguments.names or POTENTIALS:
