@@ -7,6 +7,7 @@ from test_flow import small_flow, small_image_flow
 
 import tfflows
 from tfflows import layers, models
+from tfflows.distributions import StandardNormal
 from tfflows.networks import MLP, ConvResNet
 
 SHARED = layers.Reverse()
@@ -155,6 +156,25 @@ def test_impossible_samples_are_refused(flow, arguments, message):
         (lambda: models.NSF((2,), hidden_units=(8, 8)), r"units must be .*\(8, 8\)"),
         (lambda: models.NSF((2,), dropout=1.0), r"dropout must be .*Received: 1\.0"),
         (lambda: models.NSF((1,)), "at least 2 elements"),
+        (lambda: models.NSF((2,), dropout=0.1, autoregressive=True), r"dropout=0.*0\.1"),
+        (lambda: models.MAF((2,), order="sorted"), "order must be .*Received: 'sorted'"),
+        (lambda: models.MAF((9,), hidden_units=(7,)), r"at least 8 for 9 elements.*\[7\]"),
+        (lambda: models.MAF((2,), hidden_units=4), "list of positive widths. Received: 4"),
+        (lambda: models.MAF((2,), residual=True), r"odd number of equal .*\[256, 256\]"),
+        (lambda: models.MADE((3,), order=(0, 1, 1)), r"permutation of 0\.\.2.*\[0, 1, 1\]"),
+        (lambda: models.MADE((3,), order="random"), "wants a seed"),
+        (lambda: models.MADE((3,), 2, base=StandardNormal()), "is an AutoregressiveMixture"),
+        (
+            lambda: tfflows.Flow([], (2, 2), tfflows.distributions.AutoregressiveMixture()),
+            r"wants vectors.*\(2, 2\)",
+        ),
+        (
+            lambda: tfflows.Flow([layers.MaskedAutoregressive()], (2, 2)),
+            r"put Flatten before it.*\(2, 2\)",
+        ),
+        (lambda: layers.MaskedAutoregressive(inversion="newton"), "inversion.*'newton'"),
+        (lambda: layers.MaskedAutoregressive(tolerance=-1.0), r"tolerance.*-1\.0"),
+        (lambda: layers.MaskedAutoregressive(transform="affine"), "transform.*'affine'"),
         (lambda: layers.SplineCoupling(num_bins=1), "num_bins must be .*Received: 1"),
         (lambda: layers.LULinear().build((None, 2, 2)), r"vectors.*x of shape \(None, 2, 2\)"),
         (lambda: models.RealNVP(2), "event_shape must be a tuple of sizes.*2"),
@@ -163,9 +183,7 @@ def test_impossible_samples_are_refused(flow, arguments, message):
         (lambda: models.RealNVP((2,), hidden_units=16), "list of positive widths.*16"),
         (lambda: models.RealNVP((2,), logit="none"), "alpha.*'none'"),
         (
-            lambda: models.RealNVP(
-                (2,), base=tfflows.distributions.StandardNormal(dtype="float64")
-            ),
+            lambda: models.RealNVP((2,), base=StandardNormal(dtype="float64")),
             "its dtype, float32.*float64",
         ),
         (lambda: models.MultiScaleRealNVP((8, 8, 1), num_scales=4), "at least 2 positions"),

@@ -5,7 +5,13 @@ import pytest
 from conftest import needs_tensorflow
 from layer_table import randomize
 
-from tfflows.layers import AffineCoupling, Logit, Permute
+from tfflows.layers import (
+    AffineCoupling,
+    InverseAutoregressive,
+    Logit,
+    MaskedAutoregressive,
+    Permute,
+)
 from tfflows.networks import MLP
 
 pytestmark = needs_tensorflow
@@ -35,6 +41,22 @@ def test_affine_coupling_is_real_nvp(tfb):
         return shift, layer._transform._bound(s)
 
     compare(layer, tfb.RealNVP(3, shift_and_log_scale_fn=shift_and_log_scale), X)
+
+
+@pytest.mark.parametrize("layer_class", [MaskedAutoregressive, InverseAutoregressive])
+def test_autoregressive_layers_are_tfps(tfb, layer_class):
+    """TFP loops over the elements from parameters to data, in the direction opposite to MAF's."""
+    layer = layer_class(hidden_units=(8, 9), dtype="float64")
+    layer.build((None, 5))
+    randomize(layer)
+
+    def shift_and_log_scale(seen):
+        s, shift = (layer.network(seen)[:, i] for i in range(2))
+        log_scale = layer.transform._bound(s)
+        return -shift * np.exp(-log_scale), -log_scale
+
+    bijector = tfb.MaskedAutoregressiveFlow(shift_and_log_scale)
+    compare(layer, tfb.Invert(bijector) if layer_class is MaskedAutoregressive else bijector, X)
 
 
 def test_logit_is_the_inverse_of_a_scaled_sigmoid(tfb):
