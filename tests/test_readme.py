@@ -51,9 +51,18 @@ def test_the_recipe_is_one():
     assert every == {"format"}
 
 
+def test_the_variational_example_learns_the_ring():
+    names = {"tfflows": tfflows}
+    keras.utils.set_random_seed(0)
+    exec(EXAMPLES[2].replace("epochs=10", "epochs=2"), names)
+    radius = np.linalg.norm(ops.convert_to_numpy(names["x"]), axis=1)
+    assert abs(radius.mean() - 3.03) < 0.1
+    assert radius.std() < 0.5
+
+
 def test_the_layer_example_is_a_layer():
     names = {"tfflows": tfflows, "keras": keras, "ops": ops}
-    exec(EXAMPLES[2], names)
+    exec(EXAMPLES[3], names)
     layer = names["Scale"]()
     x = np.ones((3, 2), "float32")
     layer(x)
