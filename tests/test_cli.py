@@ -142,6 +142,12 @@ def test_conditional_models_are_trained_and_sampled_by_label(recipe, tmp_path):
     assert "class from 0 to 9" in run(
         "sample", "--model", model, "--label", 10, "--out", tmp_path / "ten.png", code=2
     )
+    half = ",".join(["0"] * 3 + ["0.5"] * 2 + ["0"] * 5)  # between two classes
+    run("sample", "--model", model, "--condition", half, "--num", 3, "--out", tmp_path / "x.npy")
+    assert np.load(tmp_path / "x.npy").shape == (3, 8, 8, 1)
+    for wrong, message in (("1,2", "2 of them"), ("a", "Received: a")):
+        arguments = ("--condition", wrong, "--out", tmp_path / "y.npy")
+        assert message in run("sample", "--model", model, *arguments, code=2)
 
 
 @pytest.mark.parametrize(

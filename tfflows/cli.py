@@ -211,7 +211,8 @@ def score(model_path, source, out, columns, condition_columns, batch_size):
     "--temperature", type=click.FloatRange(0, min_open=True), default=1.0, show_default=True
 )
 @click.option("--label", type=click.IntRange(0), help="Class to sample, for conditional models.")
-def sample(model_path, out, num, seed, temperature, label):
+@click.option("--condition", help="Numbers in its place where conditions are features: 0.5,-1.")
+def sample(model_path, out, num, seed, temperature, label, condition):
     """Draw samples: a grid of images or a scatter plot as .png, or rows as .csv or .npy."""
     flow = _open_flow(model_path)
     suffix = Path(out).suffix
@@ -222,7 +223,8 @@ def sample(model_path, out, num, seed, temperature, label):
         raise click.UsageError(
             f"A .png wants images or 2-D points; write data of shape {flow.event_shape} as .csv"
         )
-    x = np.asarray(flow.sample(num, _one_hot(flow, label), seed, temperature))
+    row = _one_hot(flow, label) if condition is None else _features(flow, label, condition)
+    x = np.asarray(flow.sample(num, row, seed, temperature))
     _write_samples(flow, x, out, suffix, is_image)
     click.echo(f"Wrote {num} samples of shape {flow.event_shape} to {out}")
 
@@ -239,6 +241,22 @@ def _one_hot(flow, label):
     if label is None or label >= flow.condition_shape[0]:
         raise click.UsageError(f"--label wants a class from 0 to {flow.condition_shape[0] - 1}")
     return np.eye(flow.condition_shape[0], dtype="float32")[[label]]
+
+
+def _features(flow, label, condition):
+    if label is not None or flow.condition_shape is None:
+        raise click.UsageError("--condition is for conditional models, in place of --label")
+    try:
+        row = np.asarray([float(number) for number in condition.split(",")], "float32")
+    except ValueError:
+        raise click.UsageError(
+            f"--condition wants numbers: 0.5,-1. Received: {condition}"
+        ) from None
+    if row.size != np.prod(flow.condition_shape, dtype=int):
+        raise click.UsageError(
+            f"--condition wants numbers for {flow.condition_shape}. Received: {row.size} of them"
+        )
+    return row.reshape(1, *flow.condition_shape)
 
 
 def _write_samples(flow, x, out, suffix, is_image):
