@@ -20,30 +20,43 @@ def batch_jacobian(function, x):
         return np.stack(rows, axis=1)
     import jax
 
-    full = jax.jacrev(lambda v: function(v).reshape(n, -1))(jax.numpy.asarray(x))
+    full = jax.jit(jax.jacrev(lambda v: function(v).reshape(n, -1)))(jax.numpy.asarray(x))
     full = np.asarray(full).reshape(n, full.shape[1], n, -1)
     return np.stack([full[i, :, i] for i in range(n)])
 
 
 def gradients(loss, tensors, weights):
     """Gradients of a scalar function of a list of arrays with respect to arrays and weights."""
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
+    return gradient_function(loss, weights)(*tensors)
 
-        tensors = [tf.convert_to_tensor(t) for t in tensors]
-        variables = [w.value for w in weights]
-        with tf.GradientTape() as tape:
-            tape.watch(tensors)
-            value = loss(*tensors)
-        found = tape.gradient(value, [*tensors, *variables])
-        return [np.zeros(1) if g is None else np.asarray(g) for g in found]
+
+def gradient_function(loss, weights):
+    """Function of arrays to what `gradients` gives of them; JAX compiles it once."""
+    if keras.backend.backend() == "tensorflow":
+        return lambda *tensors: _tape_gradients(loss, tensors, weights)
     import jax
 
     def stateless(tensors, values):
         with keras.StatelessScope(state_mapping=list(zip(weights, values, strict=True))):
             return loss(*tensors)
 
+    compiled = jax.jit(jax.grad(stateless, argnums=(0, 1)))
     values = [w.value for w in weights]
-    arrays = [jax.numpy.asarray(t) for t in tensors]
-    by_tensor, by_weight = jax.grad(stateless, argnums=(0, 1))(arrays, values)
-    return [np.asarray(g) for g in [*by_tensor, *by_weight]]
+
+    def function(*tensors):
+        by_tensor, by_weight = compiled([jax.numpy.asarray(t) for t in tensors], values)
+        return [np.asarray(g) for g in [*by_tensor, *by_weight]]
+
+    return function
+
+
+def _tape_gradients(loss, tensors, weights):
+    import tensorflow as tf
+
+    tensors = [tf.convert_to_tensor(t) for t in tensors]
+    variables = [w.value for w in weights]
+    with tf.GradientTape() as tape:
+        tape.watch(tensors)
+        value = loss(*tensors)
+    found = tape.gradient(value, [*tensors, *variables])
+    return [np.zeros(1) if g is None else np.asarray(g) for g in found]

@@ -41,6 +41,26 @@ def test_a_patch_has_no_mean_and_no_last_pixel(folder):
     assert np.abs(patches).max() > 0.1
 
 
+def test_more_and_mirrored_patches_are_for_training_alone(folder):
+    def load(split, **options):
+        return datasets.load_arrays("bsds300_patches", split, data_dir=str(folder), **options)[0]
+
+    plain = load("train")
+    x = load("train", train_size=300, mirror=True)
+    assert x.shape == (300, 63)
+    whole = np.concatenate([x, -x.sum(axis=1, keepdims=True)], axis=1).reshape(-1, 8, 8)
+    slopes = (whole[:, :, -1] - whole[:, :, 0]).mean(axis=1) * 256
+    assert (slopes[1::2] > -1).all()  # flat but for the noise, or rising
+    assert (slopes[::2] < 1).all()
+    assert slopes[1::2].mean() > 0.4
+    assert slopes[::2].mean() < -0.4
+    np.testing.assert_array_equal(load("train", mirror=True)[1::2], plain[1::2])
+    for split in ("validation", "test"):
+        np.testing.assert_array_equal(load(split, train_size=7, mirror=True), load(split))
+    with pytest.raises(ValueError, match="Received: 0"):
+        load("train", train_size=0)
+
+
 def test_splits_are_of_other_images_and_repeat(folder):
     def slopes(split):
         x, _ = datasets.load_arrays("bsds300_patches", split, data_dir=str(folder))

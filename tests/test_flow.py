@@ -27,7 +27,7 @@ def small_image_flow(**kwargs):
 
 
 def small_spline_flow(**kwargs):
-    return NSF((2,), 3, 16, 1, num_bins=6, **kwargs)
+    return NSF((2,), 2, 16, 1, num_bins=6, **kwargs)
 
 
 def small_mixture(**kwargs):
@@ -182,9 +182,9 @@ def test_conditions_in_fit_evaluate_log_prob_and_sample():
     rng = np.random.default_rng(0)
     condition = rng.normal(size=(512, 1)).astype("float32")
     x = (3 * condition + 0.1 * rng.normal(size=(512, 2))).astype("float32")
-    flow = small_flow(condition_shape=(1,))
-    flow.compile(keras.optimizers.Adam(1e-2))
-    flow.fit((x, condition), epochs=80, verbose=0, validation_data=(x, condition))
+    flow = small_flow((1,), num_couplings=2)
+    flow.compile(keras.optimizers.Adam(2e-2))
+    flow.fit((x, condition), epochs=60, verbose=0, validation_data=(x, condition))
     dataset = tf.data.Dataset.from_tensor_slices({"x": x, "condition": condition}).batch(128)
     by_arrays = flow.evaluate((x, condition), verbose=0, return_dict=True)["nll"]
     by_dataset = flow.evaluate(dataset, verbose=0, return_dict=True)["nll"]
@@ -245,31 +245,38 @@ def test_discrete_samples_are_levels_and_log_prob_repeats():
     np.testing.assert_allclose(first[3:7], flow.log_prob(x[3:7]), atol=1e-4)
 
 
-@pytest.mark.parametrize("suffix", ["keras", "weights.h5"])
 @every_model
-def test_saved_and_loaded_flows_agree_and_stay_adapted(make, suffix, tmp_path):
+def test_saved_and_loaded_flows_agree(make, tmp_path):
     flow = make()
+    x = data_for(flow, 32)
+    flow.adapt(x)
+    randomize(flow, spread=0.1)
+    flow.save(tmp_path / "flow.keras")
+    flow.save_weights(tmp_path / "flow.weights.h5")
+    assert len(list(tmp_path.iterdir())) == 2
+    copy = make()
+    copy.load_weights(tmp_path / "flow.weights.h5")
+    wanted, sample = numpy(flow.log_prob(x)), numpy(flow.sample(3, seed=0))
+    for loaded in (keras.saving.load_model(tmp_path / "flow.keras"), copy):
+        assert type(loaded) is type(flow)
+        assert not loaded.needs_adapt
+        assert loaded.get_config().keys() == flow.get_config().keys()
+        np.testing.assert_allclose(loaded.log_prob(x), wanted, rtol=1e-6)
+        np.testing.assert_allclose(loaded.sample(3, seed=0), sample, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["nice", "real_nvp", "real_nvp_batch_norm"])
+def test_a_loaded_flow_trains_on_and_stays_adapted(name, tmp_path):
+    flow = MODELS[name]()
     flow.compile("adam")
     x = data_for(flow, 32)
     flow.fit(x, verbose=0)
-    path = tmp_path / f"flow.{suffix}"
-    if suffix == "keras":
-        flow.save(path)
-        loaded = keras.saving.load_model(path)
-    else:
-        flow.save_weights(path)
-        loaded = make()
-        loaded.load_weights(path)
-    assert type(loaded) is type(flow)
-    assert not loaded.needs_adapt
-    assert loaded.get_config().keys() == flow.get_config().keys()
-    np.testing.assert_allclose(loaded.log_prob(x), flow.log_prob(x), rtol=1e-6)
-    np.testing.assert_allclose(loaded.sample(3, seed=0), flow.sample(3, seed=0), atol=1e-5)
-    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+    flow.save(tmp_path / "flow.keras")
+    loaded = keras.saving.load_model(tmp_path / "flow.keras")
     loaded.compile(keras.optimizers.SGD(0.0))
     before = numpy(loaded.encode(x))
     loaded.fit(x if flow.is_discrete else x + 0.1, epochs=1, verbose=0)
-    drift = 0.1 if flow.get_config().get("normalization") == "batch_norm" else 1e-5
+    drift = 0.1 if name == "real_nvp_batch_norm" else 1e-5
     np.testing.assert_allclose(loaded.encode(x), before, atol=drift)
 
 

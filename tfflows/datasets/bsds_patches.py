@@ -13,7 +13,13 @@ _GREY = (0.298936, 0.587043, 0.114021)  # Matlab's rgb2gray
 
 
 def load_bsds_patches(
-    name: str, split: str, data_dir: str | None, *, seed: int = 0
+    name: str,
+    split: str,
+    data_dir: str | None,
+    *,
+    seed: int = 0,
+    train_size: int | None = None,
+    mirror: bool = False,
 ) -> tuple[np.ndarray, None, DatasetInfo]:
     """8x8 patches at random places of BSDS300 images, with the mean and the last pixel taken out.
 
@@ -28,33 +34,43 @@ def load_bsds_patches(
         data_dir: folder with the images of BSDS300, in "train" (200) and "test" or "val" (100),
             as .jpg or .png; BSDS500 holds them as its train and val.
         seed: of the permutation, the places and the noise.
+        train_size: number of training patches; None takes 1,000,000. The 180 images have 26
+            million places.
+        mirror: whether half of the training patches are turned left to right. The patches of the
+            other splits stay those of the literature.
 
     Returns:
         x float32 `[size, 63]`, about in [-1, 1]; None, as there are no labels; the description.
 
     Raises:
-        ValueError: the split is unknown, or images have a wrong size.
+        ValueError: the split is unknown, train_size is below 1, or images have a wrong size.
         OSError: the folder does not hold the images.
     """
     if split not in SIZES:
         raise ValueError(f"{name} has the splits {list(SIZES)}. Received: {split!r}")
+    if train_size is not None and train_size < 1:
+        raise ValueError(f"train_size wants a number of patches. Received: {train_size}")
     paths = _image_paths(split, data_dir, seed)
     rng = np.random.default_rng([seed, list(SIZES).index(split)])
     images = np.stack([_read_grey(path) for path in paths])
-    x = np.empty((SIZES[split], 63), "float32")
+    training = split == "train"
+    x = np.empty((train_size if training and train_size else SIZES[split], 63), "float32")
     for chunk in np.array_split(np.arange(len(x)), max(len(x) // 50_000, 1)):
-        x[chunk] = _draw_patches(images, len(chunk), rng)
+        x[chunk] = _draw_patches(images, len(chunk), rng, training and mirror)
     source = "BSDS300 images (Martin et al. 2001), patches after Uria et al. 2013"
     return x, None, DatasetInfo(name, split, (63,), None, None, len(x), source)
 
 
-def _draw_patches(images, num_patches, rng):
+def _draw_patches(images, num_patches, rng, mirror):
     which = rng.integers(0, len(images), num_patches)
     top = rng.integers(0, _SHAPE[0] - 7, num_patches)
     left = rng.integers(0, _SHAPE[1] - 7, num_patches)
     rows = top[:, None, None] + np.arange(8)[:, None]
     columns = left[:, None, None] + np.arange(8)
-    patches = images[which[:, None, None], rows, columns].reshape(num_patches, 64)
+    patches = images[which[:, None, None], rows, columns]
+    if mirror:
+        patches = np.where(np.arange(num_patches)[:, None, None] % 2, patches, patches[:, :, ::-1])
+    patches = patches.reshape(num_patches, 64)
     patches = (patches + rng.uniform(size=patches.shape)) / 256
     return (patches - patches.mean(axis=1, keepdims=True))[:, :-1]
 
