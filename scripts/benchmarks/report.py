@@ -86,8 +86,8 @@ def markdown(results: dict) -> str:
         f"Case {settings['case']}: {case['layers']} layers, {case['dims']} dimensions, hidden "
         f"units {case['hidden_units']}, batch {case['batch_size']}. Medians of "
         f"{settings['rounds']} interleaved rounds of {settings['steps']} training steps and "
-        f"{settings['calls']} calls, on {settings['threads']} cores. Ratios are to the first row "
-        "of a table: above 1 is slower.",
+        f"{settings['calls']} calls (fewer where they take {settings['seconds']} seconds), on "
+        f"{settings['threads']} cores. Ratios are to the first row of a table: above 1 is slower.",
     ]
     for group, title in TITLES.items():
         rows = [row for row in results["rows"] if row["group"] == group]
