@@ -102,7 +102,7 @@ def run(options: argparse.Namespace) -> None:
     processes = [
         (adapter, mode)
         for adapter in adapters
-        for mode in adapter.modes
+        for mode in adapter.modes[case.architecture]
         if not options.modes or mode in options.modes
     ]
     started, failures = rows.start_rows(processes, pythons, settings, options.out)
