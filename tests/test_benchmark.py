@@ -78,13 +78,39 @@ def test_table_divides_by_the_first_tfflows_row(benchmarks):
     ]
 
 
+def test_a_small_share_is_said_as_a_fraction(benchmarks):
+    _, report, _ = benchmarks
+    rows = [result("tfflows", 10, 2, 4), result("a", 15, 1, 184)]
+    assert report.verdicts(rows)[2] == (
+        "sample: tfflows takes 1/46 of the time of the fastest other, a (fast)."
+    )
+
+
+@pytest.mark.parametrize(("seconds", "wanted"), [(0, 1), (1, 2), (1000, 5)])
+def test_calls_end_with_their_seconds(benchmarks, monkeypatch, seconds, wanted):
+    from benchmarks import worker
+
+    clock = [0.0]
+
+    def call():
+        clock[0] += 0.6
+        return clock[0]
+
+    monkeypatch.setattr(worker.time, "perf_counter", lambda: clock[0])
+    assert worker.repeat(call, 5, seconds) == (pytest.approx(0.6 * wanted), wanted)
+
+
 def test_every_adapter_in_the_repository_is_read(benchmarks):
     environments, _, _ = benchmarks
     adapters = environments.find_adapters()
     assert [adapter.name for adapter in adapters[:2]] == ["tfflows_jax", "tfflows_tensorflow"]
     libraries = {adapter.library for adapter in adapters}
     assert libraries == {"tfflows", "tfp", "normflows", "nflows", "zuko", "distrax", "flowjax"}
-    assert all("realnvp" in adapter.architectures for adapter in adapters)
+    assert all("realnvp" in adapter.modes for adapter in adapters)
+    autoregressive = {adapter.library for adapter in adapters if "maf" in adapter.modes}
+    assert autoregressive == libraries - {"distrax"}  # which has no such layer
+    assert "XLA, in order" in adapters[1].modes["maf"]
+    assert "XLA, in order" not in adapters[1].modes["realnvp"]
     with pytest.raises(ValueError, match=r"--libraries wants .* Received: \['pyro'\]"):
         environments.choose_adapters(adapters, ["pyro"], "realnvp")
     with pytest.raises(ValueError, match="No adapter builds 'unknown'"):
@@ -94,9 +120,14 @@ def test_every_adapter_in_the_repository_is_read(benchmarks):
 def test_an_adapter_without_its_literals_is_refused(benchmarks, tmp_path):
     environments, _, _ = benchmarks
     path = tmp_path / "broken.py"
-    path.write_text("MODES = ['a']\n")
-    with pytest.raises(ValueError, match="An adapter wants REQUIREMENTS"):
-        environments.read_adapter(path)
+    wrong = [
+        "MODES = ['a']\n",
+        "REQUIREMENTS = []\nGROUP = 'jax'\nMODES = {'maf': ['a']}\ndef build_realnvp(): ...\n",
+    ]
+    for text in wrong:
+        path.write_text(text)
+        with pytest.raises(ValueError, match="An adapter wants REQUIREMENTS"):
+            environments.read_adapter(path)
 
 
 def test_a_run_reports_what_works_and_what_does_not(tmp_path):
@@ -123,7 +154,20 @@ def test_tfflows_runs_by_its_adapter_and_is_drawn(tmp_path):
     assert (tmp_path / "times.png").stat().st_size > 1000
 
 
+def test_maf_runs_with_and_without_its_fast_inversion(tmp_path):
+    libraries = ["--libraries", "tfflows_tensorflow", "--python", f"tfflows={sys.executable}"]
+    modes = ["XLA", "XLA, in order"]
+    process = run("--case", "maf-tiny", *libraries, "--modes", *modes, "--out", tmp_path)
+    assert process.returncode == 0, process.stderr
+    first, second = json.loads((tmp_path / "results.json").read_text())["rows"]
+    assert [first["mode"], second["mode"]] == modes
+    assert set(first["times"]) == {"train", "log_prob", "sample", "bare_train"}
+    assert set(second["times"]) == {"train", "log_prob", "sample"}
+    assert first["parameters"] == second["parameters"]
+
+
 def test_a_wrong_case_is_named(tmp_path):
     process = run("--case", "maf", "--out", tmp_path)
     assert process.returncode == 1
-    assert "--case wants one of ['realnvp-43', 'realnvp-tiny']. Received: maf" in process.stderr
+    assert "--case wants one of ['realnvp-43', 'realnvp-tiny', " in process.stderr
+    assert "Received: maf\n" in process.stderr

@@ -17,14 +17,16 @@ GROUPS = ("tensorflow", "jax")
 
 @dataclass(frozen=True)
 class Adapter:
-    """What an adapter file says about itself; see the package `adapters`."""
+    """What an adapter file says about itself; see the package `adapters`.
+
+    `modes` has the names of the modes of each architecture.
+    """
 
     name: str
     path: Path
     requirements: tuple[str, ...]
     group: str
-    modes: tuple[str, ...]
-    architectures: frozenset[str]
+    modes: dict[str, tuple[str, ...]]
 
     @property
     def library(self) -> str:
@@ -42,8 +44,11 @@ def read_adapter(path: Path) -> Adapter:
                 values[name] = ast.literal_eval(node.value)
         if isinstance(node, ast.FunctionDef) and node.name.startswith("build_"):
             architectures.add(node.name.removeprefix("build_"))
+    modes = values.get("MODES")
+    if not isinstance(modes, dict):
+        modes = dict.fromkeys(architectures, modes)
     missing = {"REQUIREMENTS", "GROUP", "MODES"} - set(values)
-    if missing or values["GROUP"] not in GROUPS or not architectures:
+    if missing or values["GROUP"] not in GROUPS or not modes or set(modes) != architectures:
         raise ValueError(
             f"An adapter wants REQUIREMENTS, MODES, a GROUP out of {GROUPS} and a function "
             f"build_<architecture>. Received: {path} with {values}, {sorted(architectures)}"
@@ -53,8 +58,7 @@ def read_adapter(path: Path) -> Adapter:
         path.resolve(),
         tuple(values["REQUIREMENTS"]),
         values["GROUP"],
-        tuple(values["MODES"]),
-        frozenset(architectures),
+        {architecture: tuple(names) for architecture, names in modes.items()},
     )
 
 
@@ -74,7 +78,7 @@ def choose_adapters(adapters: list[Adapter], wanted: list[str], architecture: st
     chosen = [
         adapter
         for adapter in adapters
-        if architecture in adapter.architectures
+        if architecture in adapter.modes
         and (not wanted or adapter.name in wanted or adapter.library in wanted)
     ]
     if not chosen:

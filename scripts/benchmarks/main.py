@@ -45,6 +45,12 @@ def parse(arguments=None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=_positive, default=7)
     parser.add_argument("--steps", type=_positive, default=200, help="training steps a round")
     parser.add_argument("--calls", type=_positive, default=50, help="calls of the others a round")
+    parser.add_argument(
+        "--seconds",
+        type=_positive,
+        default=10,
+        help="after which no more calls of an action are made in a round",
+    )
     parser.add_argument("--threads", type=_positive, default=2, help="cores for every library")
     parser.add_argument("--out", type=Path, default=Path("runs/benchmark"))
     parser.add_argument(
@@ -90,12 +96,13 @@ def run(options: argparse.Namespace) -> None:
     )
     given = dict(options.python)
     pythons = {adapter.name: environments.python_of(adapter, given) for adapter in adapters}
-    settings = {name: getattr(options, name) for name in ("case", "steps", "calls", "threads")}
+    names = ("case", "steps", "calls", "seconds", "threads")
+    settings = {name: getattr(options, name) for name in names}
     options.out.mkdir(parents=True, exist_ok=True)
     processes = [
         (adapter, mode)
         for adapter in adapters
-        for mode in adapter.modes
+        for mode in adapter.modes[case.architecture]
         if not options.modes or mode in options.modes
     ]
     started, failures = rows.start_rows(processes, pythons, settings, options.out)

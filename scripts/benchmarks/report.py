@@ -20,6 +20,11 @@ def fastest_peers(rows: list[dict]) -> dict[str, dict]:
     }
 
 
+def share(ratio: float) -> str:
+    """A ratio of times as text: "0.67", or "1/46" where it is small."""
+    return f"{ratio:.2f}" if ratio >= 0.1 else f"1/{1 / ratio:.0f}"
+
+
 def verdicts(rows: list[dict]) -> list[str]:
     """One sentence an action and tfflows row, and one for the cost of `fit`."""
     reference, sentences = reference_row(rows), []
@@ -28,7 +33,7 @@ def verdicts(rows: list[dict]) -> list[str]:
     for action, peer in fastest_peers(rows).items():
         ratio = reference["medians"][action] / peer["medians"][action]
         sentences.append(
-            f"{action}: tfflows takes {ratio:.2f} of the time of the fastest other, "
+            f"{action}: tfflows takes {share(ratio)} of the time of the fastest other, "
             f"{peer['library']} ({peer['mode']})."
         )
     for row in rows:
@@ -81,8 +86,8 @@ def markdown(results: dict) -> str:
         f"Case {settings['case']}: {case['layers']} layers, {case['dims']} dimensions, hidden "
         f"units {case['hidden_units']}, batch {case['batch_size']}. Medians of "
         f"{settings['rounds']} interleaved rounds of {settings['steps']} training steps and "
-        f"{settings['calls']} calls, on {settings['threads']} cores. Ratios are to the first row "
-        "of a table: above 1 is slower.",
+        f"{settings['calls']} calls (fewer where they take {settings['seconds']} seconds), on "
+        f"{settings['threads']} cores. Ratios are to the first row of a table: above 1 is slower.",
     ]
     for group, title in TITLES.items():
         rows = [row for row in results["rows"] if row["group"] == group]

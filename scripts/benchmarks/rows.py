@@ -16,7 +16,7 @@ class Row:
         adapter: the library.
         mode: one of the adapter's modes.
         python: the interpreter to run it with.
-        settings: what every worker gets: case, steps, calls and threads.
+        settings: what every worker gets: case, steps, calls, seconds and threads.
         log: file for whatever the process prints.
     """
 

@@ -50,35 +50,44 @@ def peak_megabytes() -> float:
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
 
 
-def make_actions(subject, steps: int, calls: int) -> dict:
-    """name -> (function, how many iterations it makes)."""
+def repeat(call, calls: int, seconds: float):
+    """Call `calls` times, or fewer once `seconds` are over; the last result and the calls made."""
+    end = time.perf_counter() + seconds
+    made = 0
+    while made == 0 or (made < calls and time.perf_counter() < end):
+        result, made = call(), made + 1
+    return result, made
 
-    def repeated(call):
+
+def make_actions(subject, steps: int, calls: int, seconds: float) -> dict:
+    """name -> function that runs it and returns how many iterations it made."""
+
+    def training(train):
         def run():
-            for _ in range(calls):
-                call()
+            train(steps)
+            return steps
 
         return run
 
     actions = {
-        "train": (lambda: subject.train(steps), steps),
-        "log_prob": (repeated(subject.log_prob), calls),
-        "sample": (repeated(subject.sample), calls),
+        "train": training(subject.train),
+        "log_prob": lambda: repeat(subject.log_prob, calls, seconds)[1],
+        "sample": lambda: repeat(subject.sample, calls, seconds)[1],
     }
     if subject.bare_train is not None:
-        actions["bare_train"] = (lambda: subject.bare_train(steps), steps)
+        actions["bare_train"] = training(subject.bare_train)
     return actions
 
 
-def warm_up(subject, case) -> None:
+def warm_up(subject, case, seconds: float) -> None:
     """Compile everything, and refuse a model whose answers cannot be right."""
     import numpy as np
 
     subject.train(2)
     if subject.bare_train is not None:
         subject.bare_train(2)
-    for _ in range(3):
-        results = {"log_prob": subject.log_prob(), "sample": subject.sample()}
+    calls = {"log_prob": subject.log_prob, "sample": subject.sample}
+    results = {name: repeat(call, 3, seconds)[0] for name, call in calls.items()}
     wanted = {"log_prob": (case.batch_size,), "sample": (case.batch_size, case.dims)}
     for name, result in results.items():
         if result.shape != wanted[name] or not np.isfinite(result).all():
@@ -98,13 +107,13 @@ def main() -> None:
     from benchmarks.cases import find_case
 
     case = find_case(request["case"])
-    steps, calls = request["steps"], request["calls"]
+    steps, seconds = request["steps"], request["seconds"]
     start = time.perf_counter()
     adapter = load_adapter(request["adapter"])
     build = getattr(adapter, f"build_{case.architecture}")
     subject = build(case, request["mode"], case.data(steps))
-    warm_up(subject, case)
-    actions = make_actions(subject, steps, calls)
+    warm_up(subject, case, seconds)
+    actions = make_actions(subject, steps, request["calls"], seconds)
     ready = {
         "parameters": int(subject.parameters),
         "actions": list(actions),
@@ -112,9 +121,9 @@ def main() -> None:
     }
     print(json.dumps(ready), file=answers)
     for line in sys.stdin:
-        run, iterations = actions[line.strip()]
+        run = actions[line.strip()]
         start = time.perf_counter()
-        run()
+        iterations = run()
         milliseconds = 1000 * (time.perf_counter() - start) / iterations
         answer = {"milliseconds": milliseconds, "peak_megabytes": peak_megabytes()}
         print(json.dumps(answer), file=answers)

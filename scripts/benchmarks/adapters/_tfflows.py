@@ -8,20 +8,49 @@ from benchmarks.subject import Subject
 
 LEARNING_RATE = 1e-3
 STEPS_PER_EXECUTION = 10
+OTHER_INVERSIONS = {"in order": "in_order", "jacobi": "jacobi"}
 
 
 def make_realnvp(case, mode: str) -> "tfflows.Flow":
-    """`case.layers` affine couplings, which keep the two halves in turn; compiled.
+    """`case.layers` affine couplings, which keep the two halves in turn; compiled for `mode`."""
+    keras.utils.set_random_seed(0)
+    flow = tfflows.models.RealNVP((case.dims,), case.layers, case.hidden_units, normalization=None)
+    return _compile(flow, mode)
+
+
+def make_maf(case, mode: str) -> "tfflows.Flow":
+    """`case.layers` affine autoregressive layers of alternating order; compiled for `mode`."""
+    keras.utils.set_random_seed(0)
+    inversion = _other_inversion(mode)
+    if inversion is None:
+        flow = tfflows.models.MAF((case.dims,), case.layers, case.hidden_units, normalization=None)
+        return _compile(flow, mode)
+    layers = [
+        tfflows.layers.MaskedAutoregressive(
+            hidden_units=case.hidden_units,
+            order=("sequential", "reversed")[i % 2],
+            inversion=inversion,
+        )
+        for i in range(case.layers)
+    ]
+    return _compile(tfflows.Flow(layers, (case.dims,)), mode)
+
+
+def _other_inversion(mode):
+    """The `inversion` that a mode ends with, or None for the layer's default."""
+    return OTHER_INVERSIONS.get(mode.split(", ")[-1])
+
+
+def _compile(flow, mode):
+    """Compile a flow.
 
     Args:
-        case: sizes.
+        flow: the flow.
         mode: begins with "graph", or else the flow is compiled by XLA; ends with "single steps" for
             Keras' default of one step a call of the compiled function, or else `fit` makes
             `STEPS_PER_EXECUTION`.
     """
     steps = 1 if mode.endswith("single steps") else STEPS_PER_EXECUTION
-    keras.utils.set_random_seed(0)
-    flow = tfflows.models.RealNVP((case.dims,), case.layers, case.hidden_units, normalization=None)
     flow.compile(
         keras.optimizers.Adam(LEARNING_RATE),
         jit_compile=not mode.startswith("graph"),
@@ -30,8 +59,11 @@ def make_realnvp(case, mode: str) -> "tfflows.Flow":
     return flow
 
 
-def make_subject(flow, bare_train, case, x) -> Subject:
-    """A subject of a compiled flow; `bare_train` is the backend's loop over its train step."""
+def make_subject(flow, bare_train, case, mode, x) -> Subject:
+    """A subject of a compiled flow; `bare_train` is the backend's loop over its train step.
+
+    A mode that differs in how it samples is not timed by `bare_train` again.
+    """
     first = keras.ops.convert_to_tensor(x[: case.batch_size])
 
     def train(steps):
@@ -42,5 +74,5 @@ def make_subject(flow, bare_train, case, x) -> Subject:
         train,
         lambda: np.asarray(flow.log_prob(first)),
         lambda: np.asarray(flow.sample(case.batch_size)),
-        bare_train,
+        bare_train if _other_inversion(mode) is None else None,
     )

@@ -11,15 +11,18 @@ from benchmarks.subject import Subject
 LEARNING_RATE = 1e-3
 
 
-def make_subject(model, log_prob, sample, case, mode, x) -> Subject:
-    """A subject of a module and its functions of rows, and of a number of samples."""
+def make_subject(model, log_prob, sample, case, mode, x, compile_sample=True) -> Subject:
+    """A subject of a module and its functions of rows, and of a number of samples.
+
+    Mode "compile" compiles both functions, or `log_prob` alone where not `compile_sample`.
+    """
     torch.manual_seed(0)
     data = torch.from_numpy(x)
     optimizer = torch.optim.Adam(model.parameters(), LEARNING_RATE, fused=True)
     size = case.batch_size
     if mode == "compile":
         log_prob = torch.compile(log_prob)
-        sample = torch.compile(sample)
+        sample = torch.compile(sample) if compile_sample else sample
 
     def train(steps):
         order = torch.randperm(len(data))

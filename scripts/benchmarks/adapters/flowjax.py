@@ -1,7 +1,10 @@
-"""flowjax: `coupling_flow`, its layers scanned, with optax's Adam, all under jax.jit.
+"""flowjax: `coupling_flow` and `masked_autoregressive_flow`, their layers scanned, with optax's
+Adam, all under jax.jit.
 
 The trainable arrays are partitioned off once and Adam's state is donated, which spares the
-per-call overhead of `fit_to_data`. The scale is softplus, its default.
+per-call overhead of `fit_to_data`. The scale is softplus, its default. MAF has the same depth and
+widths (all hidden layers have the first one's) and, by `invert=True`, densities in one pass and
+samples by a pass an element.
 """
 
 import equinox
@@ -9,7 +12,7 @@ import jax
 import paramax
 from flowjax.bijections import Affine
 from flowjax.distributions import Normal
-from flowjax.flows import coupling_flow
+from flowjax.flows import coupling_flow, masked_autoregressive_flow
 from jax import numpy as jnp
 
 from benchmarks.adapters._jax import make_subject
@@ -30,6 +33,25 @@ def build_realnvp(case, mode, x):
         nn_depth=len(case.hidden_units),
         nn_activation=jax.nn.relu,
     )
+    return _make_subject(flow, case, x)
+
+
+def build_maf(case, mode, x):
+    """`case.layers` affine autoregressive layers with fixed random permutations between."""
+    flow = masked_autoregressive_flow(
+        jax.random.key(0),
+        base_dist=Normal(jnp.zeros(case.dims)),
+        transformer=Affine(),
+        flow_layers=case.layers,
+        nn_width=case.hidden_units[0],
+        nn_depth=len(case.hidden_units),
+        nn_activation=jax.nn.relu,
+        invert=True,
+    )
+    return _make_subject(flow, case, x)
+
+
+def _make_subject(flow, case, x):
     parameters, static = equinox.partition(
         flow,
         equinox.is_inexact_array,

@@ -2,14 +2,21 @@
 
 Eager, and by torch.compile where it works. The conditioner is nflows' MLP, the scale
 sigmoid(s + 2) + 1e-3, its default.
+
+MAF is `MaskedAffineAutoregressiveTransform`s with reversed elements between, of the same depth and
+widths (all hidden layers have the first one's), without residual blocks; the scale is
+softplus(s) + 1e-3. It samples by a pass an element. torch.compile would unroll that loop, so that
+the networks in it are compiled, and not the draw as a whole.
 """
 
 import torch
 from nflows.distributions.normal import StandardNormal
 from nflows.flows.base import Flow
 from nflows.nn.nets import MLP
+from nflows.transforms.autoregressive import MaskedAffineAutoregressiveTransform
 from nflows.transforms.base import CompositeTransform
 from nflows.transforms.coupling import AffineCouplingTransform
+from nflows.transforms.permutations import ReversePermutation
 
 from benchmarks.adapters._torch import make_subject
 
@@ -38,3 +45,22 @@ def build_realnvp(case, mode, x):
     ]
     flow = Flow(CompositeTransform(transforms), StandardNormal([case.dims]))
     return make_subject(flow, flow.log_prob, flow.sample, case, mode, x)
+
+
+def build_maf(case, mode, x):
+    """`case.layers` affine autoregressive transforms, the elements reversed between."""
+    transforms = []
+    for i in range(case.layers):
+        if i:
+            transforms.append(ReversePermutation(case.dims))
+        transform = MaskedAffineAutoregressiveTransform(
+            case.dims,
+            case.hidden_units[0],
+            num_blocks=len(case.hidden_units) - 1,
+            use_residual_blocks=False,
+        )
+        if mode == "compile":
+            transform.autoregressive_net.compile()
+        transforms.append(transform)
+    flow = Flow(CompositeTransform(transforms), StandardNormal([case.dims]))
+    return make_subject(flow, flow.log_prob, flow.sample, case, mode, x, compile_sample=False)

@@ -1,7 +1,7 @@
 """tfflows on JAX: `fit` over an array, compiled as Keras always does there.
 
 The bare train step is the model's own `train_step` under jax.jit with its state donated, in a loop
-on one batch.
+on one batch. MAF's modes are those of tfflows on TensorFlow.
 """
 
 import os
@@ -11,16 +11,27 @@ os.environ["KERAS_BACKEND"] = "jax"
 import jax
 import jax.numpy as jnp
 
-from benchmarks.adapters._tfflows import make_realnvp, make_subject
+from benchmarks.adapters._tfflows import make_maf, make_realnvp, make_subject
 
 REQUIREMENTS = ["--editable", ".[jax]"]
 GROUP = "jax"
-MODES = ["jit", "jit, single steps"]
+MODES = {
+    "realnvp": ["jit", "jit, single steps"],
+    "maf": ["jit", "jit, in order", "jit, jacobi"],
+}
 
 
 def build_realnvp(case, mode, x):
     """`tfflows.models.RealNVP` without normalization."""
-    flow = make_realnvp(case, mode)
+    return _build(make_realnvp(case, mode), case, mode, x)
+
+
+def build_maf(case, mode, x):
+    """`tfflows.models.MAF` without normalization."""
+    return _build(make_maf(case, mode), case, mode, x)
+
+
+def _build(flow, case, mode, x):
     first = jnp.asarray(x[: case.batch_size])
     train_step = jax.jit(flow.train_step, donate_argnums=0)
     state = None
@@ -39,4 +50,4 @@ def build_realnvp(case, mode, x):
             logs, state = train_step(state, (first,))
         logs["loss"].item()
 
-    return make_subject(flow, bare_train, case, x)
+    return make_subject(flow, bare_train, case, mode, x)

@@ -1,6 +1,10 @@
 """tfflows on TensorFlow: `fit` over an array, XLA by `compile(jit_compile=True)`, and without.
 
 The bare train step is the model's own `train_step` in a `tf.function`, in a loop on one batch.
+MAF samples by the layer's default inversion, "by_degrees", which computes each hidden unit once,
+or, in modes of their own, by a pass an element ("in order"), as other libraries do, or by
+fixed-point sweeps ("jacobi"), whose number grows as the flow is trained. It stores fewer
+parameters than others: most of a kernel's masked entries are not there.
 """
 
 import os
@@ -9,16 +13,27 @@ os.environ["KERAS_BACKEND"] = "tensorflow"
 
 import tensorflow as tf
 
-from benchmarks.adapters._tfflows import make_realnvp, make_subject
+from benchmarks.adapters._tfflows import make_maf, make_realnvp, make_subject
 
 REQUIREMENTS = ["--editable", ".[jax]"]
 GROUP = "tensorflow"
-MODES = ["XLA", "graph", "XLA, single steps"]
+MODES = {
+    "realnvp": ["XLA", "graph", "XLA, single steps"],
+    "maf": ["XLA", "graph", "XLA, in order", "XLA, jacobi"],
+}
 
 
 def build_realnvp(case, mode, x):
     """`tfflows.models.RealNVP` without normalization."""
-    flow = make_realnvp(case, mode)
+    return _build(make_realnvp(case, mode), case, mode, x)
+
+
+def build_maf(case, mode, x):
+    """`tfflows.models.MAF` without normalization."""
+    return _build(make_maf(case, mode), case, mode, x)
+
+
+def _build(flow, case, mode, x):
     first = tf.constant(x[: case.batch_size])
     train_step = tf.function(flow.train_step, jit_compile=flow.jit_compile)
 
@@ -27,4 +42,4 @@ def build_realnvp(case, mode, x):
             logs = train_step((first,))
         logs["loss"].numpy()
 
-    return make_subject(flow, bare_train, case, x)
+    return make_subject(flow, bare_train, case, mode, x)

@@ -1,5 +1,8 @@
 """TensorFlow Probability: `tfb.RealNVP` over tf_keras networks, every function under XLA.
 
+MAF is `tfb.MaskedAutoregressiveFlow` over `tfb.AutoregressiveNetwork`, which samples by a pass an
+element in a `tf.while_loop`. Its kernels are masked by constraints, once a training step.
+
 The train step is one `tf.function(jit_compile=True)` with the gradients and Adam inside, called in
 a loop on batches of the shuffled array. The log-scale is soft-clipped as tfflows' is, or, in a mode
 of its own, not bounded, TFP's default.
@@ -16,9 +19,13 @@ from benchmarks.subject import Subject
 
 REQUIREMENTS = ["tensorflow==2.21.0", "tensorflow-probability==0.25.0", "tf_keras==2.21.0"]
 GROUP = "tensorflow"
-MODES = ["XLA", "XLA, unbounded"]
+MODES = {"realnvp": ["XLA", "XLA, unbounded"], "maf": ["XLA"]}
 LEARNING_RATE = 1e-3
 BOUND = math.log(1e3)
+
+
+def _bound(log_scale):
+    return BOUND * tf.nn.softsign(log_scale / BOUND)
 
 
 def _coupling(case, keep_first, bounded):
@@ -33,7 +40,7 @@ def _coupling(case, keep_first, bounded):
     def shift_and_log_scale(inputs, output_units):
         shift, log_scale = tf.split(network(inputs), 2, axis=-1)
         if bounded:
-            log_scale = BOUND * tf.nn.softsign(log_scale / BOUND)
+            log_scale = _bound(log_scale)
         return shift, log_scale
 
     # A negative number keeps elements at the end.
@@ -47,6 +54,36 @@ def build_realnvp(case, mode, x):
     tf.random.set_seed(0)
     couplings = [_coupling(case, i % 2, mode == "XLA") for i in range(case.layers)]
     bijectors, networks = zip(*couplings, strict=True)
+    return _make_subject(bijectors, networks, case, x)
+
+
+def _autoregressive_layer(case):
+    network = tfp.bijectors.AutoregressiveNetwork(
+        2, [case.dims], hidden_units=list(case.hidden_units), activation="relu"
+    )
+    network.build((None, case.dims))
+
+    def shift_and_log_scale(inputs):
+        shift, log_scale = tf.unstack(network(inputs), axis=-1)
+        return shift, _bound(log_scale)
+
+    return tfp.bijectors.MaskedAutoregressiveFlow(shift_and_log_scale), network
+
+
+def build_maf(case, mode, x):
+    """`case.layers` affine autoregressive layers, the elements reversed between."""
+    tf.random.set_seed(0)
+    bijectors, networks = [], []
+    for i in range(case.layers):
+        if i:
+            bijectors.append(tfp.bijectors.Permute(list(range(case.dims))[::-1]))
+        bijector, network = _autoregressive_layer(case)
+        bijectors.append(bijector)
+        networks.append(network)
+    return _make_subject(bijectors, networks, case, x)
+
+
+def _make_subject(bijectors, networks, case, x):
     base = tfp.distributions.MultivariateNormalDiag(tf.zeros(case.dims))
     flow = tfp.distributions.TransformedDistribution(base, tfp.bijectors.Chain(bijectors))
     variables = [v for network in networks for v in network.trainable_variables]

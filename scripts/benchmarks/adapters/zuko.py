@@ -1,9 +1,10 @@
-"""zuko: `zuko.flows.RealNVP` on PyTorch, eager.
+"""zuko: `zuko.flows.RealNVP` and `zuko.flows.MAF` on PyTorch, eager.
 
 torch.compile of PyTorch 2.13 takes it, and then ends the process in its first training steps.
 
-Its couplings keep alternating elements instead of halves, 21 or 22 of 43, which costs index
-selections; its scale is soft-clipped to (1e-3, 1e3), as tfflows' is.
+RealNVP's couplings keep alternating elements instead of halves, 21 or 22 of 43, which costs index
+selections. MAF has the same depth, widths and alternating order, and samples by a pass an element.
+The scale is soft-clipped to (1e-3, 1e3), as tfflows' is.
 """
 
 import zuko
@@ -20,6 +21,18 @@ def build_realnvp(case, mode, x):
     flow = zuko.flows.RealNVP(
         case.dims, transforms=case.layers, hidden_features=case.hidden_units, randmask=False
     )
+    return _make_subject(flow, case, mode, x)
+
+
+def build_maf(case, mode, x):
+    """`case.layers` affine autoregressive transforms of alternating order."""
+    flow = zuko.flows.MAF(
+        case.dims, transforms=case.layers, hidden_features=case.hidden_units, randperm=False
+    )
+    return _make_subject(flow, case, mode, x)
+
+
+def _make_subject(flow, case, mode, x):
     return make_subject(
         flow,
         lambda rows: flow().log_prob(rows),
