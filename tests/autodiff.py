@@ -20,7 +20,7 @@ def batch_jacobian(function, x):
         return np.stack(rows, axis=1)
     import jax
 
-    full = jax.jit(jax.jacrev(lambda v: function(v).reshape(n, -1)))(jax.numpy.asarray(x))
+    full = jax.jacrev(lambda v: function(v).reshape(n, -1))(jax.numpy.asarray(x))
     full = np.asarray(full).reshape(n, full.shape[1], n, -1)
     return np.stack([full[i, :, i] for i in range(n)])
 

@@ -31,7 +31,7 @@ FLOWS = {
     "made_mixture_condition": lambda: small_mixture(condition_shape=(3,)),
     "maf_condition": lambda: MAF((9,), 1, (16,), condition_shape=(3,)),
     "iaf": lambda: IAF((2, 2, 1), 1, (16,)),
-    "spline_autoregressive": lambda: NSF((3,), 1, 16, 1, 4, autoregressive=True),
+    "spline_autoregressive": lambda: NSF((2,), 1, 8, 1, 3, autoregressive=True),
     "spline_condition": lambda: NSF((3,), 1, 16, 1, 4, condition_shape=(3,)),
     "float64": lambda: small_flow(None, 2, dtype="float64"),
 }

@@ -20,10 +20,10 @@ def train(scope, normalization, weighted):
     x = tfflows.datasets.sample_toy("moons", 256, 0)
     weight = np.random.default_rng(0).uniform(0, 2, 256).astype("float32") if weighted else None
     with scope:
-        flow = randomize(RealNVP((2,), 3, (16,), normalization=normalization))
+        flow = randomize(RealNVP((2,), 2, (16,), normalization=normalization))
         flow.compile(keras.optimizers.SGD(1e-2))
     history = flow.fit(
-        x, batch_size=64, epochs=3, shuffle=False, verbose=0, sample_weight=weight,
+        x, batch_size=64, epochs=2, shuffle=False, verbose=0, sample_weight=weight,
         validation_data=(x,),
     ).history  # fmt: skip
     log_prob = np.asarray(flow.log_prob(x))
@@ -61,9 +61,8 @@ def replicas_draw_different_noise():
     assert np.abs(first.numpy() - second.numpy()).max() > 0.01
 
 
-for kind in ("actnorm", "batch_norm"):
-    compare(kind, weighted=False)
 compare("actnorm", weighted=True)
+compare("batch_norm", weighted=False)
 an_empty_replica_is_no_divergence()
 replicas_draw_different_noise()
 sys.stdout.write("EQUAL\n")
