@@ -160,7 +160,7 @@ def test_maf_runs_without_its_fast_inversion(tmp_path):
     assert process.returncode == 0, process.stderr
     (row,) = json.loads((tmp_path / "results.json").read_text())["rows"]
     assert set(row["times"]) == {"train", "log_prob", "sample"}
-    assert row["parameters"] == 2 * (4 * 8 + 8 + 8 * 8 + 8)
+    assert row["parameters"] == 2 * (3 * 8 + 8 + 8 * 8 + 8)
 
 
 def test_a_wrong_case_is_named(tmp_path):
