@@ -22,7 +22,6 @@ from tfflows.tensors import Tensor, sum_event
 
 Element = Callable[[Sequence[Tensor], Sequence[Tensor]], tuple[Tensor, Tensor]]
 
-BLOCK = 8  # elements between two products with all that is known
 PANELS = 4  # parts of the loop over blocks, which skip what no part before them can have computed
 
 
@@ -82,11 +81,12 @@ def invert_by_degrees(network: MADE, element: Element, latents: Sequence[Tensor]
     product a layer. Arrays are `[units, batch]`, so that a block is contiguous.
     """
     dims = latents[0].shape[-1]
-    blocks = -(-dims // BLOCK)
-    steps = _Steps(network, element, latents, condition, blocks * BLOCK)
+    size = _block_size(dims)
+    blocks = -(-dims // size)
+    steps = _Steps(network, element, latents, condition, size, blocks)
     carry = steps.begin()
-    for panel in np.array_split(np.arange(blocks), max(1, min(PANELS, blocks // PANELS))):
-        first, known = int(panel[0]), (int(panel[-1]) + 1) * BLOCK
+    for panel in np.array_split(np.arange(blocks), max(1, min(PANELS, blocks // 2))):
+        first, known = int(panel[0]), (int(panel[-1]) + 1) * size
 
         def body(i, carry, first=first, known=known):
             return steps.block(i + first, known, carry)
@@ -96,11 +96,17 @@ def invert_by_degrees(network: MADE, element: Element, latents: Sequence[Tensor]
     return ops.transpose(x[:dims]), log_det
 
 
+def _block_size(dims):
+    """Elements between two products with all that is known: about 8, so that few are filled up."""
+    return min(range(6, 13), key=lambda size: (-dims % size, abs(size - 8))) if dims > 12 else dims
+
+
 class _Steps:
     """The network's weights by degree, padded to as many units of each, and the steps on them."""
 
-    def __init__(self, network, element, latents, condition, padded):
-        self.network, self.element, self.padded = network, element, padded
+    def __init__(self, network, element, latents, condition, block_size, num_blocks):
+        self.network, self.element, self.block_size = network, element, block_size
+        self.padded = padded = block_size * num_blocks
         self.dims, self.dtype = latents[0].shape[-1], latents[0].dtype
         self.latents = [self._pad(ops.transpose(z), padded - self.dims) for z in latents]
         inputs = np.minimum(np.arange(padded), self.dims)
@@ -151,30 +157,30 @@ class _Steps:
     def block(self, index, known, carry):
         """The carry with the elements and units of block `index`; `known` bounds its end."""
         *buffers, log_det = carry
-        batch = ops.shape(log_det)[0]
+        batch, block = ops.shape(log_det)[0], self.block_size
         sizes = [1, *self.sizes]
         before, inside = [], []
         for i, (kernel, bias) in enumerate(zip(self.kernels, self.biases, strict=True)):
             below, size = sizes[i : i + 2]
-            row, rows = index * BLOCK * size, BLOCK * size
+            row, rows = index * block * size, block * size
             kernel = ops.slice(kernel, (row, 0), (rows, known * below))
             term = ops.matmul(kernel, buffers[i][: known * below])
             if i == 0 and self.condition is not None:
                 term = term + ops.slice(self.condition, (row, 0), (rows, batch))
             before.append(term + ops.slice(bias, (row, 0), (rows, 1)))
-            inside.append(ops.slice(kernel, (0, index * BLOCK * below), (rows, BLOCK * below)))
-        row, width = index * BLOCK, sizes[-1]
+            inside.append(ops.slice(kernel, (0, index * block * below), (rows, block * below)))
+        row, width = index * block, sizes[-1]
         count = self.head.shape[0]
-        head = ops.slice(self.head, (0, row, 0), (count, BLOCK, known * width))
-        bias = ops.slice(self.head_bias, (0, row, 0), (count, BLOCK, 1))
+        head = ops.slice(self.head, (0, row, 0), (count, block, known * width))
+        bias = ops.slice(self.head_bias, (0, row, 0), (count, block, 1))
         before.append(ops.matmul(head, buffers[-1][: known * width]) + bias)
-        inside.append(ops.slice(head, (0, 0, row * width), (count, BLOCK, BLOCK * width)))
+        inside.append(ops.slice(head, (0, 0, row * width), (count, block, block * width)))
 
         def step(j, carry):
             return self.step(index, j, before, inside, carry)
 
-        begin = [ops.zeros((BLOCK * size, batch), self.dtype) for size in sizes]
-        *chunks, log_det = compilation.static_loop(BLOCK, step, (*begin, log_det))
+        begin = [ops.zeros((block * size, batch), self.dtype) for size in sizes]
+        *chunks, log_det = compilation.static_loop(block, step, (*begin, log_det))
         for i, (buffer, chunk, size) in enumerate(zip(buffers, chunks, sizes, strict=True)):
             buffers[i] = ops.slice_update(buffer, (row * size, 0), chunk)
         return (*buffers, log_det)
@@ -197,7 +203,7 @@ class _Steps:
         seen = ops.slice(inside[-1], (0, j, 0), (count, 1, units))
         parameters = ops.slice(before[-1], (0, j, 0), (count, 1, batch))[:, 0]
         parameters = parameters + ops.matmul(seen[:, 0], chunks[-1])
-        row = index * BLOCK + j
+        row = index * self.block_size + j
         latents = [ops.slice(z, (row, 0), (1, batch))[0] for z in self.latents]
         x, term = self.element(latents, ops.unstack(parameters, axis=0))
         chunks[0] = ops.slice_update(chunks[0], (j, 0), x[None])
