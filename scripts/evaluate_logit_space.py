@@ -22,11 +22,11 @@ from tfflows.layers import Dequantize, Logit
 from tfflows.recipes import read_recipe
 
 
-def in_logit_space(layers, x):
+def in_logit_space(layers, x, condition):
     """y `[batch, *event]` and log |det dy/dx| `[batch]` of the first two layers."""
     log_det = 0.0
     for layer in layers:
-        x, term = layer.forward_and_log_det(x)
+        x, term = layer.forward_and_log_det(x, condition)
         log_det = log_det + ops.convert_to_numpy(term).astype("float64")
     return ops.convert_to_numpy(x), log_det
 
@@ -45,7 +45,7 @@ def evaluate(flow, batches):
         x, condition = split_condition(batch)
         log_prob = ops.convert_to_numpy(flow.log_prob(x, condition)).astype("float64")
         pixels.append(log_prob)
-        values.append(log_prob - in_logit_space(flow.flow_layers[:2], x)[1])
+        values.append(log_prob - in_logit_space(flow.flow_layers[:2], x, condition)[1])
     return np.concatenate(values), np.concatenate(pixels)
 
 
@@ -75,7 +75,7 @@ def main():
         describe(run.name, values, flow.dims, pixels)
     if arguments.gaussian:
         spaces = {
-            split: [in_logit_space(layers, split_condition(batch)[0]) for batch in load(split)]
+            split: [in_logit_space(layers, *split_condition(batch)) for batch in load(split)]
             for split in ("train", arguments.split)
         }
         gaussian = GaussianBaseline(y for y, _ in spaces["train"])

@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 
 from tfflows import layers
-from tfflows.networks import MLP, ConvResNet, ResidualMLP
+from tfflows.networks import MLP, ConvResNet, GlowNet, ResidualMLP
 
 VECTOR = (5,)
 IMAGE = (4, 4, 2)
@@ -56,6 +56,10 @@ def _affine_image(weight_norm=False, **kwargs):
     return make
 
 
+def _glow_coupling(dtype=None):
+    return layers.AffineCoupling("channel", 0, GlowNet(6, "tanh", dtype=dtype), dtype=dtype)
+
+
 def _additive(**kwargs):
     def make(dtype=None):
         conditioner = MLP((8,), dtype=dtype)
@@ -84,7 +88,7 @@ def _factor_out(dtype=None):
 
 def _last_scale(dtype):
     coupling = _affine_image(partition="channel")(dtype)
-    return layers.FactorOut([coupling], ConvResNet(4, 0, dtype=dtype), dtype=dtype)
+    return layers.FactorOut([coupling], GlowNet(0, dtype=dtype), "soft_clip", dtype=dtype)
 
 
 def _plain(layer, **kwargs):
@@ -95,6 +99,7 @@ ARBITRARY = [True, False, False, True, False]
 MASK = (np.arange(32).reshape(IMAGE) % 3 == 0).tolist()
 
 REVERSED = {"hidden_units": (8, 8), "activation": "silu", "order": "reversed"}
+PLAIN = {"form": "plain", "seed": 0}
 RESIDUAL = {"hidden_units": (8, 8, 8), "residual": True, "order": "random", "seed": 1}
 
 CASES = [
@@ -112,14 +117,19 @@ CASES = [
     Case("affine_checkerboard_image", _affine_image(partition="checkerboard"), IMAGE),
     Case("affine_mask_image", _affine_image(partition=MASK, parity=1), IMAGE),
     Case("affine_weight_norm", _affine_image(True, partition="checkerboard", parity=1), IMAGE),
+    Case("affine_glow", _glow_coupling, IMAGE),
     Case("batch_norm", _plain(layers.BatchNorm), VECTOR),
     Case("batch_norm_image", _plain(layers.BatchNorm), IMAGE),
+    Case("conditional_affine", _plain(layers.ConditionalAffine), VECTOR),
+    Case("conditional_affine_image", _plain(layers.ConditionalAffine), IMAGE),
     Case("dequantize", _plain(layers.Dequantize, levels=8), IMAGE, "integer"),
     Case("diagonal_scaling", _plain(layers.DiagonalScaling), VECTOR),
     Case("diagonal_scaling_image", _plain(layers.DiagonalScaling), IMAGE),
     Case("factor_out", _factor_out, (4, 4, 3)),
     Case("flatten", _plain(layers.Flatten), IMAGE),
     Case("inverse_autoregressive", _plain(layers.InverseAutoregressive, **REVERSED), VECTOR),
+    Case("invertible_conv1x1", _plain(layers.InvertibleConv1x1, seed=0), (2, 2, 5)),
+    Case("invertible_conv1x1_plain", _plain(layers.InvertibleConv1x1, **PLAIN), (2, 2, 5)),
     Case("masked_autoregressive", _plain(layers.MaskedAutoregressive, **RESIDUAL), VECTOR),
     Case("logit", _plain(layers.Logit, alpha=0.05), VECTOR, "unit"),
     Case("lu_linear", _plain(layers.LULinear, seed=0), VECTOR),

@@ -163,6 +163,14 @@ def test_impossible_samples_are_refused(flow, arguments, message):
         (lambda: models.MAF((2,), residual=True), r"odd number of equal .*\[256, 256\]"),
         (lambda: models.MADE((3,), order=(0, 1, 1)), r"permutation of 0\.\.2.*\[0, 1, 1\]"),
         (lambda: models.MADE((3,), order="random"), "wants a seed"),
+        (
+            lambda: models.Glow((28, 28, 1), num_levels=3),
+            r"2\*\*num_levels = 8 divides. 32 x 32 would fit. Received: \(28, 28, 1\)",
+        ),
+        (lambda: models.Glow((28, 28)), r"height, width, channels.*Received: \(28, 28\)"),
+        (lambda: models.Glow((4, 4, 1), coupling="cubic"), "'affine' or 'additive'.*cubic"),
+        (lambda: models.Glow((4, 4, 1), form="qr"), r"one of \('plain', 'lu'\).*qr"),
+        (lambda: models.Glow.of_size("tiny", (4, 4, 1)), r"\['small', 'medium', 'large'\].*tiny"),
         (lambda: models.MADE((3,), 2, base=StandardNormal()), "is an AutoregressiveMixture"),
         (
             lambda: tfflows.Flow([], (2, 2), tfflows.distributions.AutoregressiveMixture()),

@@ -14,7 +14,7 @@ from layer_table import randomize
 from test_flow import data_for, small_flow, small_image_flow, small_mixture
 
 from tfflows import distributions
-from tfflows.models import IAF, MAF, NICE, NSF
+from tfflows.models import IAF, MAF, NICE, NSF, Glow
 
 
 def numpy(tensor):
@@ -27,6 +27,7 @@ FLOWS = {
     "mixture": lambda: small_flow(None, 2, base=distributions.MixtureOfGaussians(3, seed=0)),
     "class_base": lambda: small_flow((3,), 2, base=distributions.DiagonalNormal(num_classes=3)),
     "image_condition": lambda: small_image_flow(condition_shape=(3,)),
+    "glow_condition": lambda: Glow((4, 4, 1), 2, 1, 4, levels=17, condition_shape=(3,)),
     "nice": lambda: NICE((4, 4, 1), 1, (16,), levels=17),
     "made_mixture_condition": lambda: small_mixture(condition_shape=(3,)),
     "maf_condition": lambda: MAF((9,), 1, (16,), condition_shape=(3,)),

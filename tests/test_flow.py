@@ -10,7 +10,7 @@ from layer_table import randomize
 import tfflows
 from tfflows import distributions, layers
 from tfflows.datasets import sample_toy
-from tfflows.models import IAF, MADE, MAF, NICE, NSF, MultiScaleRealNVP, RealNVP
+from tfflows.models import IAF, MADE, MAF, NICE, NSF, Glow, MultiScaleRealNVP, RealNVP
 from tfflows.networks import MLP
 
 
@@ -35,6 +35,7 @@ def small_mixture(**kwargs):
 
 
 MODELS = {
+    "glow": lambda **kw: Glow((4, 4, 1), 2, 1, 4, levels=17, **kw),
     "iaf": lambda **kw: IAF((2,), 2, (8,), activation="silu", **kw),
     "made_mixture": lambda **kw: small_mixture(**kw),
     "maf": lambda **kw: MAF((2,), 2, (16,), order="random", **kw),

@@ -23,6 +23,7 @@ from tfflows.flow import Flow
 FORMAT = 1
 
 MODELS = {
+    "glow": models.Glow,
     "iaf": models.IAF,
     "made": models.MADE,
     "maf": models.MAF,

@@ -4,12 +4,14 @@ from tfflows.layers.actnorm import ActNorm
 from tfflows.layers.additive_coupling import AdditiveCoupling
 from tfflows.layers.affine_coupling import AffineCoupling
 from tfflows.layers.batch_norm import BatchNorm
+from tfflows.layers.conditional_affine import ConditionalAffine
 from tfflows.layers.coupling import Coupling
 from tfflows.layers.dequantize import Dequantize
 from tfflows.layers.diagonal_scaling import DiagonalScaling
 from tfflows.layers.factor_out import FactorOut
 from tfflows.layers.flatten import Flatten
 from tfflows.layers.flow_layer import FlowLayer
+from tfflows.layers.invertible_conv1x1 import InvertibleConv1x1
 from tfflows.layers.logit import Logit
 from tfflows.layers.lu_linear import LULinear
 from tfflows.layers.masked_autoregressive import InverseAutoregressive, MaskedAutoregressive
@@ -24,6 +26,7 @@ __all__ = [
     "AdditiveCoupling",
     "AffineCoupling",
     "BatchNorm",
+    "ConditionalAffine",
     "Coupling",
     "Dequantize",
     "DiagonalScaling",
@@ -31,6 +34,7 @@ __all__ = [
     "Flatten",
     "FlowLayer",
     "InverseAutoregressive",
+    "InvertibleConv1x1",
     "LULinear",
     "Logit",
     "MaskedAutoregressive",

@@ -18,7 +18,8 @@ class Coupling(FlowLayer):
 
     The conditioner is any Keras layer from the kept part, with the condition joined to its last
     axis, to features; a Dense head, zero at first, makes the parameters of the transform from the
-    features' last axis. A coupling so begins as the identity.
+    features' last axis. A coupling so begins as the identity. A conditioner that has a method
+    `make_head(size)` makes that layer itself, as `GlowNet` does.
 
     A subclass gives the elementwise transform.
 
@@ -72,13 +73,14 @@ class Coupling(FlowLayer):
                 f"The conditioner must give features of shape {('batch', *moved_shape[:-1])} + "
                 f"(features,). Received: {tuple(features)} from {self.conditioner}"
             )
-        self.head = keras.layers.Dense(
-            self._transform.num_parameters * moved_shape[-1],
-            kernel_initializer="zeros",
-            dtype=self.dtype_policy,
-            name="head",
-        )
+        self.head = self._make_head(self._transform.num_parameters * moved_shape[-1])
         self.head.build(features)
+
+    def _make_head(self, size):
+        if hasattr(self.conditioner, "make_head"):
+            return self.conditioner.make_head(size)
+        settings = {"kernel_initializer": "zeros", "dtype": self.dtype_policy, "name": "head"}
+        return keras.layers.Dense(size, **settings)
 
     def _parameters(self, kept, condition):
         inputs = join_condition(self._embed(kept), condition)

@@ -24,17 +24,19 @@ class FactorOut(FlowLayer):
     Args:
         layers: flow layers for the half that goes on; may end in another FactorOut.
         conditioner: network of the affine map, as in `AffineCoupling`.
+        log_scale: how its log-scale is bounded, as there.
     """
 
     def __init__(
         self,
         layers: Sequence[FlowLayer],
         conditioner: keras.layers.Layer | None = None,
+        log_scale: str | None = None,
         **kwargs,
     ):
         super().__init__(**kwargs)
         self.flow_layers = list(layers)
-        self.affine = AffineCoupling("channel", 0, conditioner, dtype=self.dtype_policy)
+        self.affine = AffineCoupling("channel", 0, conditioner, log_scale, dtype=self.dtype_policy)
 
     def build(self, x_shape, condition_shape=None):
         super().build(x_shape, condition_shape)
@@ -96,4 +98,9 @@ class FactorOut(FlowLayer):
     def get_config(self):
         layers = [keras.saving.serialize_keras_object(layer) for layer in self.flow_layers]
         conditioner = keras.saving.serialize_keras_object(self.affine.conditioner)
-        return {**super().get_config(), "layers": layers, "conditioner": conditioner}
+        return {
+            **super().get_config(),
+            "layers": layers,
+            "conditioner": conditioner,
+            "log_scale": self.affine.log_scale,
+        }

@@ -8,9 +8,20 @@ import numpy as np
 from keras import ops
 
 from tfflows.layers.flow_layer import FlowLayer
-from tfflows.tensors import repeat_log_det
+from tfflows.tensors import Tensor, repeat_log_det
 
 MIN_DIAGONAL = 1e-3
+
+
+def lu_inverse(lower: Tensor, upper: Tensor, order: np.ndarray) -> Tensor:
+    """Inverse of P L U `[size, size]`, where (P y)[i] = y[order[i]].
+
+    Solved for the unit vectors, and not for data: the cost of a solve, which is sequential, is then
+    that of a small matrix however large the batch.
+    """
+    unit = ops.eye(len(order), dtype=lower.dtype)
+    matrix = ops.solve_triangular(upper, ops.solve_triangular(lower, unit, lower=True))
+    return ops.take(matrix, order, axis=1)  # times P transposed
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -64,12 +75,7 @@ class LULinear(FlowLayer):
 
     def _inverse(self, z, condition=None, training=False):
         lower, upper, diagonal = self._lower_upper_and_diagonal()
-        # Solved for the unit vectors, and not for z: the cost of a solve, which is sequential, is
-        # then that of a small matrix however large the batch.
-        unit = ops.eye(len(self._order), dtype=lower.dtype)
-        matrix = ops.solve_triangular(lower, unit, lower=True)
-        matrix = ops.solve_triangular(upper, matrix, lower=False)
-        matrix = ops.take(matrix, self._order, axis=1)  # times the transpose of P
+        matrix = lu_inverse(lower, upper, self._order)
         if self.shift is not None:
             z = z - self.shift
         x = ops.matmul(z, ops.transpose(matrix))

@@ -1,5 +1,6 @@
 """Published models, one a file."""
 
+from tfflows.models.glow import Glow
 from tfflows.models.iaf import IAF
 from tfflows.models.made import MADE
 from tfflows.models.maf import MAF
@@ -8,4 +9,4 @@ from tfflows.models.nice import NICE
 from tfflows.models.nsf import NSF
 from tfflows.models.real_nvp import RealNVP
 
-__all__ = ["IAF", "MADE", "MAF", "NICE", "NSF", "MultiScaleRealNVP", "RealNVP"]
+__all__ = ["IAF", "MADE", "MAF", "NICE", "NSF", "Glow", "MultiScaleRealNVP", "RealNVP"]

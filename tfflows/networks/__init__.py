@@ -2,19 +2,23 @@
 
 from tfflows.networks.condition import join_condition, joined_shape
 from tfflows.networks.conv_resnet import ConvResNet
+from tfflows.networks.glow_net import GlowNet
 from tfflows.networks.made import MADE
 from tfflows.networks.masked_dense import MaskedDense
 from tfflows.networks.mlp import MLP
 from tfflows.networks.residual_mlp import ResidualMLP
 from tfflows.networks.weight_norm import WeightNormConv2D
+from tfflows.networks.zero_conv import ZeroConv2D
 
 __all__ = [
     "MADE",
     "MLP",
     "ConvResNet",
+    "GlowNet",
     "MaskedDense",
     "ResidualMLP",
     "WeightNormConv2D",
+    "ZeroConv2D",
     "join_condition",
     "joined_shape",
 ]

@@ -1,0 +1,54 @@
+"""A learned mean and scale a channel, given the condition (Glow's prior at the top)."""
+
+import keras
+from keras import ops
+
+from tfflows.layers.flow_layer import FlowLayer
+from tfflows.tensors import sum_event
+from tfflows.transforms import Affine
+
+
+@keras.saving.register_keras_serializable(package="tfflows")
+class ConditionalAffine(FlowLayer):
+    """Scale and shift every channel by what the condition says.
+
+        z = x exp(log_scale) + shift          log_det = positions * sum(log_scale)
+        log_scale, shift = bound(s), t;  s, t = bias + W condition
+
+    for x `[batch, ..., channels]`, with s, t `[2 channels]`, zero at first. On a standard normal
+    base it is the learned, class-conditional prior of Glow (Kingma and Dhariwal 2018, section 3.6
+    of the authors' code), written as a transform. Without a condition it is one affine map.
+    """
+
+    def build(self, x_shape, condition_shape=None):
+        super().build(x_shape, condition_shape)
+        channels = self.event_shape[-1]
+        self._transform = Affine("two_sigmoid")
+        self.bias = self.add_weight(name="bias", shape=(2 * channels,), initializer="zeros")
+        self.kernel = None
+        if condition_shape is not None:
+            features = 1
+            for size in self.condition_shape:
+                features *= size
+            self.kernel = self.add_weight(
+                name="kernel", shape=(features, 2 * channels), initializer="zeros"
+            )
+
+    def _parameters(self, x, condition):
+        values = self.bias[None]
+        if condition is not None:
+            values = values + ops.matmul(
+                ops.reshape(condition, (-1, self.kernel.shape[0])), self.kernel
+            )
+        for _ in self.event_shape[:-1]:
+            values = values[:, None]
+        values = ops.broadcast_to(values, (*ops.shape(x)[:-1], values.shape[-1]))
+        return ops.split(values, 2, axis=-1)
+
+    def _forward(self, x, condition=None, training=False):
+        z, log_det = self._transform.forward(x, self._parameters(x, condition))
+        return z, sum_event(log_det)
+
+    def _inverse(self, z, condition=None, training=False):
+        x, log_det = self._transform.inverse(z, self._parameters(z, condition))
+        return x, sum_event(log_det)

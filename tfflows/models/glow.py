@@ -1,0 +1,125 @@
+"""Glow: generative flow with invertible 1x1 convolutions (Kingma and Dhariwal 2018)."""
+
+from collections.abc import Sequence
+
+import keras
+
+from tfflows.distributions import Distribution
+from tfflows.flow import Flow
+from tfflows.inputs import as_shape
+from tfflows.layers import (
+    ActNorm,
+    AdditiveCoupling,
+    AffineCoupling,
+    ConditionalAffine,
+    FactorOut,
+    Flatten,
+    InvertibleConv1x1,
+    Squeeze,
+)
+from tfflows.models.preprocessing import check_positive, preprocessing
+from tfflows.networks import GlowNet
+
+SIZES = {
+    "small": {"num_levels": 2, "depth": 8, "filters": 128},  # MNIST on two CPU cores
+    "medium": {"num_levels": 3, "depth": 16, "filters": 256},
+    "large": {"num_levels": 3, "depth": 32, "filters": 512},  # the paper's CIFAR-10
+}
+
+
+@keras.saving.register_keras_serializable(package="tfflows")
+class Glow(Flow):
+    """The paper's architecture (figure 2) on images `(height, width, channels)`.
+
+    Each level squeezes, makes `depth` steps of ActNorm, an invertible 1x1 convolution and a channel
+    coupling, and, but for the last, factors half of the channels out, normalised given the other
+    half by a learned prior; the last has a learned prior of its own, given the condition.
+
+    Args:
+        event_shape: (height, width, channels); 2**num_levels divides height and width.
+        num_levels: resolutions, L in the paper.
+        depth: steps a level, K in the paper.
+        filters: channels of the hidden convolutions of each coupling.
+        coupling: "affine" or "additive".
+        form: of the 1x1 convolutions, "lu" or "plain".
+        levels: grey levels of discrete data 0..levels-1 (32 for 5-bit images), or None.
+        logit: margin of the logit of data in [0, 1], or None for none (the paper's way).
+        seed: integer seed of the rotations that the 1x1 convolutions start with.
+        base: distribution of the latents, vectors; standard normal by default.
+        condition_shape: shape of one condition, such as a one-hot class, or None.
+    """
+
+    def __init__(
+        self,
+        event_shape: Sequence[int],
+        num_levels: int = 2,
+        depth: int = 8,
+        filters: int = 128,
+        coupling: str = "affine",
+        form: str = "lu",
+        levels: int | None = 256,
+        logit: float | None = None,
+        seed: int = 0,
+        base: Distribution | None = None,
+        condition_shape: Sequence[int] | None = None,
+        dtype=None,
+        **kwargs,
+    ):
+        event_shape = as_shape("event_shape", event_shape)
+        check_positive(num_levels=num_levels, depth=depth, filters=filters)
+        self._check_sides(event_shape, num_levels)
+        if coupling not in ("affine", "additive"):
+            raise ValueError(f"coupling must be 'affine' or 'additive'. Received: {coupling!r}")
+        make_coupling = AffineCoupling if coupling == "affine" else AdditiveCoupling
+
+        def level(number):
+            layers = [Squeeze(dtype=dtype)]
+            for i in range(depth):
+                layers += [
+                    ActNorm(dtype=dtype),
+                    InvertibleConv1x1(form, seed + number * depth + i, dtype=dtype),
+                    make_coupling("channel", 0, GlowNet(filters, dtype=dtype), dtype=dtype),
+                ]
+            if number == num_levels - 1:
+                return [*layers, ConditionalAffine(dtype=dtype), Flatten(dtype=dtype)]
+            prior = GlowNet(0, dtype=dtype)
+            return [*layers, FactorOut(level(number + 1), prior, "soft_clip", dtype=dtype)]
+
+        layers = [*preprocessing(levels, logit, False, dtype), *level(0)]
+        super().__init__(layers, event_shape, base, condition_shape, dtype=dtype, **kwargs)
+        self._arguments = {
+            "num_levels": num_levels,
+            "depth": depth,
+            "filters": filters,
+            "coupling": coupling,
+            "form": form,
+            "levels": levels,
+            "logit": logit,
+            "seed": seed,
+        }
+
+    @classmethod
+    def of_size(cls, size: str, event_shape: Sequence[int], **kwargs) -> "Glow":
+        """A model of `num_levels`, `depth` and `filters` by the name of a size.
+
+        Args:
+            size: "small", "medium" or "large".
+            event_shape, **kwargs: arguments of the model.
+        """
+        if size not in SIZES:
+            raise ValueError(f"size must be one of {list(SIZES)}. Received: {size!r}")
+        return cls(event_shape, **{**SIZES[size], **kwargs})
+
+    @staticmethod
+    def _check_sides(event_shape, num_levels):
+        factor = 2**num_levels
+        if len(event_shape) != 3 or any(side % factor for side in event_shape[:2]):
+            sides = [factor * -(-side // factor) for side in event_shape[:2]]
+            hint = f" {sides[0]} x {sides[1]} would fit." if len(event_shape) == 3 else ""
+            raise ValueError(
+                "Glow wants event_shape (height, width, channels) with height and width that "
+                f"2**num_levels = {factor} divides.{hint} Received: {event_shape}"
+            )
+
+    def get_config(self):
+        return {**self._common_config(), **self._arguments}
