@@ -22,6 +22,7 @@ from tfflows.tensors import Tensor, sum_event
 
 Element = Callable[[Sequence[Tensor], Sequence[Tensor]], tuple[Tensor, Tensor]]
 
+FEW = 256  # weights of a small product
 PANELS = 4  # parts of the loop over blocks, which skip what no part before them can have computed
 
 
@@ -99,6 +100,13 @@ def invert_by_degrees(network: MADE, element: Element, latents: Sequence[Tensor]
 def _block_size(dims):
     """Elements between two products with all that is known: about 8, so that few are filled up."""
     return min(range(6, 13), key=lambda size: (-dims % size, abs(size - 8))) if dims > 12 else dims
+
+
+def _matmul(a, b):
+    """a b; a small product as a sum, which XLA fuses with what stands around it."""
+    if a.shape[0] * a.shape[1] > FEW:
+        return ops.matmul(a, b)
+    return ops.sum(a[:, :, None] * b[None], axis=1)
 
 
 class _Steps:
@@ -193,7 +201,7 @@ class _Steps:
         for i, size in enumerate(self.sizes):
             state = ops.slice(before[i], (j * size, 0), (size, batch))
             seen = ops.slice(inside[i], (j * size, 0), (size, inside[i].shape[1]))
-            state = state + ops.matmul(seen, chunks[i])
+            state = state + _matmul(seen, chunks[i])
             if self.network.residual and i and i % 2 == 0:
                 state = state + states[i - 2]
             states.append(state)
@@ -202,7 +210,7 @@ class _Steps:
         count, _, units = inside[-1].shape
         seen = ops.slice(inside[-1], (0, j, 0), (count, 1, units))
         parameters = ops.slice(before[-1], (0, j, 0), (count, 1, batch))[:, 0]
-        parameters = parameters + ops.matmul(seen[:, 0], chunks[-1])
+        parameters = parameters + _matmul(seen[:, 0], chunks[-1])
         row = index * self.block_size + j
         latents = [ops.slice(z, (row, 0), (1, batch))[0] for z in self.latents]
         x, term = self.element(latents, ops.unstack(parameters, axis=0))
