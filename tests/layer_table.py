@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 
 from tfflows import layers
-from tfflows.networks import MLP, ConvResNet, GlowNet, ResidualMLP
+from tfflows.networks import MLP, ConvResNet, GlowNet, ResidualMLP, VisionTransformer
 
 VECTOR = (5,)
 IMAGE = (4, 4, 2)
@@ -58,6 +58,14 @@ def _affine_image(weight_norm=False, **kwargs):
 
 def _glow_coupling(dtype=None):
     return layers.AffineCoupling("channel", 0, GlowNet(6, "tanh", dtype=dtype), dtype=dtype)
+
+
+def _tokens(partition):
+    def make(dtype=None):
+        network = VisionTransformer(6, 1, 2, dtype=dtype)
+        return layers.AffineCoupling(partition, 1, network, log_scale="two_sigmoid", dtype=dtype)
+
+    return make
 
 
 def _additive(**kwargs):
@@ -118,6 +126,8 @@ CASES = [
     Case("affine_mask_image", _affine_image(partition=MASK, parity=1), IMAGE),
     Case("affine_weight_norm", _affine_image(True, partition="checkerboard", parity=1), IMAGE),
     Case("affine_glow", _glow_coupling, IMAGE),
+    Case("affine_tokens", _tokens([True, False, False, True]), (4, 3)),
+    Case("affine_token_channels", _tokens("channel"), (4, 3)),
     Case("batch_norm", _plain(layers.BatchNorm), VECTOR),
     Case("batch_norm_image", _plain(layers.BatchNorm), IMAGE),
     Case("conditional_affine", _plain(layers.ConditionalAffine), VECTOR),
@@ -133,8 +143,10 @@ CASES = [
     Case("masked_autoregressive", _plain(layers.MaskedAutoregressive, **RESIDUAL), VECTOR),
     Case("logit", _plain(layers.Logit, alpha=0.05), VECTOR, "unit"),
     Case("lu_linear", _plain(layers.LULinear, seed=0), VECTOR),
+    Case("pad", _plain(layers.Pad, sides=(7, 4)), IMAGE, "integer"),
     Case("permute", _plain(layers.Permute, permutation=[3, 1, 0, 4, 2]), VECTOR),
     Case("permute_drawn", _plain(layers.Permute, seed=3), IMAGE),
+    Case("reshape", _plain(layers.Reshape, shape=(4, 8)), IMAGE),
     Case("reverse", _plain(layers.Reverse), VECTOR),
     Case("spline_half", _spline(), VECTOR),
     Case("spline_checkerboard_image", _spline_image, IMAGE),

@@ -14,7 +14,7 @@ from layer_table import randomize
 from test_flow import data_for, small_flow, small_image_flow, small_mixture
 
 from tfflows import distributions
-from tfflows.models import IAF, MAF, NICE, NSF, Glow
+from tfflows.models import IAF, MAF, NICE, NSF, Glow, Jet
 
 
 def numpy(tensor):
@@ -28,6 +28,7 @@ FLOWS = {
     "class_base": lambda: small_flow((3,), 2, base=distributions.DiagonalNormal(num_classes=3)),
     "image_condition": lambda: small_image_flow(condition_shape=(3,)),
     "glow_condition": lambda: Glow((4, 4, 1), 2, 1, 4, levels=17, condition_shape=(3,)),
+    "jet": lambda: Jet((4, 4, 1), 2, 4, 8, 1, 2, levels=17),
     "nice": lambda: NICE((4, 4, 1), 1, (16,), levels=17),
     "made_mixture_condition": lambda: small_mixture(condition_shape=(3,)),
     "maf_condition": lambda: MAF((9,), 1, (16,), condition_shape=(3,)),
@@ -36,8 +37,8 @@ FLOWS = {
     "spline_condition": lambda: NSF((3,), 1, 16, 1, 4, condition_shape=(3,)),
     "float64": lambda: small_flow(None, 2, dtype="float64"),
 }
-# A JAX process starts a TensorFlow one for each export: two of them show what all would.
-TRIED = list(FLOWS) if keras.backend.backend() == "tensorflow" else ["condition", "image_condition"]
+# A JAX process starts a TensorFlow one for each export: one of them shows what all would.
+TRIED = list(FLOWS) if keras.backend.backend() == "tensorflow" else ["condition"]
 EXPECTED = ["decode", "encode", "log_prob", "sample", "sample_seeds", "serving_default"]
 
 
@@ -69,10 +70,12 @@ def test_every_signature_gives_what_the_live_model_gives(name, tmp_path):
             inputs["condition"] = condition.astype(dtype)
         requests.update({f"{call}/{signature}/{key}": v for key, v in inputs.items()})
 
-    x, c = data_for(flow, 4096).astype(dtype), conditions(flow, 4096)
+    # XLA compiles the inversion of an autoregressive layer once a batch size, for seconds.
+    sizes = (0, 20) if name in ("maf_condition", "iaf", "spline_autoregressive") else (0, 1, 4096)
+    x, c = data_for(flow, sizes[-1]).astype(dtype), conditions(flow, sizes[-1])
     log_prob, z = numpy(flow.log_prob(x, c)), numpy(flow.encode(x, c))
     decoded = numpy(flow.inverse(z, c))
-    for n in (0, 1, 4096):
+    for n in sizes:
         part = None if c is None else c[:n]
         ask(f"log_prob{n}", "log_prob", {"log_prob": log_prob[:n]}, part, x=x[:n])
         ask(f"encode{n}", "encode", {"z": z[:n]}, part, x=x[:n])

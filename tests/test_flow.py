@@ -10,7 +10,7 @@ from layer_table import randomize
 import tfflows
 from tfflows import distributions, layers
 from tfflows.datasets import sample_toy
-from tfflows.models import IAF, MADE, MAF, NICE, NSF, Glow, MultiScaleRealNVP, RealNVP
+from tfflows.models import IAF, MADE, MAF, NICE, NSF, Glow, Jet, MultiScaleRealNVP, RealNVP
 from tfflows.networks import MLP
 
 
@@ -37,6 +37,7 @@ def small_mixture(**kwargs):
 MODELS = {
     "glow": lambda **kw: Glow((4, 4, 1), 2, 1, 4, levels=17, **kw),
     "iaf": lambda **kw: IAF((2,), 2, (8,), activation="silu", **kw),
+    "jet": lambda **kw: Jet((4, 4, 1), 2, 4, 8, 1, 2, levels=17, **kw),
     "made_mixture": lambda **kw: small_mixture(**kw),
     "maf": lambda **kw: MAF((2,), 2, (16,), order="random", **kw),
     "nice": lambda **kw: NICE((4, 4, 1), 2, (16,), levels=17, **kw),

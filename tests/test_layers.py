@@ -19,6 +19,7 @@ import tfflows
 every_layer = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 with_and_without_condition = pytest.mark.parametrize("conditional", [False, True])
 STOCHASTIC = "dequantize"
+BORDER = "pad"  # its latents are more than its data: what the border holds, the inverse cuts off
 
 
 def numpy(tensor):
@@ -45,6 +46,8 @@ def test_inverse_undoes_forward_and_forward_undoes_inverse(case, conditional, dt
     np.testing.assert_allclose(back, x, atol=tolerance)
     np.testing.assert_allclose(inverse_log_det, -numpy(log_det), atol=tolerance, rtol=tolerance)
 
+    if case.name == BORDER:
+        return
     z = case.latent(layer, 6, dtype=dtype)
     x, inverse_log_det = layer.inverse_and_log_det(z, condition)
     again, log_det = layer.forward_and_log_det(x, condition)
@@ -56,6 +59,8 @@ def test_inverse_undoes_forward_and_forward_undoes_inverse(case, conditional, dt
 @every_layer
 @with_and_without_condition
 def test_log_det_is_that_of_the_autodiff_jacobian(case, conditional):
+    if case.name == BORDER:
+        pytest.skip("its Jacobian is not square")
     layer = build(case, conditional, "float64")
     condition = make_condition(conditional, 3, "float64")
     x = case.data(3, dtype="float64")
@@ -176,7 +181,7 @@ def test_an_unbuilt_layer_inverts_or_says_what_it_needs(case):
     reference = build(case)
     z = case.latent(reference, 3, dtype="float64")  # arrives in float64 and is cast
     layer = case.make()
-    if type(layer).__name__ in ("Flatten", "FactorOut"):
+    if type(layer).__name__ in ("Flatten", "FactorOut", "Pad", "Reshape"):
         with pytest.raises(ValueError, match="build"):
             layer.inverse(z)
         return

@@ -20,7 +20,7 @@ from tfflows.inputs import (
     check_shape,
     split_condition,
 )
-from tfflows.layers import Dequantize, FlowLayer
+from tfflows.layers import Dequantize, FlowLayer, Pad
 from tfflows.layers.flow_layer import deserialize_arguments
 from tfflows.summary import flow_summary
 from tfflows.tensors import Tensor, batch_mean, data_dtype
@@ -118,7 +118,11 @@ class Flow(LikelihoodTraining, keras.Model):
     @property
     def data_range(self) -> tuple | None:
         """Smallest and largest value that the first layer takes, or None."""
-        return getattr(self.flow_layers[0], "data_range", None) if self.flow_layers else None
+        return getattr(self._first_layer(), "data_range", None)
+
+    def _first_layer(self):
+        """The first layer that changes values: Pad only adds to them. None where there is none."""
+        return next((layer for layer in self.flow_layers if not isinstance(layer, Pad)), None)
 
     # The density and its directions, in tensors of the backend.
 
@@ -159,8 +163,12 @@ class Flow(LikelihoodTraining, keras.Model):
         return self.base(z, condition=condition) + log_det
 
     def _log_prob_draw(self, x, draw, condition=None):
-        dequantize, *layers = self.flow_layers
+        dequantize = self._first_layer()
+        start = self.flow_layers.index(dequantize)
+        for pad in self.flow_layers[:start]:
+            x, _ = pad.forward_and_log_det(x, condition)
         x, log_det = dequantize.forward_draw(x, draw)
+        layers = self.flow_layers[start + 1 :]
         z, log_det = self._through(layers, x, log_det, condition, training=False)
         return self.base(z, condition=condition) + log_det
 
@@ -197,7 +205,7 @@ class Flow(LikelihoodTraining, keras.Model):
         x, condition = self._check_call(x, condition)
         if num_draws == 1:
             return self._run(self._log_prob, x, condition)
-        if num_draws < 1 or not (self.flow_layers and isinstance(self.flow_layers[0], Dequantize)):
+        if num_draws < 1 or not isinstance(self._first_layer(), Dequantize):
             raise ValueError(
                 "num_draws wants 1, or more for a flow that begins with Dequantize. "
                 f"Received: {num_draws!r}"

@@ -25,6 +25,7 @@ FORMAT = 1
 MODELS = {
     "glow": models.Glow,
     "iaf": models.IAF,
+    "jet": models.Jet,
     "made": models.MADE,
     "maf": models.MAF,
     "nice": models.NICE,

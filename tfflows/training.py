@@ -191,7 +191,7 @@ class LikelihoodTraining:
         return data, batch
 
     def _check_events(self, x):
-        integers = bool(self.flow_layers) and isinstance(self.flow_layers[0], Dequantize)
+        integers = isinstance(self._first_layer(), Dequantize)
         check_events(x, self.event_shape, self.data_range, integers)
 
     def _check_validation(self, data):

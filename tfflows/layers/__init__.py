@@ -15,7 +15,9 @@ from tfflows.layers.invertible_conv1x1 import InvertibleConv1x1
 from tfflows.layers.logit import Logit
 from tfflows.layers.lu_linear import LULinear
 from tfflows.layers.masked_autoregressive import InverseAutoregressive, MaskedAutoregressive
+from tfflows.layers.pad import Pad
 from tfflows.layers.permute import Permute
+from tfflows.layers.reshape import Reshape
 from tfflows.layers.reverse import Reverse
 from tfflows.layers.spline_coupling import SplineCoupling
 from tfflows.layers.squeeze import Squeeze
@@ -38,7 +40,9 @@ __all__ = [
     "LULinear",
     "Logit",
     "MaskedAutoregressive",
+    "Pad",
     "Permute",
+    "Reshape",
     "Reverse",
     "SplineCoupling",
     "Squeeze",

@@ -25,11 +25,16 @@ class Coupling(FlowLayer):
 
     Args:
         partition: "half" or "channel" (the last axis in two), "checkerboard" (alternating
-            elements), or an array of booleans of the event's shape, True where x is kept.
+            elements), or an array of booleans of the event's shape, True where x is kept; of tokens
+            `[tokens, channels]` also an array `[tokens]`.
         parity: 0 or 1; 1 exchanges the kept and the moved part.
         conditioner: Keras layer, `[batch, kept]` -> `[batch, features]` for vectors,
-            `[batch, height, width, channels]` -> `[batch, height, width, features]` for images.
+            `[batch, height, width, channels]` -> `[batch, height, width, features]` for images,
+            `[batch, kept tokens, channels]` -> `[batch, moved tokens, features]` for tokens.
             None gives an MLP, or a convolutional ResNet.
+        checkpoint: whether training computes what is inside the conditioner again for the gradient,
+            and does not keep it: less memory, more time. Not for conditioners that draw noise
+            (dropout), which would draw other noise.
     """
 
     def __init__(
@@ -37,6 +42,7 @@ class Coupling(FlowLayer):
         partition: str | Sequence = "half",
         parity: int = 0,
         conditioner: keras.layers.Layer | None = None,
+        checkpoint: bool = False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -46,6 +52,7 @@ class Coupling(FlowLayer):
         self.partition = partition if is_name else np.asarray(partition).tolist()
         self.parity = parity
         self.conditioner = conditioner
+        self.checkpoint = checkpoint
 
     def _make_transform(self) -> Transform:
         """The transform of the moved elements; `event_shape` is known when it is called."""
@@ -87,11 +94,15 @@ class Coupling(FlowLayer):
         may_be_empty = len(inputs.shape) > 2 and not inputs.shape[0]
         if may_be_empty:
             inputs = self._without_empty_batch(inputs)
-        parameters = ops.cast(self.head(self.conditioner(inputs)), self.compute_dtype)
+        network = keras.remat(self._network) if self.checkpoint else self._network
+        parameters = ops.cast(network(inputs), self.compute_dtype)
         if may_be_empty:
             parameters = parameters[: ops.shape(kept)[0]]
         parameters = ops.split(parameters, self._transform.num_parameters, axis=-1)
         return [self._split.restrict(p) for p in parameters]
+
+    def _network(self, inputs):
+        return self.head(self.conditioner(inputs))
 
     @staticmethod
     def _without_empty_batch(inputs):
@@ -120,4 +131,5 @@ class Coupling(FlowLayer):
             "partition": self.partition,
             "parity": self.parity,
             "conditioner": keras.saving.serialize_keras_object(self.conditioner),
+            "checkpoint": self.checkpoint,
         }

@@ -37,24 +37,30 @@ class SlicePartition:
 
 
 class GatherPartition:
-    """Any subset of a vector's elements is kept; the network sees just those."""
+    """Any subset of a vector's elements, or of tokens, is kept; the network sees just those.
 
-    def __init__(self, kept: np.ndarray):
+    Args:
+        kept: booleans `[size]` of the first axis of an event.
+        rest: shape of what stands at each place of that axis: () for vectors, (channels,) for
+            tokens.
+    """
+
+    def __init__(self, kept: np.ndarray, rest: tuple = ()):
         kept_indices, moved_indices = np.flatnonzero(kept), np.flatnonzero(~kept)
         self._kept = kept_indices.astype("int32")
         self._moved = moved_indices.astype("int32")
         order = np.concatenate([kept_indices, moved_indices])
         self._inverse_order = np.argsort(order).astype("int32")
-        self.kept_shape = (len(kept_indices),)
-        self.moved_shape = (len(moved_indices),)
+        self.kept_shape = (len(kept_indices), *rest)
+        self.moved_shape = (len(moved_indices), *rest)
 
     def split(self, x):
         """x -> kept, moved."""
-        return ops.take(x, self._kept, axis=-1), ops.take(x, self._moved, axis=-1)
+        return ops.take(x, self._kept, axis=1), ops.take(x, self._moved, axis=1)
 
     def merge(self, kept, moved):
         """kept, moved -> x."""
-        return ops.take(ops.concatenate([kept, moved], axis=-1), self._inverse_order, axis=-1)
+        return ops.take(ops.concatenate([kept, moved], axis=1), self._inverse_order, axis=1)
 
     def restrict(self, parameters):
         """Parameters of the moved part, as they are."""
@@ -87,7 +93,8 @@ def make_partition(partition: str | Sequence, parity: int, event_shape: tuple):
 
     Args:
         partition: "half" or "channel" (the last axis in two), "checkerboard" (alternating
-            elements), or an array of booleans of `event_shape`, True where x is kept.
+            elements), or an array of booleans, True where x is kept: of `event_shape`, or for
+            tokens `(tokens, channels)` of shape `(tokens,)`.
         parity: 0 or 1; 1 exchanges the parts.
         event_shape: shape of one event.
     """
@@ -112,7 +119,8 @@ def make_partition(partition: str | Sequence, parity: int, event_shape: tuple):
             kept = np.repeat(kept[..., None], event_shape[-1], axis=-1)
     else:
         kept = np.asarray(partition)
-        if kept.dtype != bool or kept.shape != event_shape:
+        is_tokens = len(event_shape) == 2 and kept.shape == event_shape[:1]
+        if kept.dtype != bool or not (is_tokens or kept.shape == event_shape):
             raise ValueError(
                 f"partition must be an array of booleans of shape {event_shape}. "
                 f"Received: {kept.dtype} of shape {kept.shape}"
@@ -123,4 +131,6 @@ def make_partition(partition: str | Sequence, parity: int, event_shape: tuple):
             "partition must keep some elements and move some. Received: one that "
             + ("keeps all" if kept.all() else "keeps none")
         )
-    return GatherPartition(kept) if len(event_shape) == 1 else MaskPartition(kept)
+    if kept.ndim == 1:
+        return GatherPartition(kept, event_shape[1:])
+    return MaskPartition(kept)

@@ -15,6 +15,7 @@ from tfflows.layers import (
     FactorOut,
     Flatten,
     InvertibleConv1x1,
+    Pad,
     Squeeze,
 )
 from tfflows.models.preprocessing import check_positive, preprocessing
@@ -44,6 +45,9 @@ class Glow(Flow):
         form: of the 1x1 convolutions, "lu" or "plain".
         levels: grey levels of discrete data 0..levels-1 (32 for 5-bit images), or None.
         logit: margin of the logit of data in [0, 1], or None for none (the paper's way).
+        pad: whether to pad images of discrete data to sides that fit, 28 to 32 for three levels.
+        checkpoint: whether training computes the couplings' networks again for the gradient and
+            does not keep what is inside them: see `Coupling`.
         seed: integer seed of the rotations that the 1x1 convolutions start with.
         base: distribution of the latents, vectors; standard normal by default.
         condition_shape: shape of one condition, such as a one-hot class, or None.
@@ -59,6 +63,8 @@ class Glow(Flow):
         form: str = "lu",
         levels: int | None = 256,
         logit: float | None = None,
+        pad: bool = False,
+        checkpoint: bool = False,
         seed: int = 0,
         base: Distribution | None = None,
         condition_shape: Sequence[int] | None = None,
@@ -67,7 +73,7 @@ class Glow(Flow):
     ):
         event_shape = as_shape("event_shape", event_shape)
         check_positive(num_levels=num_levels, depth=depth, filters=filters)
-        self._check_sides(event_shape, num_levels)
+        padding = self._padding(event_shape, num_levels, pad and levels is not None, dtype)
         if coupling not in ("affine", "additive"):
             raise ValueError(f"coupling must be 'affine' or 'additive'. Received: {coupling!r}")
         make_coupling = AffineCoupling if coupling == "affine" else AdditiveCoupling
@@ -78,14 +84,20 @@ class Glow(Flow):
                 layers += [
                     ActNorm(dtype=dtype),
                     InvertibleConv1x1(form, seed + number * depth + i, dtype=dtype),
-                    make_coupling("channel", 0, GlowNet(filters, dtype=dtype), dtype=dtype),
+                    make_coupling(
+                        "channel",
+                        0,
+                        GlowNet(filters, dtype=dtype),
+                        checkpoint=checkpoint,
+                        dtype=dtype,
+                    ),
                 ]
             if number == num_levels - 1:
                 return [*layers, ConditionalAffine(dtype=dtype), Flatten(dtype=dtype)]
             prior = GlowNet(0, dtype=dtype)
             return [*layers, FactorOut(level(number + 1), prior, "soft_clip", dtype=dtype)]
 
-        layers = [*preprocessing(levels, logit, False, dtype), *level(0)]
+        layers = [*padding, *preprocessing(levels, logit, False, dtype), *level(0)]
         super().__init__(layers, event_shape, base, condition_shape, dtype=dtype, **kwargs)
         self._arguments = {
             "num_levels": num_levels,
@@ -95,6 +107,8 @@ class Glow(Flow):
             "form": form,
             "levels": levels,
             "logit": logit,
+            "pad": pad,
+            "checkpoint": checkpoint,
             "seed": seed,
         }
 
@@ -111,15 +125,23 @@ class Glow(Flow):
         return cls(event_shape, **{**SIZES[size], **kwargs})
 
     @staticmethod
-    def _check_sides(event_shape, num_levels):
+    def _padding(event_shape, num_levels, pad, dtype):
+        """The layers that make height and width fit, where that is wanted and needed."""
         factor = 2**num_levels
-        if len(event_shape) != 3 or any(side % factor for side in event_shape[:2]):
-            sides = [factor * -(-side // factor) for side in event_shape[:2]]
-            hint = f" {sides[0]} x {sides[1]} would fit." if len(event_shape) == 3 else ""
+        if len(event_shape) != 3:
             raise ValueError(
-                "Glow wants event_shape (height, width, channels) with height and width that "
-                f"2**num_levels = {factor} divides.{hint} Received: {event_shape}"
+                f"Glow wants event_shape (height, width, channels). Received: {event_shape}"
             )
+        sides = tuple(factor * -(-side // factor) for side in event_shape[:2])
+        if sides == event_shape[:2]:
+            return []
+        if not pad:
+            raise ValueError(
+                f"Glow wants event_shape (height, width, channels) with height and width that "
+                f"2**num_levels = {factor} divides. {sides[0]} x {sides[1]} would fit: with "
+                f"pad=True and levels= it pads images to that. Received: {event_shape}"
+            )
+        return [Pad(sides, dtype=dtype)]
 
     def get_config(self):
         return {**self._common_config(), **self._arguments}

@@ -7,6 +7,7 @@ from tfflows.networks.made import MADE
 from tfflows.networks.masked_dense import MaskedDense
 from tfflows.networks.mlp import MLP
 from tfflows.networks.residual_mlp import ResidualMLP
+from tfflows.networks.vision_transformer import VisionTransformer
 from tfflows.networks.weight_norm import WeightNormConv2D
 from tfflows.networks.zero_conv import ZeroConv2D
 
@@ -17,6 +18,7 @@ __all__ = [
     "GlowNet",
     "MaskedDense",
     "ResidualMLP",
+    "VisionTransformer",
     "WeightNormConv2D",
     "ZeroConv2D",
     "join_condition",
