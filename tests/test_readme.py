@@ -62,9 +62,18 @@ def test_the_variational_example_learns_the_ring():
     assert radius.std() < 0.5
 
 
+def test_the_latents_example_runs_as_printed():
+    flow = tfflows.models.RealNVP((2,), num_couplings=1)
+    x = np.random.default_rng(0).normal(size=(20, 2)).astype("float32")
+    names = {"flow": flow, "x": x, "x_smiling": x[:10], "x_serious": x[10:]}
+    exec(EXAMPLES[3], names)
+    np.testing.assert_allclose(names["line"][-1], x[1], atol=1e-5)
+    assert names["smiling"].shape == x.shape
+
+
 def test_the_layer_example_is_a_layer():
     names = {"tfflows": tfflows, "keras": keras, "ops": ops}
-    exec(EXAMPLES[3], names)
+    exec(EXAMPLES[4], names)
     layer = names["Scale"]()
     x = np.ones((3, 2), "float32")
     layer(x)
