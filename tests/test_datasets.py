@@ -131,6 +131,18 @@ def test_prepared_tfds_images_come_in_file_order_without_download(name):
 
 
 @needs_shared
+def test_tfds_images_come_in_fewer_bits():
+    whole, _ = datasets.load_arrays("mnist", "train[:20]", data_dir=str(SHARED_TFDS))
+    x, info = datasets.load_arrays("mnist", "train[:20]", data_dir=str(SHARED_TFDS), bits=5)
+    np.testing.assert_array_equal(x, whole // 8)
+    assert info.levels == 32
+    with pytest.raises(ValueError, match=r"from 1 to 8. Received: 9"):
+        datasets.load("mnist", data_dir=str(SHARED_TFDS), bits=9)
+    with pytest.raises(ValueError, match="no option 'bit' among"):
+        datasets.load("mnist", data_dir=str(SHARED_TFDS), bit=5)
+
+
+@needs_shared
 def test_tfds_data_dir_is_honoured(monkeypatch):
     import subprocess
     import sys

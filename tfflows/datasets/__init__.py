@@ -39,7 +39,7 @@ def load(
         shuffle_seed: None keeps the order; a seed gives each pass over the rows another random
             order, of all rows (for TFDS datasets: through a buffer of 10,000 rows).
         **options: of the dataset; those of files are `files.load_file`'s: columns, label, array,
-            missing, header, validation, test, seed.
+            missing, header, validation, test, seed; of TFDS datasets `bits`, 5 for 5-bit images.
 
     Returns:
         A tf.data.Dataset of x `[*event_shape]` (uint8 images, float32 points), and a DatasetInfo.
@@ -58,7 +58,7 @@ def load(
         x, labels, info = loader(name, split, data_dir, **options)
         _check_labels(info, condition)
         return stream_rows(x, labels if condition else None, info.num_classes, shuffle_seed), info
-    dataset, info = load_tfds(name, split, data_dir)
+    dataset, info = load_tfds(name, split, data_dir, **options)
     _check_labels(info, condition)
     if shuffle_seed is not None:
         dataset = dataset.shuffle(10_000, shuffle_seed)
@@ -98,7 +98,7 @@ def load_rows(
     loader = find_loader(name)
     check_options(name, loader, options)
     if loader is None:
-        return _load_tfds_arrays(name, split, condition, data_dir)
+        return _load_tfds_arrays(name, split, condition, data_dir, options)
     x, labels, info = loader(name, split, data_dir, **options)
     _check_labels(info, condition)
     return (x, one_hot(labels, info.num_classes)) if condition else x, info
@@ -108,8 +108,8 @@ def _in_memory(x):
     return x if isinstance(x, np.ndarray) else np.asarray(x)
 
 
-def _load_tfds_arrays(name, split, condition, data_dir):
-    dataset, info = load(name, split, condition, data_dir)
+def _load_tfds_arrays(name, split, condition, data_dir, options):
+    dataset, info = load(name, split, condition, data_dir, **options)
     x = np.empty((info.size, *info.event_shape), "uint8")
     labels = np.empty((info.size, info.num_classes or 0), "float32")
     start = 0

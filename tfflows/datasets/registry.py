@@ -32,7 +32,9 @@ def find_loader(name: str) -> Callable | None:
 
 def check_options(name: str, loader: Callable | None, options: dict) -> None:
     """ValueError for options that this dataset does not take."""
-    known = [] if loader is None else list(inspect.signature(loader).parameters)[3:]
+    if loader is None:
+        from tfflows.datasets.tfds_images import load_tfds as loader
+    known = list(inspect.signature(loader).parameters)[3:]
     for option in options:
         if option not in known:
             hint = nearest(option, known)

@@ -7,7 +7,7 @@ import numpy as np
 from tfflows.datasets.dataset_info import DatasetInfo, nearest
 
 
-def load_tfds(name: str, split: str, data_dir: str | None):
+def load_tfds(name: str, split: str, data_dir: str | None, *, bits: int = 8):
     """A tf.data.Dataset of {"image": ..., "label": ...} rows and its description.
 
     Args:
@@ -16,8 +16,13 @@ def load_tfds(name: str, split: str, data_dir: str | None):
             dataset has no validation split, it is the last sixth of train, and "train" the rest.
         data_dir: TFDS folder; None takes TFDS_DATA_DIR, or TFDS's default. A dataset that is
             prepared there is not downloaded.
+        bits: of a pixel, 1 to 8: below 8 the lowest bits are dropped (Glow's 5-bit images).
     """
+    import tensorflow as tf
     import tensorflow_datasets as tfds
+
+    if not isinstance(bits, int) or not 1 <= bits <= 8:
+        raise ValueError(f"bits must be an integer from 1 to 8. Received: {bits!r}")
 
     try:
         builder = tfds.builder(name, data_dir=data_dir or os.environ.get("TFDS_DATA_DIR"))
@@ -43,12 +48,19 @@ def load_tfds(name: str, split: str, data_dir: str | None):
         # One file after the other: published splits are given by row numbers in file order.
         read_config=tfds.ReadConfig(interleave_cycle_length=1),
     )
+    if bits < 8:
+        dataset = dataset.map(
+            lambda row: {
+                **row,
+                "image": tf.bitwise.right_shift(row["image"], tf.cast(8 - bits, "uint8")),
+            }
+        )
     features = builder.info.features
     return dataset, DatasetInfo(
         name=name,
         split=split,
         event_shape=tuple(features["image"].shape),
-        levels=256,
+        levels=2**bits,
         num_classes=features["label"].num_classes if "label" in features else None,
         size=builder.info.splits[spec].num_examples,
         source=f"TFDS {builder.info.full_name}, {builder.info.homepage}",
