@@ -37,7 +37,7 @@ def small_mixture(**kwargs):
 MODELS = {
     "glow": lambda **kw: Glow((4, 4, 1), 2, 1, 4, levels=17, **kw),
     "iaf": lambda **kw: IAF((2,), 2, (8,), activation="silu", **kw),
-    "jet": lambda **kw: Jet((4, 4, 1), 2, 4, 8, 1, 2, levels=17, **kw),
+    "jet": lambda **kw: Jet((4, 4, 1), 2, 2, 8, 1, 2, levels=17, **kw),
     "made_mixture": lambda **kw: small_mixture(**kw),
     "maf": lambda **kw: MAF((2,), 2, (16,), order="random", **kw),
     "nice": lambda **kw: NICE((4, 4, 1), 2, (16,), levels=17, **kw),
@@ -258,13 +258,14 @@ def test_saved_and_loaded_flows_agree(make, tmp_path):
     assert len(list(tmp_path.iterdir())) == 2
     copy = make()
     copy.load_weights(tmp_path / "flow.weights.h5")
-    wanted, sample = numpy(flow.log_prob(x)), numpy(flow.sample(3, seed=0))
-    for loaded in (keras.saving.load_model(tmp_path / "flow.keras"), copy):
-        assert type(loaded) is type(flow)
-        assert not loaded.needs_adapt
-        assert loaded.get_config().keys() == flow.get_config().keys()
-        np.testing.assert_allclose(loaded.log_prob(x), wanted, rtol=1e-6)
-        np.testing.assert_allclose(loaded.sample(3, seed=0), sample, atol=1e-5)
+    loaded = keras.saving.load_model(tmp_path / "flow.keras")
+    for other in (loaded, copy):
+        assert type(other) is type(flow)
+        assert not other.needs_adapt
+        assert other.get_config().keys() == flow.get_config().keys()
+        for weight, wanted in zip(other.weights, flow.weights, strict=True):
+            np.testing.assert_array_equal(weight, wanted)
+    np.testing.assert_allclose(loaded.log_prob(x), flow.log_prob(x), rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["nice", "real_nvp", "real_nvp_batch_norm"])
