@@ -1,5 +1,7 @@
 """A learned mean and scale a channel, given the condition (Glow's prior at the top)."""
 
+import math
+
 import keras
 from keras import ops
 
@@ -16,8 +18,8 @@ class ConditionalAffine(FlowLayer):
         log_scale, shift = bound(s), t;  s, t = bias + W condition
 
     for x `[batch, ..., channels]`, with s, t `[2 channels]`, zero at first. On a standard normal
-    base it is the learned, class-conditional prior of Glow (Kingma and Dhariwal 2018, section 3.6
-    of the authors' code), written as a transform. Without a condition it is one affine map.
+    base it is the learned, class-conditional prior at the top of Glow (Kingma and Dhariwal 2018,
+    the authors' code), written as a transform. Without a condition it is one affine map.
     """
 
     def build(self, x_shape, condition_shape=None):
@@ -27,12 +29,8 @@ class ConditionalAffine(FlowLayer):
         self.bias = self.add_weight(name="bias", shape=(2 * channels,), initializer="zeros")
         self.kernel = None
         if condition_shape is not None:
-            features = 1
-            for size in self.condition_shape:
-                features *= size
-            self.kernel = self.add_weight(
-                name="kernel", shape=(features, 2 * channels), initializer="zeros"
-            )
+            shape = (math.prod(self.condition_shape), 2 * channels)
+            self.kernel = self.add_weight(name="kernel", shape=shape, initializer="zeros")
 
     def _parameters(self, x, condition):
         values = self.bias[None]

@@ -17,7 +17,7 @@ SIZES = {
     "medium": {"depth": 32, "width": 256, "num_blocks": 2, "num_heads": 4},
     "large": {"depth": 64, "width": 512, "num_blocks": 5, "num_heads": 8},
 }
-SPATIAL_EVERY = 4  # the paper finds few spatial couplings among channel couplings the best
+SPATIAL_EVERY = 4  # most couplings are of channels, as in the paper; this share is not its own
 _GRIDS = (
     lambda row, column: (row + column) % 2,
     lambda row, column: row % 2,
