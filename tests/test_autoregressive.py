@@ -17,6 +17,7 @@ NETWORKS = {
     "one_layer": {"hidden_units": (64,), "activation": "silu"},
     "residual": {"hidden_units": (16,) * 5, "residual": True},
 }
+WIDE = {"hidden_units": (96, 190)}
 every_network = pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS.keys())
 
 
@@ -85,17 +86,19 @@ def test_no_optimizer_step_leaks_through_the_masks():
         ("residual", 8, "float64"),
         ("one_layer", 9, "float64"),
         ("residual", 17, "float64"),
+        ("residual", 70, "float64"),  # panels of several blocks, steps without a unit
+        ("wide", 75, "float64"),  # of uneven numbers of units
         ("one_layer", 43, "float32"),
     ],
 )
 def test_every_inversion_is_the_naive_loop(network, dims, dtype):
     """Blocks cut short, whole and several, with a condition."""
     tolerance = {"atol": 1e-4, "rtol": 1e-4} if dtype == "float32" else {"atol": 1e-10}
-    answers = {}
+    answers, arguments = {}, {**NETWORKS, "wide": WIDE}[network]
     z, condition = rows(7, dims).astype(dtype), rows(7, 2, 1).astype(dtype)
     for inversion in ("in_order", "by_degrees", "jacobi"):
         layer = layers.MaskedAutoregressive(
-            **NETWORKS[network], order="random", seed=3, inversion=inversion, dtype=dtype
+            **arguments, order="random", seed=3, inversion=inversion, dtype=dtype
         )
         layer.build((None, dims), (None, 2))
         randomize(layer, spread=0.15)

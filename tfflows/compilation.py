@@ -104,8 +104,11 @@ def compile_region(function: Callable, differentiable: Callable) -> Callable:
 def static_loop(count: int, body: Callable, carry: tuple) -> tuple:
     """`carry = body(i, carry)` for i = 0..count-1, in a form that every mode differentiates.
 
-    `keras.ops.fori_loop` has no gradient under XLA on TensorFlow, `while_loop` none on JAX.
+    `keras.ops.fori_loop` has no gradient under XLA on TensorFlow, `while_loop` none on JAX. A loop
+    of one turn is none, and spares its compilation.
     """
+    if count == 1:
+        return body(0, carry)
     if keras.backend.backend() == "jax":
         return keras.ops.fori_loop(0, count, body, carry)
     return keras.ops.while_loop(

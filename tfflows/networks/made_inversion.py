@@ -11,6 +11,7 @@ and `latents`, arrays `[batch, dims]`. They return x and the sum of the log-deri
 | `invert_in_order` | dims | the definition, which the others are compared with |
 """
 
+import itertools
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -22,8 +23,10 @@ from tfflows.tensors import Tensor, sum_event
 
 Element = Callable[[Sequence[Tensor], Sequence[Tensor]], tuple[Tensor, Tensor]]
 
-FEW = 256  # weights of a small product
-PANELS = 4  # parts of the loop over blocks, which skip what no part before them can have computed
+FEW = 120  # weights of a small product
+FEW_BLOCKS = 8  # panels of one block, each compiled on its own; where there are more,
+PANELS = 4  # panels of many, each a loop
+BLOCK = 8  # elements of a block, about
 
 
 def invert_in_order(network: MADE, element: Element, latents: Sequence[Tensor], condition=None):
@@ -77,29 +80,25 @@ def invert_by_degrees(network: MADE, element: Element, latents: Sequence[Tensor]
     """Each element and each hidden unit once, in the order of their degrees.
 
     A hidden unit of degree d sees the elements before d alone, and element d the units of degree d
-    and lower. Step d so computes the units of degree d, in all layers, and then element d. Within a
-    block of elements the steps look back at the block; what came before the block enters by one
-    product a layer. Arrays are `[units, batch]`, so that a block is contiguous.
+    and lower. Step d so computes the units of degree d, in all layers, and then element d. Steps
+    look back at their block, blocks at their panel, and panels at all that is known, each by one
+    product a layer: most of the arithmetic is in large products, and few zeros of the masks are
+    multiplied. Arrays are `[units, batch]`, so that rows of a block are contiguous.
     """
-    dims = latents[0].shape[-1]
-    size = _block_size(dims)
-    blocks = -(-dims // size)
-    steps = _Steps(network, element, latents, condition, size, blocks)
-    carry = steps.begin()
-    for panel in np.array_split(np.arange(blocks), max(1, min(PANELS, blocks // 2))):
-        first, known = int(panel[0]), (int(panel[-1]) + 1) * size
-
-        def body(i, carry, first=first, known=known):
-            return steps.block(i + first, known, carry)
-
-        carry = compilation.static_loop(len(panel), body, carry)
-    x, log_det = carry[0], carry[-1]
-    return ops.transpose(x[:dims]), log_det
-
-
-def _block_size(dims):
-    """Elements between two products with all that is known: about 8, so that few are filled up."""
-    return min(range(6, 13), key=lambda size: (-dims % size, abs(size - 8))) if dims > 12 else dims
+    latents = [ops.transpose(z) for z in latents]
+    dims, batch = latents[0].shape[0], ops.shape(latents[0])[1]
+    weights = _Weights(network, condition)
+    known = [ops.zeros((0, batch), latents[0].dtype)] * (1 + len(network.layers))
+    total = ops.zeros((batch,), latents[0].dtype)
+    blocks = -(-dims // BLOCK)
+    panels = blocks if blocks <= FEW_BLOCKS else PANELS
+    ends = np.linspace(0, dims, panels + 1).astype(int)
+    for first, last in itertools.pairwise(ends.tolist()):
+        panel = _Panel(network, element, weights, first, last)
+        values, log_det = panel.solve([z[first:last] for z in latents], known)
+        known = [ops.concatenate(pair, axis=0) for pair in zip(known, values, strict=True)]
+        total = total + log_det
+    return ops.transpose(known[0]), total
 
 
 def _matmul(a, b):
@@ -109,110 +108,141 @@ def _matmul(a, b):
     return ops.sum(a[:, :, None] * b[None], axis=1)
 
 
-class _Steps:
-    """The network's weights by degree, padded to as many units of each, and the steps on them."""
+class _Weights:
+    """The network's weights as `[outputs, inputs]`, and what is added to each product.
 
-    def __init__(self, network, element, latents, condition, block_size, num_blocks):
-        self.network, self.element, self.block_size = network, element, block_size
-        self.padded = padded = block_size * num_blocks
-        self.dims, self.dtype = latents[0].shape[-1], latents[0].dtype
-        self.latents = [self._pad(ops.transpose(z), padded - self.dims) for z in latents]
-        inputs = np.minimum(np.arange(padded), self.dims)
-        self.sizes, self.kernels, self.biases = [], [], []
-        for layer in network.layers:
-            units = self._units_by_degree(layer.out_degrees)
-            kernel = ops.transpose(layer.full_kernel()[:, 0])
-            self.kernels.append(self._take(self._take(kernel, units.ravel(), 0), inputs, 1))
-            self.biases.append(self._take(ops.transpose(layer.bias), units.ravel(), 0))
-            self.sizes.append(units.shape[1])
-            inputs = units.ravel()
-        outputs = np.minimum(np.arange(padded), self.dims)
-        head = ops.transpose(network.head.full_kernel(), (1, 2, 0))  # [parameters, outputs, units]
-        self.head = self._take(self._take(head, outputs, 1), inputs, 2)
-        self.head_bias = self._take(network.head.bias, outputs, 1)[..., None]
-        self.condition = None
+    Outputs of the head are all parameters of one element, then those of the next.
+    """
+
+    def __init__(self, network, condition):
+        self.kernels = [ops.transpose(layer.full_kernel()[:, 0]) for layer in network.layers]
+        self.biases = [ops.transpose(layer.bias) for layer in network.layers]
         if network.conditional:
-            features = ops.transpose(network.condition_features(condition))
-            units = self._units_by_degree(network.layers[0].out_degrees)
-            self.condition = self._take(features, units.ravel(), 0)
+            self.biases[0] = self.biases[0] + ops.transpose(network.condition_features(condition))
+        head = ops.transpose(network.head.full_kernel(), (2, 1, 0))
+        self.kernels.append(ops.reshape(head, (-1, head.shape[-1])))
+        self.biases.append(ops.reshape(ops.transpose(network.head.bias), (-1, 1)))
 
-    def _units_by_degree(self, degrees):
-        """Indices `[padded, largest count]` of the units of each degree, filled up with one more
-        than there are."""
-        counts = np.bincount(degrees, minlength=self.padded)
-        indices = np.full((self.padded, counts.max()), len(degrees))
-        for degree, count in enumerate(counts):
-            indices[degree, :count] = np.flatnonzero(degrees == degree)
-        return indices
 
-    @staticmethod
-    def _pad(array, rows):
-        return ops.pad(array, [(0, rows)] + [(0, 0)] * (len(array.shape) - 1))
+class _Rows:
+    """Where a panel's rows of one array stand, by the step that computes them.
 
-    @staticmethod
-    def _take(array, indices, axis):
-        """`take` where the index after the last gives zeros."""
-        widths = [(0, int(i == axis)) for i in range(len(array.shape))]
-        return ops.take(ops.pad(array, widths), indices, axis=axis)
+    As many rows are computed in each step as in the one with the most. Those that are not its own
+    are of later steps, which compute them again: until then only masked weights see them.
+    """
 
-    def begin(self):
-        """x, activations of every hidden layer, and log-det, before the first block."""
-        batch = ops.shape(self.latents[0])[1]
-        sizes = [1, *self.sizes]
-        buffers = [ops.zeros((self.padded * size, batch), self.dtype) for size in sizes]
-        return (*buffers, ops.zeros((batch,), self.dtype))
+    def __init__(self, degrees, first, last, block):
+        steps = np.minimum(np.arange(first, first + block * -(-(last - first) // block)), last)
+        begin, end = np.searchsorted(degrees, (first, last))
+        starts = np.searchsorted(degrees, steps) - begin
+        self.of_panel = slice(int(begin), int(end))
+        self.count = int(end - begin)
+        self.per_step = max(1, int(np.diff([*starts, self.count]).max()))
+        of_blocks = starts[::block]
+        of_steps = starts.reshape(-1, block) - of_blocks[:, None]
+        self.per_block = int(of_steps.max()) + self.per_step
+        self.padded = int(of_blocks.max()) + self.per_block
+        own = np.diff([*of_blocks, self.count])
+        self.is_own = (np.arange(self.per_block) < own[:, None])[..., None]
+        self.of_blocks, self.of_steps = of_blocks.astype("int32"), of_steps.astype("int32")
 
-    def block(self, index, known, carry):
-        """The carry with the elements and units of block `index`; `known` bounds its end."""
-        *buffers, log_det = carry
-        batch, block = ops.shape(log_det)[0], self.block_size
-        sizes = [1, *self.sizes]
-        before, inside = [], []
-        for i, (kernel, bias) in enumerate(zip(self.kernels, self.biases, strict=True)):
-            below, size = sizes[i : i + 2]
-            row, rows = index * block * size, block * size
-            kernel = ops.slice(kernel, (row, 0), (rows, known * below))
-            term = ops.matmul(kernel, buffers[i][: known * below])
-            if i == 0 and self.condition is not None:
-                term = term + ops.slice(self.condition, (row, 0), (rows, batch))
-            before.append(term + ops.slice(bias, (row, 0), (rows, 1)))
-            inside.append(ops.slice(kernel, (0, index * block * below), (rows, block * below)))
-        row, width = index * block, sizes[-1]
-        count = self.head.shape[0]
-        head = ops.slice(self.head, (0, row, 0), (count, block, known * width))
-        bias = ops.slice(self.head_bias, (0, row, 0), (count, block, 1))
-        before.append(ops.matmul(head, buffers[-1][: known * width]) + bias)
-        inside.append(ops.slice(head, (0, 0, row * width), (count, block, block * width)))
+
+class _Panel:
+    """The elements from `first` to before `last`, and the hidden units computed beside them."""
+
+    def __init__(self, network, element, weights, first, last):
+        self.network, self.element, self.weights = network, element, weights
+        self.count = last - first
+        self.block_size = _block_size(self.count)
+        self.num_blocks = -(-self.count // self.block_size)
+        outputs = np.repeat(np.arange(last), network.num_parameters)
+        degrees = [np.arange(last), *(layer.out_degrees for layer in network.layers), outputs]
+        self.rows = [_Rows(each, first, last, self.block_size) for each in degrees]
+
+    def solve(self, latents, known):
+        """Values of the panel's elements and hidden units, and the log-det, given those before."""
+        latents = [_pad(z, self.rows[0].padded) for z in latents]
+        batch = ops.shape(latents[0])[1]
+        before, kernels = [], []
+        for i, (below, here) in enumerate(itertools.pairwise(self.rows)):
+            kernel = self.weights.kernels[i][here.of_panel]
+            bias = self.weights.biases[i][here.of_panel]
+            term = ops.matmul(kernel[:, : below.of_panel.start], known[i]) + bias
+            before.append(_pad(term, here.padded))
+            kernels.append(_pad(kernel[:, below.of_panel], here.padded, below.padded))
+        values = [ops.zeros((rows.padded, batch), latents[0].dtype) for rows in self.rows[:-1]]
+
+        def block(i, carry):
+            return self._block(i, carry, latents, before, kernels)
+
+        total = ops.zeros((batch,), latents[0].dtype)
+        if self.num_blocks == 1:
+            values, total = self._steps(0, total, latents, before, kernels)
+        else:
+            *values, total = compilation.static_loop(self.num_blocks, block, (*values, total))
+        return [v[: rows.count] for v, rows in zip(values, self.rows, strict=False)], total
+
+    def _block(self, index, carry, latents, before, kernels):
+        """The carry with the values of a block, which has looked back at the whole panel."""
+        *values, log_det = carry
+        batch = ops.shape(log_det)[0]
+        starts = [ops.take(rows.of_blocks, index) for rows in self.rows]
+        latents = [ops.slice(z, (starts[0], 0), (self.rows[0].per_block, batch)) for z in latents]
+        terms, inside = [], []
+        for i, (below, here) in enumerate(itertools.pairwise(self.rows)):
+            kernel = ops.slice(kernels[i], (starts[i + 1], 0), (here.per_block, below.padded))
+            term = ops.slice(before[i], (starts[i + 1], 0), (here.per_block, batch))
+            terms.append(term + ops.matmul(kernel, values[i]))
+            inside.append(ops.slice(kernel, (0, starts[i]), (here.per_block, below.per_block)))
+        chunks, log_det = self._steps(index, log_det, latents, terms, inside)
+        for i, (rows, chunk) in enumerate(zip(self.rows, chunks, strict=False)):
+            chunk = ops.where(ops.take(rows.is_own, index, axis=0), chunk, 0.0)
+            values[i] = ops.slice_update(values[i], (starts[i], 0), chunk)
+        return (*values, log_det)
+
+    def _steps(self, index, log_det, latents, terms, inside):
+        """Values of block `index`, and the log-det with that of its elements."""
+        batch = ops.shape(log_det)[0]
+        real = ops.minimum(self.count - index * self.block_size, self.block_size)
+        places = [ops.take(rows.of_steps, index, axis=0) for rows in self.rows]
 
         def step(j, carry):
-            return self.step(index, j, before, inside, carry)
+            return self._step(carry, j < real, [p[j] for p in places], latents, terms, inside)
 
-        begin = [ops.zeros((block * size, batch), self.dtype) for size in sizes]
-        *chunks, log_det = compilation.static_loop(block, step, (*begin, log_det))
-        for i, (buffer, chunk, size) in enumerate(zip(buffers, chunks, sizes, strict=True)):
-            buffers[i] = ops.slice_update(buffer, (row * size, 0), chunk)
-        return (*buffers, log_det)
+        chunks = [ops.zeros((rows.per_block, batch), log_det.dtype) for rows in self.rows[:-1]]
+        *chunks, log_det = compilation.static_loop(self.block_size, step, (*chunks, log_det))
+        return chunks, log_det
 
-    def step(self, index, j, before, inside, carry):
+    def _step(self, carry, is_real, places, latents, terms, inside):
         """Units of one degree in each hidden layer, then the element after them."""
         *chunks, log_det = carry
         batch = ops.shape(log_det)[0]
         states = []
-        for i, size in enumerate(self.sizes):
-            state = ops.slice(before[i], (j * size, 0), (size, batch))
-            seen = ops.slice(inside[i], (j * size, 0), (size, inside[i].shape[1]))
-            state = state + _matmul(seen, chunks[i])
+        for i, (below, here) in enumerate(itertools.pairwise(self.rows)):
+            kernel = ops.slice(inside[i], (places[i + 1], 0), (here.per_step, below.per_block))
+            state = ops.slice(terms[i], (places[i + 1], 0), (here.per_step, batch))
+            state = state + _matmul(kernel, chunks[i])
+            if i == len(inside) - 1:
+                break
             if self.network.residual and i and i % 2 == 0:
                 state = state + states[i - 2]
             states.append(state)
             activation = self.network.activate(state)
-            chunks[i + 1] = ops.slice_update(chunks[i + 1], (j * size, 0), activation)
-        count, _, units = inside[-1].shape
-        seen = ops.slice(inside[-1], (0, j, 0), (count, 1, units))
-        parameters = ops.slice(before[-1], (0, j, 0), (count, 1, batch))[:, 0]
-        parameters = parameters + _matmul(seen[:, 0], chunks[-1])
-        row = index * self.block_size + j
-        latents = [ops.slice(z, (row, 0), (1, batch))[0] for z in self.latents]
-        x, term = self.element(latents, ops.unstack(parameters, axis=0))
-        chunks[0] = ops.slice_update(chunks[0], (j, 0), x[None])
-        return (*chunks, log_det + ops.where(row < self.dims, term, 0.0))
+            chunks[i + 1] = ops.slice_update(chunks[i + 1], (places[i + 1], 0), activation)
+        latents = [ops.slice(z, (places[0], 0), (1, batch))[0] for z in latents]
+        x, term = self.element(latents, ops.unstack(state, axis=0))
+        chunks[0] = ops.slice_update(chunks[0], (places[0], 0), x[None])
+        return (*chunks, log_det + ops.where(is_real, term, 0.0))
+
+
+def _pad(array, *sizes):
+    """`array` with zeros at the end of its first axes, up to these sizes."""
+    widths = [(0, size - n) for size, n in zip(sizes, array.shape, strict=False)]
+    return ops.pad(array, widths + [(0, 0)] * (len(array.shape) - len(widths)))
+
+
+def _block_size(count):
+    """Elements between two products with the whole panel, so that few are filled up."""
+    if count <= BLOCK:
+        return count
+    return min(range(BLOCK - 2, BLOCK + 5), key=lambda size: (-count % size, abs(size - BLOCK)))
