@@ -88,6 +88,26 @@ def test_what_cannot_be_trained_on_is_refused(make, log_density, message):
         flow.fit_to_density(log_density, verbose=0)
 
 
+def test_annealing_finds_a_mode_far_from_where_the_flow_begins():
+    def log_density(x):
+        modes = ops.stack([x[:, 0], x[:, 0] - 6])
+        return ops.logsumexp(-0.5 * ops.square(modes), axis=0) - 0.5 * ops.square(x[:, 1])
+
+    shares = []
+    for annealing_steps in (0, 600):
+        keras.utils.set_random_seed(0)
+        flow = RealNVP((2,), 4, (32,), normalization=None)
+        flow.compile(keras.optimizers.Adam(1e-2), jit_compile=True, steps_per_execution=20)
+        with pytest.raises(ValueError, match=r"below the 20 steps of the training. Received: 20"):
+            flow.fit_to_density(log_density, 1, 20, annealing_steps=20)
+        flow.fit_to_density(
+            log_density, 1, 800, 256, annealing_steps=annealing_steps, seed=0, verbose=0
+        )
+        shares.append((numpy(flow.sample(5000, seed=1))[:, 0] > 3).mean())
+    assert shares[0] < 0.01
+    assert 0.3 < shares[1] < 0.7
+
+
 def test_a_density_of_nan_stops_training():
     flow = RealNVP((2,), 2, (8,))
     flow.compile("adam")

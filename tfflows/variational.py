@@ -13,10 +13,10 @@ from tfflows.tensors import Tensor
 class ReverseKL(keras.Model):
     """Minimise KL(flow || p) + constant over draws of the flow (Rezende and Mohamed 2015, eq. 15).
 
-        loss = mean(log q(x) - log_density(x)),  x = inverse(z),  z ~ base
+        loss = mean(log q(x) - weight log_density(x)),  x = inverse(z),  z ~ base
 
-    The loss is at least -log Z, where Z is the integral of the density, and reaches it where q is
-    p. One example is an int32 seed `[2]` of a whole batch of draws.
+    At weight 1 the loss is at least -log Z, where Z is the integral of the density, and reaches it
+    where q is p. One example is an int32 seed `[2]` of a whole batch of draws, and the weight.
 
     Args:
         flow: a compiled `Flow`, whose weights are trained.
@@ -37,10 +37,12 @@ class ReverseKL(keras.Model):
     def metrics(self):
         return [self._loss_tracker] if self.compiled else []  # and not the flow's, unused here
 
-    def call(self, seeds, training=None):
-        z = self.flow._draw(self.num_draws, seeds[0], 1.0, self.condition)
+    def call(self, inputs, training=None):
+        z = self.flow._draw(self.num_draws, inputs["seed"][0], 1.0, self.condition)
         x, log_prob = self.flow._inverse_and_log_prob(z, self.condition)
-        self.add_loss(ops.mean(log_prob - ops.cast(self.log_density(x), log_prob.dtype)))
+        log_density = ops.cast(self.log_density(x), log_prob.dtype)
+        weight = ops.cast(inputs["weight"][0], log_prob.dtype)
+        self.add_loss(ops.mean(log_prob - weight * log_density))
         return x
 
 
@@ -62,7 +64,17 @@ def check_log_density(flow, log_density: Callable, condition) -> None:
         )
 
 
-def make_seeds(seed: random.Seed, steps: int) -> np.ndarray:
-    """int32 seeds `[steps, 2]` of the steps' draws."""
+def make_steps(seed: random.Seed, steps: int, annealing_steps: int) -> dict[str, np.ndarray]:
+    """For each step the int32 seed of its draws, `[steps, 2]`, and the weight of the log-density.
+
+    Raises ValueError where the steps end before the weight is 1.
+    """
+    if not 0 <= annealing_steps < steps:
+        raise ValueError(
+            f"annealing_steps must be at least 0 and below the {steps} steps of the training. "
+            f"Received: {annealing_steps!r}"
+        )
     rng = np.random.default_rng(np.abs(random.make_seed(seed).astype("int64")))
-    return rng.integers(0, 2**31, (steps, 2)).astype("int32")
+    weights = np.ones(steps, "float32")
+    weights[:annealing_steps] = np.linspace(0.01, 1, annealing_steps, endpoint=False)
+    return {"seed": rng.integers(0, 2**31, (steps, 2)).astype("int32"), "weight": weights}
