@@ -8,7 +8,15 @@ import numpy as np
 from keras import ops
 
 from tfflows import layers
-from tfflows.networks import MLP, ConvResNet, GlowNet, ResidualMLP, VisionTransformer
+from tfflows.networks import (
+    MLP,
+    ConvResNet,
+    DynamicsMLP,
+    GlowNet,
+    ResidualMLP,
+    VisionTransformer,
+)
+from tfflows.solvers import DormandPrince
 
 VECTOR = (5,)
 IMAGE = (4, 4, 2)
@@ -99,6 +107,18 @@ def _last_scale(dtype):
     return layers.FactorOut([coupling], GlowNet(0, dtype=dtype), "soft_clip", dtype=dtype)
 
 
+def _continuous(network, **kwargs):
+    def make(dtype=None):
+        tolerance = 1e-10 if dtype == "float64" else 1e-6
+        solver = DormandPrince(tolerance, tolerance)
+        network_dtype = "float32" if dtype == "mixed_bfloat16" else dtype
+        return layers.ContinuousFlow(
+            network(dtype=network_dtype, **kwargs), test_solver=solver, seed=0, dtype=dtype
+        )
+
+    return make
+
+
 def _plain(layer, **kwargs):
     return lambda dtype=None: layer(dtype=dtype, **kwargs)
 
@@ -132,6 +152,7 @@ CASES = [
     Case("batch_norm_image", _plain(layers.BatchNorm), IMAGE),
     Case("conditional_affine", _plain(layers.ConditionalAffine), VECTOR),
     Case("conditional_affine_image", _plain(layers.ConditionalAffine), IMAGE),
+    Case("continuous_flow", _continuous(DynamicsMLP, hidden_units=(6,), kind="gated"), (2,)),
     Case("dequantize", _plain(layers.Dequantize, levels=8), IMAGE, "integer"),
     Case("diagonal_scaling", _plain(layers.DiagonalScaling), VECTOR),
     Case("diagonal_scaling_image", _plain(layers.DiagonalScaling), IMAGE),

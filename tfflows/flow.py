@@ -274,7 +274,12 @@ class Flow(LikelihoodTraining, keras.Model):
         """`method(*args)`, compiled unless it stands in a function that is being traced."""
         if compilation.is_traced(*args):
             return method(*args)
-        return self._compiled_method(method, jit)(*args)
+        results = self._compiled_method(method, jit)(*args)
+        if any(layer.can_fail for layer in self.flow_layers):
+            first = results[0] if isinstance(results, tuple) else results
+            if np.isnan(ops.convert_to_numpy(first)).any():
+                return method(*args)  # outside of compiled functions a layer says what is wrong
+        return results
 
     def _compiled_method(self, method, jit=True):
         """`method` compiled, by XLA where the user asked compile() for it and `jit` allows it.

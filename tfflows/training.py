@@ -20,7 +20,7 @@ from tfflows.inputs import (
 )
 from tfflows.layers import Dequantize
 from tfflows.tensors import batch_mean
-from tfflows.variational import ReverseKL, check_log_density, make_seeds
+from tfflows.variational import ReverseKL, check_log_density, make_steps
 
 
 class _StopOnNaN(keras.callbacks.Callback):
@@ -131,6 +131,7 @@ class LikelihoodTraining:
         steps_per_epoch: int = 100,
         batch_size: int = 512,
         condition=None,
+        annealing_steps: int = 0,
         seed: random.Seed = None,
         callbacks: Sequence[keras.callbacks.Callback] | None = None,
         verbose: int | str = "auto",
@@ -149,26 +150,30 @@ class LikelihoodTraining:
             steps_per_epoch: steps of the optimizer in each.
             batch_size: draws a step.
             condition: one row for all draws, or `[batch_size, ...]`, where the flow is conditional.
+            annealing_steps: first steps, over which the weight of the log-density in the loss rises
+                from 0.01 to 1 (Rezende and Mohamed 2015, equation 20): the flow finds modes far
+                apart while they are shallow.
             seed: None (fresh), an integer or a `keras.random.SeedGenerator`.
             callbacks: as in `fit`; their `model` holds the flow as `model.flow`.
             verbose: as in `fit`.
 
         Raises:
             ValueError: the flow is not compiled, its data are discrete, draws of its base jump (as
-                those of mixtures), or `log_density` gives another shape.
+                those of mixtures), `log_density` gives another shape, or annealing has no end.
             FloatingPointError: the loss became NaN or infinite.
         """
         if not self.compiled:
             raise ValueError("fit_to_density wants a compiled flow: call compile(optimizer) first")
         condition = self._check_condition(condition, batch_size)
         check_log_density(self, log_density, condition)
+        steps = make_steps(seed, epochs * steps_per_epoch, annealing_steps)
         if self.needs_adapt:
             self._adapt(self.sample(batch_size, condition, seed), batch_size, force=False)
         model = ReverseKL(self, log_density, batch_size, condition)
         several = min(self.steps_per_execution, steps_per_epoch)
         model.compile(self.optimizer, jit_compile=self.jit_compile, steps_per_execution=several)
         return model.fit(
-            make_seeds(seed, epochs * steps_per_epoch),
+            steps,
             batch_size=1,
             epochs=epochs,
             steps_per_epoch=steps_per_epoch,
@@ -223,6 +228,8 @@ class LikelihoodTraining:
             sample_weight = ops.cast(ops.reshape(sample_weight, (-1,)), log_prob.dtype)
             difference = batch_mean((1 - sample_weight) * log_prob)
             loss = loss + self._aggregate_additional_loss(difference)
+        for layer in self.flow_layers:
+            layer.update_metrics()
         self._nll_metric.update_state(-log_prob, sample_weight)
         if self._bits_metric is not None:
             bits = -log_prob / (self.dims * math.log(2))

@@ -5,6 +5,7 @@ from tfflows.layers.additive_coupling import AdditiveCoupling
 from tfflows.layers.affine_coupling import AffineCoupling
 from tfflows.layers.batch_norm import BatchNorm
 from tfflows.layers.conditional_affine import ConditionalAffine
+from tfflows.layers.continuous_flow import ContinuousFlow
 from tfflows.layers.coupling import Coupling
 from tfflows.layers.dequantize import Dequantize
 from tfflows.layers.diagonal_scaling import DiagonalScaling
@@ -29,6 +30,7 @@ __all__ = [
     "AffineCoupling",
     "BatchNorm",
     "ConditionalAffine",
+    "ContinuousFlow",
     "Coupling",
     "Dequantize",
     "DiagonalScaling",

@@ -2,6 +2,7 @@
 
 from tfflows.networks.condition import join_condition, joined_shape
 from tfflows.networks.conv_resnet import ConvResNet
+from tfflows.networks.dynamics import DynamicsConvNet, DynamicsMLP
 from tfflows.networks.glow_net import GlowNet
 from tfflows.networks.made import MADE
 from tfflows.networks.masked_dense import MaskedDense
@@ -15,6 +16,8 @@ __all__ = [
     "MADE",
     "MLP",
     "ConvResNet",
+    "DynamicsConvNet",
+    "DynamicsMLP",
     "GlowNet",
     "MaskedDense",
     "ResidualMLP",

@@ -1,0 +1,281 @@
+"""Free-form continuous flows (Chen et al. 2018, neural ODEs; Grathwohl et al. 2019, FFJORD)."""
+
+import math
+import warnings
+
+import keras
+import numpy as np
+from keras import ops
+
+from tfflows import compilation, random
+from tfflows.adjoint import solve_with_adjoint
+from tfflows.autodiff import value_and_pullback
+from tfflows.layers.flow_layer import FlowLayer
+from tfflows.networks import DynamicsConvNet, DynamicsMLP
+from tfflows.solvers import DormandPrince, FixedStep, Solver
+from tfflows.tensors import Tensor, batch_mean, sum_event
+
+TRACES = ("exact", "hutchinson")
+NOISES = ("rademacher", "normal")
+
+
+@keras.saving.register_keras_serializable(package="tfflows")
+class ContinuousFlow(FlowLayer):
+    """Move x along a learned field for a unit of time.
+
+        dz/dt = f(z, t, condition),  z(0) = x, z(1) = latent
+        log_det = integral of trace(df/dz) over t from 0 to 1      (Chen et al. 2018, theorem 1)
+
+    The trace is exact, by a product with df/dz for each element, or Hutchinson's estimate
+    e^T (df/dz) e with one draw of e for the whole solve. In training e is drawn for every row;
+    otherwise it is one fixed vector, so that the same x gives the same answer, which is exact only
+    on average over such vectors.
+
+    Training goes through `solver`: fixed steps are differentiated as they are, or, with
+    `adjoint=True` and for an adaptive solver, by the adjoint equation, solved backward in time,
+    which keeps nothing of the steps. All else goes through `test_solver`.
+
+    `kinetic` and `jacobian` weigh the regularizers of Finlay et al. 2020 (RNODE, equations 9 and
+    10), the integrals of |f|^2 and |e^T df/dz|^2 over time, per element, which training adds to the
+    losses of the model. Both make fields that need few steps.
+
+    Args:
+        network: (z, t, condition) -> field of z's shape, a `DynamicsMLP` or `DynamicsConvNet`, or a
+            Keras layer like them, smooth in z and in the layer's dtype even under a mixed policy:
+            its rounding would be taken for error. None gives one of them.
+        solver: in training.
+        test_solver: otherwise.
+        trace: in training, "hutchinson" or "exact".
+        test_trace: otherwise; None is "exact" up to `max_exact_dims` elements.
+        noise: of Hutchinson's estimate, "rademacher" or "normal".
+        adjoint: whether training differentiates fixed steps by the adjoint equation too.
+        kinetic, jacobian: weights of the regularizers, at least 0.
+        max_exact_dims: elements up to which an exact trace, which costs as many products an
+            evaluation, comes without a warning.
+        seed: integer of the noise in training, or None for a fresh one.
+    """
+
+    def __init__(
+        self,
+        network: keras.layers.Layer | None = None,
+        solver: Solver | None = None,
+        test_solver: Solver | None = None,
+        trace: str = "hutchinson",
+        test_trace: str | None = None,
+        noise: str = "rademacher",
+        adjoint: bool = False,
+        kinetic: float = 0.0,
+        jacobian: float = 0.0,
+        max_exact_dims: int = 128,
+        seed: int | None = None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        for name, value, wanted in (
+            ("trace", trace, TRACES),
+            ("test_trace", test_trace, (None, *TRACES)),
+            ("noise", noise, NOISES),
+        ):
+            if value not in wanted:
+                raise ValueError(f"{name} must be one of {list(wanted)}. Received: {value!r}")
+        for name, value in (("kinetic", kinetic), ("jacobian", jacobian)):
+            if not 0 <= value < np.inf:
+                raise ValueError(f"{name} must be at least 0. Received: {value!r}")
+        self.network = network
+        self.solver = FixedStep() if solver is None else solver
+        self.test_solver = DormandPrince() if test_solver is None else test_solver
+        for each in (self.solver, self.test_solver):
+            if not isinstance(each, Solver):
+                raise ValueError(f"solver must be a tfflows solver. Received: {each!r}")
+        self.trace, self.test_trace, self.noise = trace, test_trace, noise
+        self.adjoint = adjoint
+        self.kinetic, self.jacobian = kinetic, jacobian
+        self.max_exact_dims = max_exact_dims
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.evaluations = keras.metrics.Mean(name="evaluations")
+        self._cost = self._evaluations = None
+
+    def build(self, x_shape, condition_shape=None):
+        super().build(x_shape, condition_shape)
+        if len(self.event_shape) not in (1, 3):
+            raise ValueError(
+                "ContinuousFlow wants vectors, or images (height, width, channels). "
+                f"Received: events of shape {self.event_shape}"
+            )
+        self.dims = math.prod(self.event_shape)
+        if self.network is None:
+            make = DynamicsMLP if len(self.event_shape) == 1 else DynamicsConvNet
+            self.network = make(dtype=self.compute_dtype)
+        if self.network.compute_dtype != self.compute_dtype:
+            raise ValueError(
+                f"{self.name} wants a network that computes in {self.compute_dtype}. "
+                f"Received: one that computes in {self.network.compute_dtype}"
+            )
+        if not self.network.built:
+            self.network.build(x_shape, condition_shape)
+        if "exact" in (self.trace, self.test_trace) and self.dims > self.max_exact_dims:
+            warnings.warn(
+                f"An exact trace of {self.dims} elements costs {self.dims} products with the "
+                f"Jacobian an evaluation: 'hutchinson' estimates it by one, and max_exact_dims="
+                f"{self.dims} says that it is wanted",
+                stacklevel=2,
+            )
+
+    def field(self, z: Tensor, time: Tensor, condition: Tensor | None = None) -> Tensor:
+        """dz/dt at z `[batch, *event]` and a time, a scalar or `[batch]`."""
+        return self.network(z, time, condition)
+
+    def call(self, x, condition=None, training=None, inverse=False, return_log_det=False):
+        y = super().call(x, condition, training, inverse, return_log_det)
+        if self._cost is not None:
+            cost, self._cost = self._cost, None
+            self.add_loss(batch_mean(cost))
+        return y
+
+    @property
+    def can_fail(self):
+        return self.test_solver.is_adaptive
+
+    def update_metrics(self):
+        if self._evaluations is not None:
+            self.evaluations.update_state(self._evaluations)
+            self._evaluations = None
+
+    def _forward(self, x, condition=None, training=False):
+        return self._solve(x, condition, training, 0.0, 1.0)
+
+    def _inverse(self, z, condition=None, training=False):
+        return self._solve(z, condition, training, 1.0, 0.0)
+
+    def _solve(self, x, condition, training, start, end):
+        solver = self.solver if training else self.test_solver
+        conditions = [] if condition is None else [condition]
+        weights = self.network.weights
+        has_cost = bool(training and (self.kinetic or self.jacobian))
+        trace = self.trace if training else self._test_trace()
+        noise = self._draw_noise(x, training) if trace == "hutchinson" else None
+
+        def rates(time, z, *tensors):
+            condition, values = tensors[: len(conditions)], tensors[len(conditions) :]
+            with keras.StatelessScope(state_mapping=list(zip(weights, values, strict=True))):
+                return self._rates(time, z, condition[0] if condition else None, noise, has_cost)
+
+        values = [ops.convert_to_tensor(weight.value) for weight in weights]
+        if training and not solver.is_adaptive and not self.adjoint:
+            zeros = [ops.zeros_like(x[(..., *(0 for _ in self.event_shape))])] * (1 + has_cost)
+            solution = solver.solve(
+                lambda time, state: rates(time, state[0], *conditions, *values),
+                (x, *zeros),
+                start,
+                end,
+            )
+        else:
+            solution = solve_with_adjoint(
+                solver, rates, x, 1 + has_cost, [*conditions, *values], start, end
+            )
+        return self._finish(solution, solver, end)
+
+    def _finish(self, solution, solver, end):
+        """z and the log-det; NaN for rows that did not come to the end, or an error outside of
+        compiled functions."""
+        z, log_det, *cost = solution.state
+        self._cost = cost[0] if cost else None
+        self._evaluations = ops.cast(solution.evaluations, z.dtype)
+        if not solver.is_adaptive:
+            return z, log_det
+        arrived = solution.time == end
+        if not compilation.is_traced(z):
+            self._check_arrival(solution, solver, end)
+        nan = ops.full_like(log_det, np.nan)
+        log_det = ops.where(arrived, log_det, nan)
+        shape = (-1, *(1 for _ in self.event_shape))
+        arrived = ops.reshape(ops.broadcast_to(arrived, ops.shape(log_det)), shape)
+        return ops.where(arrived, z, np.nan), log_det
+
+    def _rates(self, time, z, condition, noise, has_cost):
+        """(dz/dt, its divergence), and the cost of the regularizers per element where wanted."""
+        if noise is None:
+            slope, divergence, squares = self._exact(time, z, condition)
+        else:
+            (slope,), pullback = value_and_pullback(
+                lambda z: (self.field(z, time, condition),), [z]
+            )
+            (product,) = pullback(noise)
+            divergence, squares = sum_event(product * noise), sum_event(ops.square(product))
+        if not has_cost:
+            return slope, divergence
+        cost = self.kinetic * sum_event(ops.square(slope)) + self.jacobian * squares
+        return slope, divergence, cost / self.dims
+
+    def _exact(self, time, z, condition):
+        """dz/dt, the trace of its Jacobian, and the sum of the Jacobian's squares: by a row of the
+        batch for each row of the Jacobian."""
+        dims, shape, batch = self.dims, self.event_shape, ops.shape(z)[0]
+
+        def for_each(values):
+            repeated = ops.broadcast_to(values[:, None], (batch, dims, *values.shape[1:]))
+            return ops.reshape(repeated, (-1, *values.shape[1:]))
+
+        if len(time.shape):
+            time = for_each(time)
+        if condition is not None:
+            condition = for_each(condition)
+        unit = ops.reshape(ops.eye(dims, dtype=z.dtype), (1, dims, *shape))
+        unit = ops.reshape(ops.broadcast_to(unit, (batch, dims, *shape)), (-1, *shape))
+        (slopes,), pullback = value_and_pullback(
+            lambda z: (self.field(z, time, condition),), [for_each(z)]
+        )
+        (products,) = pullback(unit)
+        by_row = (-1, dims * dims)
+        divergence = ops.sum(ops.reshape(products * unit, by_row), axis=1)
+        squares = ops.sum(ops.reshape(ops.square(products), by_row), axis=1)
+        return ops.reshape(slopes, (-1, dims, *shape))[:, 0], divergence, squares
+
+    def _test_trace(self):
+        if self.test_trace is not None:
+            return self.test_trace
+        return "exact" if self.dims <= self.max_exact_dims else "hutchinson"
+
+    def _draw_noise(self, x, training):
+        """Directions `[batch, *event]` of Hutchinson's estimate, of unit covariance."""
+        if training:
+            seed = random.replica_seed(self.seed_generator)
+            numbers = random.normal(ops.shape(x), seed, self.compute_dtype)
+        else:
+            fixed = np.random.default_rng(0).normal(size=(1, *self.event_shape))
+            numbers = ops.broadcast_to(ops.cast(fixed, self.compute_dtype), ops.shape(x))
+        if self.noise == "normal":
+            return numbers
+        return ops.where(numbers < 0, -ops.ones_like(numbers), ops.ones_like(numbers))
+
+    def _check_arrival(self, solution, solver, end):
+        times = np.reshape(ops.convert_to_numpy(solution.time), -1)
+        late = np.flatnonzero(times != end)
+        if not len(late):
+            return
+        z = ops.convert_to_numpy(solution.state[0])
+        row = int(late[0]) if len(times) > 1 or len(z) == 1 else 0
+        norm = np.linalg.norm(z[row])
+        raise FloatingPointError(
+            f"{self.name} came to t = {times[late[0]]:.6g} on its way to {end:g}, at |z| = "
+            f"{norm:.3g} in row {row}, after {int(solution.evaluations)} evaluations of its field "
+            f"({solver.get_config()}). Either the field grows without bound there, or a larger "
+            "rtol, atol or max_evaluations is wanted"
+        )
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "network": keras.saving.serialize_keras_object(self.network),
+            "solver": keras.saving.serialize_keras_object(self.solver),
+            "test_solver": keras.saving.serialize_keras_object(self.test_solver),
+            "trace": self.trace,
+            "test_trace": self.test_trace,
+            "noise": self.noise,
+            "adjoint": self.adjoint,
+            "kinetic": self.kinetic,
+            "jacobian": self.jacobian,
+            "max_exact_dims": self.max_exact_dims,
+            "seed": self.seed,
+        }
