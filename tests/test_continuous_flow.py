@@ -79,7 +79,7 @@ def test_regularizers_are_the_integrals_of_speed_and_jacobian():
 
     class Rotation(_Field):
         def call(self, z, time, condition=None):
-            return ops.matmul(z, ops.convert_to_tensor([[0.0, 2.0], [-2.0, 0.0]]))
+            return ops.matmul(z, ops.convert_to_tensor([[0.0, 2.0], [-2.0, 0.0]], z.dtype))
 
     x = rows(5, 2).astype("float32")
     for weights in ({"kinetic": 0.5}, {"jacobian": 0.1}):
