@@ -111,7 +111,7 @@ def test_every_adapter_in_the_repository_is_read(benchmarks):
     tables = {"tfflows", "tfp", "normflows", "nflows", "zuko", "distrax", "flowjax"}
     assert libraries["realnvp"] == tables
     assert libraries["maf"] == tables - {"distrax"}  # which has no such layer
-    assert libraries["glow"] == {"tfflows"}
+    assert libraries["glow"] == {"tfflows", "tfp", "normflows", "nflows", "freia"}
     assert "XLA, in order" in adapters[1].modes["maf"]
     assert "XLA, in order" not in adapters[1].modes["realnvp"]
     with pytest.raises(ValueError, match=r"--libraries wants .* Received: \['pyro'\]"):
