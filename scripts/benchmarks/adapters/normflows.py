@@ -13,7 +13,7 @@ Glow is `MultiscaleFlow` over `GlowBlock`s: the paper's steps, with 1x1 convolut
 factors are inverted in float64 each time. A learned mean and scale a channel, `GlowBase`, is the
 prior of each level, and none is given the other half. The scale is sigmoid(s + 2), its default.
 Once the data have set `ActNorm`, it is made the `AffineConstFlow` that it extends, since its look
-whether it is set is a break in torch.compile's graph, sixteen times a step.
+whether it is set is a break in torch.compile's graph, once each step of the flow.
 """
 
 import normflows
