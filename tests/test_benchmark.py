@@ -104,11 +104,14 @@ def test_every_adapter_in_the_repository_is_read(benchmarks):
     environments, _, _ = benchmarks
     adapters = environments.find_adapters()
     assert [adapter.name for adapter in adapters[:2]] == ["tfflows_jax", "tfflows_tensorflow"]
-    libraries = {adapter.library for adapter in adapters}
-    assert libraries == {"tfflows", "tfp", "normflows", "nflows", "zuko", "distrax", "flowjax"}
-    assert all("realnvp" in adapter.modes for adapter in adapters)
-    autoregressive = {adapter.library for adapter in adapters if "maf" in adapter.modes}
-    assert autoregressive == libraries - {"distrax"}  # which has no such layer
+    libraries = {
+        architecture: {a.library for a in adapters if architecture in a.modes}
+        for architecture in ("realnvp", "maf", "glow")
+    }
+    tables = {"tfflows", "tfp", "normflows", "nflows", "zuko", "distrax", "flowjax"}
+    assert libraries["realnvp"] == tables
+    assert libraries["maf"] == tables - {"distrax"}  # which has no such layer
+    assert libraries["glow"] == {"tfflows", "tfp", "normflows", "nflows", "freia"}
     assert "XLA, in order" in adapters[1].modes["maf"]
     assert "XLA, in order" not in adapters[1].modes["realnvp"]
     with pytest.raises(ValueError, match=r"--libraries wants .* Received: \['pyro'\]"):
@@ -161,6 +164,33 @@ def test_maf_runs_without_its_fast_inversion(tmp_path):
     (row,) = json.loads((tmp_path / "results.json").read_text())["rows"]
     assert set(row["times"]) == {"train", "log_prob", "sample"}
     assert row["parameters"] == 2 * (3 * 8 + 8 + 8 * 8 + 8)
+
+
+def test_glow_runs_on_images_and_is_described(tmp_path):
+    libraries = ["--libraries", "tfflows_tensorflow", "--python", f"tfflows={sys.executable}"]
+    process = run("--case", "glow-tiny", *libraries, "--modes", "graph", "--out", tmp_path)
+    assert process.returncode == 0, process.stderr
+    (row,) = json.loads((tmp_path / "results.json").read_text())["rows"]
+    assert set(row["times"]) == {"train", "log_prob", "sample", "bare_train"}
+    levels = [  # ActNorm, the 1x1 convolution and its diagonal, the coupling's three convolutions
+        2 * (2 * c + c**2 + c + (9 * c // 2 * 8 + 8) + (8 * 8 + 8) + (9 * 8 * c + 2 * c))
+        for c in (4, 8)
+    ]
+    priors = (9 * 2 * 4 + 2 * 4) + 2 * 8
+    assert row["parameters"] == sum(levels) + priors
+    wanted = "2 levels of 2 layers, images of 8 x 8 x 1, hidden channels (8, 8), batch 4. Medians"
+    assert (tmp_path / "table.md").read_text().startswith(f"Case glow-tiny: {wanted}")
+
+
+def test_images_of_a_case_are_smooth(benchmarks):
+    from benchmarks.cases import find_case
+
+    case = find_case("glow-28")
+    images = case.data(2)
+    assert images.shape == (128, 28, 28, 1)
+    assert images.dtype == "float32"
+    steps = abs(images[:, 1:] - images[:, :-1]).mean()
+    assert 0 < steps < 0.5 * images.std()
 
 
 def test_a_wrong_case_is_named(tmp_path):

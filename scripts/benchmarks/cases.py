@@ -10,9 +10,14 @@ class Case:
     Args:
         architecture: adapters that can make it define `build_<architecture>`.
         dims: elements of an event.
-        layers: how many couplings (or autoregressive layers).
-        hidden_units: widths of each conditioner's hidden layers, ReLU.
+        layers: how many couplings (or autoregressive layers); on images, in each level.
+        hidden_units: widths of each conditioner's hidden layers, ReLU; on images, the channels of
+            its hidden convolutions, 3x3 and 1x1, which a 3x3 one follows.
         batch_size: rows of a training step, of a call of log_prob, and samples of a draw.
+        image_shape: (height, width, channels) where an event is an image, or None.
+        levels: resolutions of a flow on images.
+        learning_rate: Adam's. At 1e-3 Glow's first steps, without a warm-up, move the scales so far
+            that samples overflow.
     """
 
     architecture: str
@@ -20,15 +25,37 @@ class Case:
     layers: int
     hidden_units: tuple[int, ...]
     batch_size: int
+    image_shape: tuple[int, int, int] | None = None
+    levels: int = 1
+    learning_rate: float = 1e-3
 
     def data(self, steps: int):
-        """Correlated, skewed rows for `steps` batches, `[steps * batch_size, dims]` float32."""
+        """Correlated, skewed rows for `steps` batches, `[steps * batch_size, dims]` float32.
+
+        Images are smooth ones of real values, `[steps * batch_size, height, width, channels]`, so
+        that nothing has to be dequantized.
+        """
         import numpy as np  # here, since the interpreter of scripts/benchmark may lack it
 
         rng = np.random.default_rng(0)
+        if self.image_shape is not None:
+            return self._images(rng, steps * self.batch_size)
         mixing = rng.standard_normal((self.dims, self.dims)) / self.dims**0.5
         rows = rng.standard_normal((steps * self.batch_size, self.dims)) @ mixing
         return (rows + 0.1 * rows**2).astype("float32")
+
+    def _images(self, rng, number, waves=4):
+        """Sums of `waves` x `waves` cosines of random amplitudes, and a little noise."""
+        import numpy as np
+
+        height, width, channels = self.image_shape
+        cosines = [
+            np.cos(np.pi * np.outer((np.arange(side) + 0.5) / side, np.arange(waves)))
+            for side in (height, width)
+        ]
+        amplitudes = rng.standard_normal((number, waves, waves, channels)) / waves
+        images = np.einsum("nijc,hi,wj->nhwc", amplitudes, *cosines, optimize=True)
+        return (images + 0.1 * rng.standard_normal(images.shape)).astype("float32")
 
 
 CASES = {
@@ -37,6 +64,26 @@ CASES = {
     "maf-43": Case("maf", dims=43, layers=5, hidden_units=(512, 512), batch_size=512),
     "maf-784": Case("maf", dims=784, layers=5, hidden_units=(1024,), batch_size=100),
     "maf-tiny": Case("maf", dims=4, layers=2, hidden_units=(8,), batch_size=16),
+    "glow-28": Case(
+        "glow",
+        dims=28 * 28,
+        layers=8,
+        hidden_units=(128, 128),
+        batch_size=64,
+        image_shape=(28, 28, 1),
+        levels=2,
+        learning_rate=1e-4,
+    ),
+    "glow-tiny": Case(
+        "glow",
+        dims=8 * 8,
+        layers=2,
+        hidden_units=(8, 8),
+        batch_size=4,
+        image_shape=(8, 8, 1),
+        levels=2,
+        learning_rate=1e-4,
+    ),
 }
 
 

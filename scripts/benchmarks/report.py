@@ -78,13 +78,26 @@ def group_table(rows: list[dict]) -> list[str]:
     return lines
 
 
+def describe(case: dict) -> str:
+    """A case's sizes as text; `case` is the dataclass as plain data."""
+    batch = f"batch {case['batch_size']}"
+    if case.get("image_shape"):
+        shape = " x ".join(map(str, case["image_shape"]))
+        return (
+            f"{case['levels']} levels of {case['layers']} layers, images of {shape}, hidden "
+            f"channels {case['hidden_units']}, {batch}"
+        )
+    return (
+        f"{case['layers']} layers, {case['dims']} dimensions, hidden units "
+        f"{case['hidden_units']}, {batch}"
+    )
+
+
 def markdown(results: dict) -> str:
     """The whole report of a results.json."""
     settings = results["settings"]
-    case = results["case"]
     lines = [
-        f"Case {settings['case']}: {case['layers']} layers, {case['dims']} dimensions, hidden "
-        f"units {case['hidden_units']}, batch {case['batch_size']}. Medians of "
+        f"Case {settings['case']}: {describe(results['case'])}. Medians of "
         f"{settings['rounds']} interleaved rounds of {settings['steps']} training steps and "
         f"{settings['calls']} calls (fewer where they take {settings['seconds']} seconds), on "
         f"{settings['threads']} cores. Ratios are to the first row of a table: above 1 is slower.",

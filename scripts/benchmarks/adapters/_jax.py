@@ -8,8 +8,6 @@ import optax
 
 from benchmarks.subject import Subject
 
-LEARNING_RATE = 1e-3
-
 
 def make_subject(parameters, log_prob, sample, case, x) -> Subject:
     """A subject of a tree of arrays and pure functions.
@@ -18,10 +16,10 @@ def make_subject(parameters, log_prob, sample, case, x) -> Subject:
         parameters: the trainable arrays.
         log_prob: parameters, rows -> log-densities `[batch]`.
         sample: parameters, key -> a batch of samples.
-        case: the sizes.
+        case: the sizes, and the learning rate.
         x: the data.
     """
-    optimizer = optax.adam(LEARNING_RATE)
+    optimizer = optax.adam(case.learning_rate)
     compiled_log_prob, compiled_sample = jax.jit(log_prob), jax.jit(sample)
     state = (parameters, optimizer.init(parameters))
     key = jax.random.key(0)

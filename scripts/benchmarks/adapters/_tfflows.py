@@ -6,7 +6,6 @@ import numpy as np
 import tfflows
 from benchmarks.subject import Subject
 
-LEARNING_RATE = 1e-3
 STEPS_PER_EXECUTION = 10
 OTHER_INVERSIONS = {"in order": "in_order", "jacobi": "jacobi"}
 
@@ -15,7 +14,7 @@ def make_realnvp(case, mode: str) -> "tfflows.Flow":
     """`case.layers` affine couplings, which keep the two halves in turn; compiled for `mode`."""
     keras.utils.set_random_seed(0)
     flow = tfflows.models.RealNVP((case.dims,), case.layers, case.hidden_units, normalization=None)
-    return _compile(flow, mode)
+    return _compile(flow, case, mode)
 
 
 def make_maf(case, mode: str) -> "tfflows.Flow":
@@ -24,7 +23,7 @@ def make_maf(case, mode: str) -> "tfflows.Flow":
     inversion = _other_inversion(mode)
     if inversion is None:
         flow = tfflows.models.MAF((case.dims,), case.layers, case.hidden_units, normalization=None)
-        return _compile(flow, mode)
+        return _compile(flow, case, mode)
     layers = [
         tfflows.layers.MaskedAutoregressive(
             hidden_units=case.hidden_units,
@@ -33,7 +32,16 @@ def make_maf(case, mode: str) -> "tfflows.Flow":
         )
         for i in range(case.layers)
     ]
-    return _compile(tfflows.Flow(layers, (case.dims,)), mode)
+    return _compile(tfflows.Flow(layers, (case.dims,)), case, mode)
+
+
+def make_glow(case, mode: str) -> "tfflows.Flow":
+    """`case.levels` levels of `case.layers` steps, on images of real values."""
+    keras.utils.set_random_seed(0)
+    flow = tfflows.models.Glow(
+        case.image_shape, case.levels, case.layers, case.hidden_units[0], levels=None
+    )
+    return _compile(flow, case, mode)
 
 
 def _other_inversion(mode):
@@ -41,18 +49,19 @@ def _other_inversion(mode):
     return OTHER_INVERSIONS.get(mode.split(", ")[-1])
 
 
-def _compile(flow, mode):
+def _compile(flow, case, mode):
     """Compile a flow.
 
     Args:
         flow: the flow.
+        case: what has the learning rate.
         mode: begins with "graph", or else the flow is compiled by XLA; ends with "single steps" for
             Keras' default of one step a call of the compiled function, or else `fit` makes
             `STEPS_PER_EXECUTION`.
     """
     steps = 1 if mode.endswith("single steps") else STEPS_PER_EXECUTION
     flow.compile(
-        keras.optimizers.Adam(LEARNING_RATE),
+        keras.optimizers.Adam(case.learning_rate),
         jit_compile=not mode.startswith("graph"),
         steps_per_execution=steps,
     )
@@ -73,6 +82,6 @@ def make_subject(flow, bare_train, case, mode, x) -> Subject:
         sum(int(np.prod(v.shape)) for v in flow.trainable_variables),
         train,
         lambda: np.asarray(flow.log_prob(first)),
-        lambda: np.asarray(flow.sample(case.batch_size)),
+        lambda: np.asarray(flow.sample(case.batch_size)).reshape(-1, case.dims),
         bare_train if _other_inversion(mode) is None else None,
     )

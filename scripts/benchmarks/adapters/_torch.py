@@ -8,7 +8,34 @@ import torch
 
 from benchmarks.subject import Subject
 
-LEARNING_RATE = 1e-3
+
+class ConvNet(torch.nn.Sequential):
+    """Glow's conditioner: 3x3, 1x1 and 3x3 convolutions, ReLU, the last one zero at first.
+
+    Args:
+        inputs, outputs: channels.
+        filters: channels of the hidden convolutions.
+    """
+
+    def __init__(self, inputs: int, outputs: int, filters: int):
+        super().__init__(
+            torch.nn.Conv2d(inputs, filters, 3, padding=1),
+            torch.nn.ReLU(),
+            torch.nn.Conv2d(filters, filters, 1),
+            torch.nn.ReLU(),
+            torch.nn.Conv2d(filters, outputs, 3, padding=1),
+        )
+        torch.nn.init.zeros_(self[-1].weight)
+        torch.nn.init.zeros_(self[-1].bias)
+
+    def forward(self, inputs, context=None):
+        """The parameters; a context, which nflows' couplings hand on, is left out."""
+        return super().forward(inputs)
+
+
+def channels_first(x: np.ndarray) -> np.ndarray:
+    """Images `[batch, height, width, channels]` in the order of PyTorch's convolutions."""
+    return np.ascontiguousarray(np.moveaxis(x, -1, 1))
 
 
 def make_subject(model, log_prob, sample, case, mode, x, compile_sample=True) -> Subject:
@@ -18,7 +45,7 @@ def make_subject(model, log_prob, sample, case, mode, x, compile_sample=True) ->
     """
     torch.manual_seed(0)
     data = torch.from_numpy(x)
-    optimizer = torch.optim.Adam(model.parameters(), LEARNING_RATE, fused=True)
+    optimizer = torch.optim.Adam(model.parameters(), case.learning_rate, fused=True)
     size = case.batch_size
     if mode == "compile":
         log_prob = torch.compile(log_prob)
@@ -41,7 +68,7 @@ def make_subject(model, log_prob, sample, case, mode, x, compile_sample=True) ->
 
     @torch.no_grad()
     def call_sample():
-        return sample(size).numpy()
+        return sample(size).flatten(1).numpy()
 
     parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
     return Subject(parameters, train, call_log_prob, call_sample)

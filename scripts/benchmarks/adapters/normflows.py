@@ -8,12 +8,18 @@ hidden layers have the first one's), without residual blocks; its network then h
 after its first layer, so that one is put there. The scale is sigmoid(s + 2) + 1e-3. It samples by
 a pass an element. torch.compile would unroll that loop, so that the networks in it are compiled,
 and not the draw as a whole.
+
+Glow is `MultiscaleFlow` over `GlowBlock`s: the paper's steps, with 1x1 convolutions P L U, whose
+factors are inverted in float64 each time. A learned mean and scale a channel, `GlowBase`, is the
+prior of each level, and none is given the other half. The scale is sigmoid(s + 2), its default.
+Once the data have set `ActNorm`, it is made the `AffineConstFlow` that it extends, since its look
+whether it is set is a break in torch.compile's graph, once each step of the flow.
 """
 
 import normflows
 import torch
 
-from benchmarks.adapters._torch import make_subject
+from benchmarks.adapters._torch import channels_first, make_subject
 
 REQUIREMENTS = ["torch==2.13.0", "normflows==1.7.3"]
 GROUP = "tensorflow"
@@ -62,4 +68,41 @@ def build_maf(case, mode, x):
         mode,
         x,
         compile_sample=False,
+    )
+
+
+def _glow_levels(case):
+    """Priors, flows and merges, from the last level, where samples begin, to the image."""
+    height, width, channels = case.image_shape
+    priors, flows, merges = [], [], []
+    for level in range(case.levels, 0, -1):
+        squeezed = channels * 2 ** (level + 1)
+        blocks = [
+            normflows.flows.GlowBlock(squeezed, case.hidden_units[0]) for _ in range(case.layers)
+        ]
+        flows.append([*blocks, normflows.flows.Squeeze()])
+        if level < case.levels:
+            merges.append(normflows.flows.Merge())
+        latent = squeezed if level == case.levels else squeezed // 2
+        shape = (latent, height // 2**level, width // 2**level)
+        priors.append(normflows.distributions.GlowBase(shape))
+    return priors, flows, merges
+
+
+def build_glow(case, mode, x):
+    """`case.levels` levels of `case.layers` steps; half of the channels leave after each."""
+    flow = normflows.MultiscaleFlow(*_glow_levels(case), class_cond=False)
+    x = channels_first(x)
+    with torch.no_grad():
+        flow.log_prob(torch.from_numpy(x[: case.batch_size]), None)
+    for module in flow.modules():
+        if isinstance(module, normflows.flows.ActNorm):
+            module.__class__ = normflows.flows.AffineConstFlow
+    return make_subject(
+        flow,
+        lambda rows: flow.log_prob(rows, None),
+        lambda size: flow.sample(size)[0],
+        case,
+        mode,
+        x,
     )

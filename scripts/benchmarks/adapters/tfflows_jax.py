@@ -1,7 +1,7 @@
 """tfflows on JAX: `fit` over an array, compiled as Keras always does there.
 
 The bare train step is the model's own `train_step` under jax.jit with its state donated, in a loop
-on one batch. MAF's modes are those of tfflows on TensorFlow.
+on one batch. MAF's modes are those of tfflows on TensorFlow; so is what Glow consists of.
 """
 
 import os
@@ -11,13 +11,14 @@ os.environ["KERAS_BACKEND"] = "jax"
 import jax
 import jax.numpy as jnp
 
-from benchmarks.adapters._tfflows import make_maf, make_realnvp, make_subject
+from benchmarks.adapters._tfflows import make_glow, make_maf, make_realnvp, make_subject
 
 REQUIREMENTS = ["--editable", ".[jax]"]
 GROUP = "jax"
 MODES = {
     "realnvp": ["jit", "jit, single steps"],
     "maf": ["jit", "jit, in order", "jit, jacobi"],
+    "glow": ["jit"],
 }
 
 
@@ -29,6 +30,11 @@ def build_realnvp(case, mode, x):
 def build_maf(case, mode, x):
     """`tfflows.models.MAF` without normalization."""
     return _build(make_maf(case, mode), case, mode, x)
+
+
+def build_glow(case, mode, x):
+    """`tfflows.models.Glow` without dequantization or logit."""
+    return _build(make_glow(case, mode), case, mode, x)
 
 
 def _build(flow, case, mode, x):

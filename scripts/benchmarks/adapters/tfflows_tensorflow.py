@@ -5,6 +5,10 @@ MAF samples by the layer's default inversion, "by_degrees", which computes each 
 or, in modes of their own, by a pass an element ("in order"), as other libraries do, or by
 fixed-point sweeps ("jacobi"), whose number grows as the flow is trained. It stores fewer
 parameters than others: most of a kernel's masked entries are not there.
+
+Glow's 1x1 convolutions are products of an L and a U, its scales two_sigmoid(s), its ActNorm is set
+by the data in the first `fit`. The half that a level factors out has a convolutional prior given
+the other half, and the last level a learned mean and scale a channel, as in the paper.
 """
 
 import os
@@ -13,13 +17,14 @@ os.environ["KERAS_BACKEND"] = "tensorflow"
 
 import tensorflow as tf
 
-from benchmarks.adapters._tfflows import make_maf, make_realnvp, make_subject
+from benchmarks.adapters._tfflows import make_glow, make_maf, make_realnvp, make_subject
 
 REQUIREMENTS = ["--editable", ".[jax]"]
 GROUP = "tensorflow"
 MODES = {
     "realnvp": ["XLA", "graph", "XLA, single steps"],
     "maf": ["XLA", "graph", "XLA, in order", "XLA, jacobi"],
+    "glow": ["XLA", "graph"],
 }
 
 
@@ -31,6 +36,11 @@ def build_realnvp(case, mode, x):
 def build_maf(case, mode, x):
     """`tfflows.models.MAF` without normalization."""
     return _build(make_maf(case, mode), case, mode, x)
+
+
+def build_glow(case, mode, x):
+    """`tfflows.models.Glow` without dequantization or logit."""
+    return _build(make_glow(case, mode), case, mode, x)
 
 
 def _build(flow, case, mode, x):

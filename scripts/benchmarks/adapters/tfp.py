@@ -6,6 +6,10 @@ element in a `tf.while_loop`. Its kernels are masked by constraints, once a trai
 The train step is one `tf.function(jit_compile=True)` with the gradients and Adam inside, called in
 a loop on batches of the shuffled array. The log-scale is soft-clipped as tfflows' is, or, in a mode
 of its own, not bounded, TFP's default.
+
+Glow is `tfb.Glow`, under XLA or as a graph alone ("graph"): the paper's steps and 1x1 convolutions
+P L U, which samples solve for at every position. The scale is sigmoid(s + 2), its default. The half
+that a level factors out has a convolutional prior given the other half; the last level has none.
 """
 
 import math
@@ -19,8 +23,7 @@ from benchmarks.subject import Subject
 
 REQUIREMENTS = ["tensorflow==2.21.0", "tensorflow-probability==0.25.0", "tf_keras==2.21.0"]
 GROUP = "tensorflow"
-MODES = {"realnvp": ["XLA", "XLA, unbounded"], "maf": ["XLA"]}
-LEARNING_RATE = 1e-3
+MODES = {"realnvp": ["XLA", "XLA, unbounded"], "maf": ["XLA"], "glow": ["XLA", "graph"]}
 BOUND = math.log(1e3)
 
 
@@ -54,7 +57,11 @@ def build_realnvp(case, mode, x):
     tf.random.set_seed(0)
     couplings = [_coupling(case, i % 2, mode == "XLA") for i in range(case.layers)]
     bijectors, networks = zip(*couplings, strict=True)
-    return _make_subject(bijectors, networks, case, x)
+    return _make_subject(tfp.bijectors.Chain(bijectors), _variables(networks), case, x)
+
+
+def _variables(networks):
+    return [v for network in networks for v in network.trainable_variables]
 
 
 def _autoregressive_layer(case):
@@ -80,25 +87,41 @@ def build_maf(case, mode, x):
         bijector, network = _autoregressive_layer(case)
         bijectors.append(bijector)
         networks.append(network)
-    return _make_subject(bijectors, networks, case, x)
+    return _make_subject(tfp.bijectors.Chain(bijectors), _variables(networks), case, x)
 
 
-def _make_subject(bijectors, networks, case, x):
+def build_glow(case, mode, x):
+    """`case.levels` levels of `case.layers` steps; half of the channels leave after each."""
+    tf.random.set_seed(0)
+    filters = case.hidden_units[0]
+    glow = tfp.bijectors.Glow(
+        case.image_shape,
+        case.levels,
+        case.layers,
+        lambda shape: tfp.bijectors.GlowDefaultNetwork(shape, filters),
+        tfp.bijectors.GlowDefaultExitNetwork,
+        seed=0,
+    )
+    glow.inverse(tf.constant(x[: case.batch_size]))  # sets ActNorm
+    return _make_subject(glow, glow.trainable_variables, case, x, jit_compile=mode == "XLA")
+
+
+def _make_subject(bijector, variables, case, x, jit_compile=True):
     base = tfp.distributions.MultivariateNormalDiag(tf.zeros(case.dims))
-    flow = tfp.distributions.TransformedDistribution(base, tfp.bijectors.Chain(bijectors))
-    variables = [v for network in networks for v in network.trainable_variables]
-    optimizer = tf_keras.optimizers.Adam(LEARNING_RATE, jit_compile=False)  # the step is jitted
+    flow = tfp.distributions.TransformedDistribution(base, bijector)
+    # The step as a whole is compiled, not the optimizer.
+    optimizer = tf_keras.optimizers.Adam(case.learning_rate, jit_compile=False)
     optimizer.build(variables)
 
-    @tf.function(jit_compile=True)
+    @tf.function(jit_compile=jit_compile)
     def train_step(rows):
         with tf.GradientTape() as tape:
             loss = -tf.reduce_mean(flow.log_prob(rows))
         optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
         return loss
 
-    log_prob = tf.function(flow.log_prob, jit_compile=True)
-    sample = tf.function(lambda: flow.sample(case.batch_size), jit_compile=True)
+    log_prob = tf.function(flow.log_prob, jit_compile=jit_compile)
+    sample = tf.function(lambda: flow.sample(case.batch_size), jit_compile=jit_compile)
     size, first = case.batch_size, tf.constant(x[: case.batch_size])
     rng = np.random.default_rng(0)
 
@@ -110,4 +133,9 @@ def _make_subject(bijectors, networks, case, x):
             raise ValueError(f"The loss must stay finite. Received: {loss.numpy()}")
 
     parameters = sum(int(np.prod(v.shape)) for v in variables)
-    return Subject(parameters, train, lambda: log_prob(first).numpy(), lambda: sample().numpy())
+    return Subject(
+        parameters,
+        train,
+        lambda: log_prob(first).numpy(),
+        lambda: sample().numpy().reshape(size, -1),
+    )
