@@ -185,19 +185,18 @@ class _Panel:
     def _block(self, index, carry, latents, before, kernels):
         """The carry with the values of a block, which has looked back at the whole panel."""
         *values, log_det = carry
-        batch = ops.shape(log_det)[0]
         starts = [ops.take(rows.of_blocks, index) for rows in self.rows]
-        latents = [ops.slice(z, (starts[0], 0), (self.rows[0].per_block, batch)) for z in latents]
+        latents = [_slice(z, starts[0], self.rows[0].per_block) for z in latents]
         terms, inside = [], []
         for i, (below, here) in enumerate(itertools.pairwise(self.rows)):
-            kernel = ops.slice(kernels[i], (starts[i + 1], 0), (here.per_block, below.padded))
-            term = ops.slice(before[i], (starts[i + 1], 0), (here.per_block, batch))
+            kernel = _slice(kernels[i], starts[i + 1], here.per_block)
+            term = _slice(before[i], starts[i + 1], here.per_block)
             terms.append(term + ops.matmul(kernel, values[i]))
-            inside.append(ops.slice(kernel, (0, starts[i]), (here.per_block, below.per_block)))
+            inside.append(_slice(kernel, starts[i], below.per_block, axis=1))
         chunks, log_det = self._steps(index, log_det, latents, terms, inside)
         for i, (rows, chunk) in enumerate(zip(self.rows, chunks, strict=False)):
             chunk = ops.where(ops.take(rows.is_own, index, axis=0), chunk, 0.0)
-            values[i] = ops.slice_update(values[i], (starts[i], 0), chunk)
+            values[i] = _slice_update(values[i], starts[i], chunk)
         return (*values, log_det)
 
     def _steps(self, index, log_det, latents, terms, inside):
@@ -216,11 +215,10 @@ class _Panel:
     def _step(self, carry, is_real, places, latents, terms, inside):
         """Units of one degree in each hidden layer, then the element after them."""
         *chunks, log_det = carry
-        batch = ops.shape(log_det)[0]
         states = []
-        for i, (below, here) in enumerate(itertools.pairwise(self.rows)):
-            kernel = ops.slice(inside[i], (places[i + 1], 0), (here.per_step, below.per_block))
-            state = ops.slice(terms[i], (places[i + 1], 0), (here.per_step, batch))
+        for i, here in enumerate(self.rows[1:]):
+            kernel = _slice(inside[i], places[i + 1], here.per_step)
+            state = _slice(terms[i], places[i + 1], here.per_step)
             state = state + _matmul(kernel, chunks[i])
             if i == len(inside) - 1:
                 break
@@ -228,11 +226,23 @@ class _Panel:
                 state = state + states[i - 2]
             states.append(state)
             activation = self.network.activate(state)
-            chunks[i + 1] = ops.slice_update(chunks[i + 1], (places[i + 1], 0), activation)
-        latents = [ops.slice(z, (places[0], 0), (1, batch))[0] for z in latents]
+            chunks[i + 1] = _slice_update(chunks[i + 1], places[i + 1], activation)
+        latents = [_slice(z, places[0], 1)[0] for z in latents]
         x, term = self.element(latents, ops.unstack(state, axis=0))
-        chunks[0] = ops.slice_update(chunks[0], (places[0], 0), x[None])
+        chunks[0] = _slice_update(chunks[0], places[0], x[None])
         return (*chunks, log_det + ops.where(is_real, term, 0.0))
+
+
+def _slice(matrix, start, size, axis=0):
+    """`size` rows, or columns, from `start`."""
+    starts, shape = [ops.zeros_like(start)] * 2, list(ops.shape(matrix))
+    starts[axis], shape[axis] = start, size
+    return ops.slice(matrix, starts, shape)
+
+
+def _slice_update(matrix, start, rows):
+    """`matrix` with `rows` from `start`."""
+    return ops.slice_update(matrix, (start, ops.zeros_like(start)), rows)
 
 
 def _pad(array, *sizes):
