@@ -30,8 +30,10 @@ class ZeroConv2D(keras.layers.Layer):
         self.log_gain = self.add_weight(name="log_gain", shape=(self.filters,), initializer="zeros")
 
     def call(self, inputs):
-        outputs = ops.conv(inputs, ops.convert_to_tensor(self.kernel), padding="same")
-        return (outputs + self.bias) * ops.exp(3.0 * self.log_gain)
+        # The gain on the weights, which are few, in place of the outputs.
+        gain = ops.exp(3.0 * self.log_gain)
+        outputs = ops.conv(inputs, ops.convert_to_tensor(self.kernel) * gain, padding="same")
+        return outputs + self.bias * gain
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.filters)
