@@ -14,6 +14,7 @@ from keras import ops
 from tfflows import compilation, random
 from tfflows.distributions import Distribution, StandardNormal
 from tfflows.files import replaced_on_success
+from tfflows.flow_matching import matching_loss
 from tfflows.inputs import (
     as_arrays,
     as_shape,
@@ -21,6 +22,7 @@ from tfflows.inputs import (
     split_condition,
 )
 from tfflows.layers import Dequantize, FlowLayer, Pad
+from tfflows.layers.continuous_flow import continuous_flows
 from tfflows.layers.flow_layer import deserialize_arguments
 from tfflows.summary import flow_summary
 from tfflows.tensors import Tensor, batch_mean, data_dtype
@@ -32,8 +34,9 @@ class Flow(LikelihoodTraining, keras.Model):
     """A normalizing flow: log p(x) = log p_base(z) + log |det dz/dx|, z = layers(x).
 
     `compile(optimizer)` takes no loss: the flow adds its own, the mean negative log-likelihood, by
-    add_loss. The logs of fit and evaluate carry `loss` (nll and regularizers), `nll` in nats, and
-    `bits_per_dim` where the data are images, all in the units of the data as given.
+    add_loss. The logs of fit and evaluate carry `loss` (nll and regularizers), `nll` in nats,
+    `bits_per_dim` where the data are images, all in the units of the data as given, and
+    `evaluations` of the field a solve where a layer is a ContinuousFlow.
 
     Args:
         layers: flow layers from data to latent.
@@ -61,7 +64,11 @@ class Flow(LikelihoodTraining, keras.Model):
         self._nll_metric = keras.metrics.Mean(name="nll")
         is_image = self.is_discrete or len(self.event_shape) == 3
         self._bits_metric = keras.metrics.Mean(name="bits_per_dim") if is_image else None
-        self._batch_log_prob = None
+        if any(continuous_flows(self.flow_layers)):
+            self._evaluations_metric = keras.metrics.Mean(name="evaluations")
+        self.objective = "likelihood"
+        self._is_matching = False
+        self._batch_loss = None
         self._compiled_methods = types.SimpleNamespace()  # a dict would be saved with the model
         self.build((None, *self.event_shape))
 
@@ -128,11 +135,16 @@ class Flow(LikelihoodTraining, keras.Model):
 
     def call(self, inputs, condition=None, training=None):
         x, condition = split_condition(inputs, condition)
+        self._is_matching = bool(training) and self.objective != "likelihood"
+        if self._is_matching:
+            self._batch_loss, z = matching_loss(self, self.objective, x, condition)
+            self.add_loss(batch_mean(self._batch_loss))
+            return z
         z, log_det = self._forward(x, condition, training)
         base_log_prob = self.base(z, condition=condition)
         self.add_loss(-batch_mean(log_det))
         self.add_loss(-batch_mean(base_log_prob))
-        self._batch_log_prob = base_log_prob + log_det
+        self._batch_loss = -(base_log_prob + log_det)
         return z
 
     def compute_output_spec(self, inputs, condition=None, training=None):
@@ -275,7 +287,7 @@ class Flow(LikelihoodTraining, keras.Model):
         if compilation.is_traced(*args):
             return method(*args)
         results = self._compiled_method(method, jit)(*args)
-        if any(layer.can_fail for layer in self.flow_layers):
+        if any(layer.can_fail for layer in continuous_flows(self.flow_layers)):
             first = results[0] if isinstance(results, tuple) else results
             if np.isnan(ops.convert_to_numpy(first)).any():
                 return method(*args)  # outside of compiled functions a layer says what is wrong

@@ -23,14 +23,16 @@ from tfflows.flow import Flow
 FORMAT = 1
 
 MODELS = {
+    "ffjord": models.FFJORD,
     "glow": models.Glow,
     "iaf": models.IAF,
     "jet": models.Jet,
     "made": models.MADE,
     "maf": models.MAF,
+    "multiscale-ffjord": models.MultiScaleFFJORD,
+    "multiscale-realnvp": models.MultiScaleRealNVP,
     "nice": models.NICE,
     "realnvp": models.RealNVP,
-    "multiscale-realnvp": models.MultiScaleRealNVP,
     "nsf": models.NSF,
 }
 BASES = {
@@ -109,13 +111,14 @@ class Training(_Section):
 
     An epoch is `steps_per_epoch` batches (one pass over the data by default), and ends with a
     validation and a checkpoint. `early_stopping` is the number of epochs without a better
-    validation nll after which training stops.
+    validation nll after which training stops. `objective` is that of `Flow.compile`.
     """
 
     epochs: Count
     batch_size: Count = 256
     steps_per_epoch: Count | None = None
     early_stopping: Count | None = None
+    objective: Literal["likelihood", "flow_matching", "ot_flow_matching"] = "likelihood"
 
 
 class Backend(_Section):

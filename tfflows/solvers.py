@@ -257,3 +257,12 @@ class DormandPrince(Solver):
             "max_evaluations": self.max_evaluations,
             "by_row": self.by_row,
         }
+
+
+def make_solver(name: str, num_steps: int, rtol: float, atol: float) -> Solver:
+    """A solver by its name: one of METHODS with `num_steps`, or "dopri5" with the tolerances."""
+    if name == "dopri5":
+        return DormandPrince(rtol, atol)
+    if name not in METHODS:
+        raise ValueError(f"solver must be one of {[*METHODS, 'dopri5']}. Received: {name!r}")
+    return FixedStep(name, num_steps)

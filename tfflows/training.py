@@ -9,6 +9,7 @@ import numpy as np
 from keras import ops
 
 from tfflows import random
+from tfflows.flow_matching import OBJECTIVES, check_objective
 from tfflows.inputs import (
     as_arrays,
     check_events,
@@ -19,6 +20,7 @@ from tfflows.inputs import (
     split_condition,
 )
 from tfflows.layers import Dequantize
+from tfflows.layers.continuous_flow import continuous_flows
 from tfflows.tensors import batch_mean
 from tfflows.variational import ReverseKL, check_log_density, make_steps
 
@@ -54,9 +56,49 @@ class _StopOnNaN(keras.callbacks.Callback):
 class LikelihoodTraining:
     """The training half of `Flow`: `adapt`, `fit`, `evaluate` and the loss, for a `keras.Model`.
 
-    The model has `flow_layers`, `event_shape`, `dims`, `data_range`, `_check_condition` and the two
-    metrics, and leaves the log-densities of a batch in `_batch_log_prob` when it is called.
+    The model has `flow_layers`, `event_shape`, `dims`, `data_range`, `_check_condition` and the
+    metrics, and leaves the losses of a batch's rows in `_batch_loss` when it is called: negative
+    log-densities, unless `_is_matching`.
     """
+
+    def compile(
+        self,
+        optimizer: str | keras.optimizers.Optimizer = "rmsprop",
+        *args,
+        objective: str = "likelihood",
+        **kwargs,
+    ) -> None:
+        """`keras.Model.compile`, without a loss of the user's own.
+
+        Args:
+            optimizer: a Keras optimizer, or the name of one.
+            objective: what `fit` minimises: "likelihood" (the negative log-likelihood), or, of a
+                flow with one ContinuousFlow, "flow_matching" or "ot_flow_matching", which solve
+                nothing: see `tfflows.flow_matching`. `evaluate` reports the likelihood in any case.
+            *args, **kwargs: those of Keras.
+
+        Raises:
+            ValueError: no such objective, or the flow is not made for it.
+        """
+        if objective not in ("likelihood", *OBJECTIVES):
+            raise ValueError(
+                f"objective must be one of {['likelihood', *OBJECTIVES]}. Received: {objective!r}"
+            )
+        if objective != "likelihood":
+            check_objective(self, objective)
+        self.objective = objective
+        super().compile(optimizer, *args, **kwargs)
+
+    def get_compile_config(self):
+        """Keras' own, and the objective."""
+        config = super().get_compile_config()
+        return config and {**config, "objective": self.objective}
+
+    def compile_from_config(self, config):
+        """Compile as `get_compile_config` says; Keras would leave it, for `compile` is not its."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.built:
+            self.optimizer.build(self.trainable_variables)
 
     def adapt(self, data, max_rows: int = 10_000) -> None:
         """Take the statistics of data-dependent layers (ActNorm, BatchNorm, Standardize) anew.
@@ -221,17 +263,29 @@ class LikelihoodTraining:
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Sum of the add_loss terms, each row's times its `sample_weight`."""
-        log_prob, self._batch_log_prob = self._batch_log_prob, None
+        nll, self._batch_loss = self._batch_loss, None
         loss = super().compute_loss(x, y, y_pred, sample_weight, training)
         if sample_weight is not None:
             # add_loss terms never see sample_weight, so the difference is added here.
-            sample_weight = ops.cast(ops.reshape(sample_weight, (-1,)), log_prob.dtype)
-            difference = batch_mean((1 - sample_weight) * log_prob)
+            sample_weight = ops.cast(ops.reshape(sample_weight, (-1,)), nll.dtype)
+            difference = batch_mean((sample_weight - 1) * nll)
             loss = loss + self._aggregate_additional_loss(difference)
-        for layer in self.flow_layers:
-            layer.update_metrics()
-        self._nll_metric.update_state(-log_prob, sample_weight)
+        if self._is_matching:
+            return loss
+        self._count_evaluations()
+        self._nll_metric.update_state(nll, sample_weight)
         if self._bits_metric is not None:
-            bits = -log_prob / (self.dims * math.log(2))
-            self._bits_metric.update_state(bits, sample_weight)
+            self._bits_metric.update_state(nll / (self.dims * math.log(2)), sample_weight)
         return loss
+
+    def _count_evaluations(self):
+        counts = [layer.pop_evaluations() for layer in continuous_flows(self.flow_layers)]
+        counts = [count for count in counts if count is not None]
+        if counts:
+            self._evaluations_metric.update_state(sum(counts))
+
+    def get_metrics_result(self):
+        """The metrics by name; flow matching knows no likelihood of what it trains on."""
+        results = super().get_metrics_result()
+        hidden = ("nll", "bits_per_dim", "evaluations") if self._is_matching else ()
+        return {name: value for name, value in results.items() if name not in hidden}

@@ -99,6 +99,7 @@ def _compiled_flow(recipe, info, total_steps):
     _decay_kernels_only(optimizer, flow)
     flow.compile(
         optimizer,
+        objective=recipe.training.objective,
         jit_compile=recipe.backend.jit,
         steps_per_execution=recipe.backend.steps_per_execution,
     )

@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from collections.abc import Iterable, Iterator
 
 import keras
 import numpy as np
@@ -93,7 +94,6 @@ class ContinuousFlow(FlowLayer):
         self.max_exact_dims = max_exact_dims
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
-        self.evaluations = keras.metrics.Mean(name="evaluations")
         self._cost = self._evaluations = None
 
     def build(self, x_shape, condition_shape=None):
@@ -134,13 +134,18 @@ class ContinuousFlow(FlowLayer):
         return y
 
     @property
-    def can_fail(self):
+    def can_fail(self) -> bool:
+        """Whether there are inputs that it gives NaN for, and an error outside of compiled
+        functions."""
         return self.test_solver.is_adaptive
 
-    def update_metrics(self):
-        if self._evaluations is not None:
-            self.evaluations.update_state(self._evaluations)
-            self._evaluations = None
+    def pop_evaluations(self) -> Tensor | None:
+        """How often the last call evaluated the field; None if there was none since it was asked.
+
+        On JAX a metric of the layer's own that `call` updates would be lost.
+        """
+        evaluations, self._evaluations = self._evaluations, None
+        return evaluations
 
     def _forward(self, x, condition=None, training=False):
         return self._solve(x, condition, training, 0.0, 1.0)
@@ -279,3 +284,11 @@ class ContinuousFlow(FlowLayer):
             "max_exact_dims": self.max_exact_dims,
             "seed": self.seed,
         }
+
+
+def continuous_flows(layers: Iterable[FlowLayer]) -> Iterator[ContinuousFlow]:
+    """All of the kind in a stack, those within multi-scale layers too."""
+    for layer in layers:
+        if isinstance(layer, ContinuousFlow):
+            yield layer
+        yield from continuous_flows(getattr(layer, "flow_layers", ()))

@@ -30,10 +30,6 @@ class FlowLayer(keras.layers.Layer):
     says; a mixed policy goes to the conditioner, where the arithmetic is.
     """
 
-    can_fail = (
-        False  # whether there are inputs that it gives NaN for, and an error when run eagerly
-    )
-
     @property
     def compute_dtype(self) -> str:
         return data_dtype(self.variable_dtype)
@@ -127,12 +123,6 @@ class FlowLayer(keras.layers.Layer):
     def needs_adapt(self) -> bool:
         """Whether the layer still waits for `adapt`."""
         return False
-
-    def update_metrics(self) -> None:
-        """Update metrics of the layer's own with what its last call in training left; few have any.
-
-        On JAX an update in `call` would be lost.
-        """
 
     def get_config(self):
         return super().get_config()  # Keras serialises a dtype policy only where this is overridden
