@@ -278,6 +278,23 @@ def _write_samples(flow, x, out, suffix, is_image):
 
 @main.command()
 @_model_option
+@click.option("--out", required=True, type=click.Path(), help="A .png strip or a .gif animation.")
+@click.option("--frames", type=click.IntRange(2), default=8, show_default=True)
+@click.option("--num", type=click.IntRange(1), default=50_000, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True)
+def film(model_path, out, frames, num, seed):
+    """Show samples of a 2-D model on their way from the base to the data."""
+    from tfflows.film import write_film
+
+    try:
+        write_film(_open_flow(model_path), out, frames, num, seed)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    click.echo(f"Wrote {frames} frames to {out}")
+
+
+@main.command()
+@_model_option
 @click.option("--out", required=True, type=click.Path(), help="Model folder or version folder.")
 def export(model_path, out):
     """Write a SavedModel with log_prob, encode, decode, sample and sample_seeds signatures."""

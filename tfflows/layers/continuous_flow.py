@@ -147,6 +147,20 @@ class ContinuousFlow(FlowLayer):
         evaluations, self._evaluations = self._evaluations, None
         return evaluations
 
+    def inverse_path(self, z: Tensor, num: int, condition: Tensor | None = None) -> list[Tensor]:
+        """Where latents z `[batch, *event]` are after each of `num` equal parts of the time."""
+        path = [z]
+        for part in range(num):
+            start, end = 1 - part / num, 1 - (part + 1) / num
+            solution = self.test_solver.solve(
+                lambda time, state: (self.field(state[0], time, condition),),
+                (path[-1],),
+                start,
+                end,
+            )
+            path.append(solution.state[0])
+        return path[1:]
+
     def _forward(self, x, condition=None, training=False):
         return self._solve(x, condition, training, 0.0, 1.0)
 
