@@ -66,7 +66,7 @@ def test_the_latents_example_runs_as_printed():
     flow = tfflows.models.RealNVP((2,), num_couplings=1)
     x = np.random.default_rng(0).normal(size=(20, 2)).astype("float32")
     names = {"flow": flow, "x": x, "x_smiling": x[:10], "x_serious": x[10:]}
-    exec(EXAMPLES[3], names)
+    exec(EXAMPLES[4], names)
     np.testing.assert_allclose(names["line"][-1], x[1], atol=1e-5)
     assert names["smiling"].shape == x.shape
 
@@ -81,3 +81,11 @@ def test_the_layer_example_is_a_layer():
     z, log_det = layer.forward_and_log_det(x)
     np.testing.assert_allclose(layer.inverse(z), x, atol=1e-6)
     np.testing.assert_allclose(log_det, 0.3, atol=1e-6)
+
+
+def test_the_flow_matching_example_reports_the_likelihood():
+    x = tfflows.datasets.sample_toy("moons", 1000, seed=0)
+    names = {"tfflows": tfflows, "x": x, "x_val": x[:100]}
+    exec(EXAMPLES[3].replace("epochs=5", "epochs=1").replace("freq=5", "freq=1"), names)
+    assert names["flow"].objective == "flow_matching"
+    assert np.isfinite(ops.convert_to_numpy(names["flow"].log_prob(x[:100]))).all()
