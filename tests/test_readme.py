@@ -73,7 +73,7 @@ def test_the_latents_example_runs_as_printed():
 
 def test_the_layer_example_is_a_layer():
     names = {"tfflows": tfflows, "keras": keras, "ops": ops}
-    exec(EXAMPLES[4], names)
+    exec(EXAMPLES[5], names)
     layer = names["Scale"]()
     x = np.ones((3, 2), "float32")
     layer(x)
