@@ -109,7 +109,7 @@ def _last_scale(dtype):
 
 def _continuous(network, **kwargs):
     def make(dtype=None):
-        tolerance = 1e-10 if dtype == "float64" else 1e-6
+        tolerance = 1e-9 if dtype == "float64" else 1e-6
         solver = DormandPrince(tolerance, tolerance)
         network_dtype = "float32" if dtype == "mixed_bfloat16" else dtype
         return layers.ContinuousFlow(
