@@ -30,9 +30,11 @@ def download(base: str, name: str, folder: Path, sha256: str | None = None) -> N
         OSError: the network, the server or the disk failed.
         ValueError: a file is not the one that was asked for.
     """
-    if not base.startswith(SCHEMES):
-        raise ValueError(f"A base of models begins with one of {SCHEMES}. Received: {base}")
     url = f"{base}/{name}"
+    if not base.startswith(SCHEMES):
+        raise ValueError(f"A URL of a model begins with one of {SCHEMES}. Received: {url}")
+    if base.startswith("hf://") and base.count("/") < 3:
+        raise ValueError(f"A model of Hugging Face is at hf://owner/repo/name. Received: {url}")
     try:
         with replaced_on_success(folder) as temporary:
             temporary.mkdir()

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import keras
+from keras.src.saving.serialization_lib import SafeModeScope  # Keras exports no such scope
 
 from tfflows.flow import Flow
 from tfflows.zoo.model_card import Card, read_card
@@ -31,7 +32,8 @@ def load_folder(folder: Path, load_weights: bool = True) -> Flow:
     """The flow of a model's folder, whose hashes are checked already."""
     try:
         config = json.loads((folder / "config.json").read_text("utf-8"))
-        flow = keras.saving.deserialize_keras_object(config, safe_mode=True)
+        with SafeModeScope(True):  # an argument loses against enable_unsafe_deserialization()
+            flow = keras.saving.deserialize_keras_object(config)
     except Exception as error:  # whatever json, Keras or a layer's arguments raise
         message = str(error).strip().split("\n\n")[0]  # Keras appends the arguments of a call
         raise ValueError(f"{folder} holds no readable model: {message}") from error

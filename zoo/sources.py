@@ -48,14 +48,12 @@ def find(reference: str | Path) -> Path:
         OSError: it could not be downloaded or not be written to the cache.
         ValueError: a file is not the one that the card says, or the card is not whole.
     """
-    url, _, sha256 = str(reference).partition("#sha256=")
-    if "://" in url:
-        folder = _cached(url, sha256 or None)
-    else:
-        folder = _local(Path(reference)) or _named(str(reference))
-    card = read_card(folder, sha256 or None)
+    url, _, pin = str(reference).partition("#sha256=")
+    sha256 = pin or None
+    remote = "://" in url
+    folder = _cached(url, sha256) if remote else _local(Path(url)) or _named(url, sha256)
     try:
-        check_files(folder, card)
+        check_files(folder, read_card(folder, sha256))
     except ValueError as error:
         hint = ". Remove the folder to have it downloaded anew"
         raise ValueError(f"{error}{hint if cache_folder() in folder.parents else ''}") from error
@@ -66,14 +64,14 @@ def _local(path):
     """A folder given by its path; a bare name is one only where a model is there."""
     if is_model(path):
         return path
-    if re.match(NAME, str(path)):
+    if re.fullmatch(NAME, str(path)):
         return None
     if path.is_dir():
         raise ValueError(f"{path} is no model of a zoo: it has no {CARD}")
     raise FileNotFoundError(f"There is no model of a zoo at {path}")
 
 
-def _named(name):
+def _named(name, sha256):
     if is_model(WHEEL / name):
         return WHEEL / name
     base = os.environ.get("TFFLOWS_ZOO")
@@ -83,7 +81,7 @@ def _named(name):
     )
     if base:
         try:
-            return _cached(f"{base.rstrip('/')}/{name}")
+            return _cached(f"{base.rstrip('/')}/{name}", sha256)
         except FileNotFoundError:
             raise unknown from None
     found = sorted(path for path in cache_folder().glob(f"*/{name}") if is_model(path))
@@ -97,10 +95,10 @@ def _named(name):
     return found[0]
 
 
-def _cached(url, sha256=None):
+def _cached(url, sha256):
     """The folder in the cache of the model at a URL, which is downloaded if it is not there."""
     base, _, name = url.rstrip("/").rpartition("/")
-    if not re.match(NAME, name):
+    if not re.fullmatch(NAME, name):
         raise ValueError(f"A URL of a model ends with its name. Received: {url}")
     folder = cache_folder() / quote(base, safe="") / name
     if not is_model(folder):
