@@ -142,8 +142,9 @@ def test_a_url_that_serves_another_file_leaves_nothing(served, cache, name):
             zoo.load(f"{served.base}/realnvp-digits")
         assert files_in(cache) == []
     (served.folder / name).unlink()
-    with pytest.raises(FileNotFoundError, match=f"There is no {served.base}/realnvp-digits/{name}"):
+    with pytest.raises(OSError, match=f"There is no {served.base}/realnvp-digits/{name}"):
         zoo.load(f"{served.base}/realnvp-digits")
+    assert files_in(cache) == []
     (served.folder / name).write_bytes(whole)
     zoo.load(f"{served.base}/realnvp-digits")
 
@@ -195,6 +196,12 @@ def test_a_cache_on_a_full_disk_says_so_and_stays_as_it_was(served, cache, monke
     assert files_in(cache) == []
     monkeypatch.setattr(keras.utils, "get_file", whole)
     zoo.load(url)
+    (cache / "file").write_text("")
+    monkeypatch.setenv("TFFLOWS_CACHE", str(cache / "file"))  # where no folder can be made
+    monkeypatch.setenv("TFFLOWS_ZOO", served.base)
+    for reference in (url, "realnvp-digits"):
+        with pytest.raises(OSError, match="could not be downloaded to"):
+            zoo.load(reference)
 
 
 @pytest.mark.parametrize("installed", [True, False])

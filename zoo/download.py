@@ -13,6 +13,10 @@ from tfflows.zoo.model_card import CARD, check_files, read_card
 SCHEMES = ("https://", "http://", "hf://")
 
 
+class NotServed(FileNotFoundError):
+    """There is no model of that name at the base."""
+
+
 def download(base: str, name: str, folder: Path, sha256: str | None = None) -> None:
     """Fetch the model `name` from a base into a new folder.
 
@@ -26,7 +30,7 @@ def download(base: str, name: str, folder: Path, sha256: str | None = None) -> N
         sha256: the hash that the card must say of itself, where it is known.
 
     Raises:
-        FileNotFoundError: there is nothing of that name at the base.
+        NotServed: there is no card of that name at the base.
         OSError: the network, the server or the disk failed.
         ValueError: a file is not the one that was asked for.
     """
@@ -47,7 +51,7 @@ def download(base: str, name: str, folder: Path, sha256: str | None = None) -> N
             check_files(temporary, card)
     except ValueError as error:
         raise ValueError(f"{url} serves another file than was wanted: {error}") from error
-    except FileNotFoundError:
+    except NotServed:
         raise
     except OSError as error:
         if not (folder / CARD).exists():  # or another process was quicker
@@ -75,5 +79,6 @@ def _fetch(base, name, file, folder):
     except Exception as error:  # what Keras makes of a URLError
         cause = error.__context__
         if isinstance(cause, urllib.error.HTTPError) and cause.code == 404:
-            raise FileNotFoundError(f"There is no {url}") from error
+            kind = NotServed if file == CARD else OSError
+            raise kind(f"There is no {url}") from error
         raise OSError(str(error)) from error

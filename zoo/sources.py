@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from tfflows.datasets.dataset_info import nearest
-from tfflows.zoo.download import download
+from tfflows.zoo.download import NotServed, download
 from tfflows.zoo.model_card import CARD, NAME, check_files, read_card
 
 WHEEL = Path(__file__).parent
@@ -82,8 +82,8 @@ def _named(name, sha256):
     if base:
         try:
             return _cached(f"{base.rstrip('/')}/{name}", sha256)
-        except FileNotFoundError:
-            raise unknown from None
+        except NotServed as error:
+            raise unknown from error
     found = sorted(path for path in cache_folder().glob(f"*/{name}") if is_model(path))
     if not found:
         raise unknown
