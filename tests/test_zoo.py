@@ -272,8 +272,16 @@ def test_saving_leaves_whole_models_or_none(zoo_run, zoo_model, tmp_path, monkey
         zoo.save_to_zoo(zoo_run, zoo_model, **facts)
     with pytest.raises(ValueError, match=r"no run of `tfflows train`"):
         zoo.save_to_zoo(tmp_path, tmp_path / "model", **facts)
-    with pytest.raises(ValueError, match="name"):
+    with pytest.raises(ValueError, match="model's name matches"):
         zoo.save_to_zoo(zoo_run, tmp_path / "no name", **facts)
+
+    def wrong(flow, rows, num_draws, folder):
+        np.savez(folder / "fixture.npz", x=rows[0][:3], condition=rows[1][:3], log_prob=np.ones(3))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("tfflows.zoo.saving.write_fixture", wrong)
+        with pytest.raises(ValueError, match="has other densities"):
+            zoo.save_to_zoo(zoo_run, tmp_path / "model", **facts)
 
     def disk_full(flow, rows, path):
         path.write_bytes(b"half")

@@ -263,6 +263,7 @@ def test_the_commands(served, zoo_model, tmp_path):
 
 @needs_tensorflow
 def test_verify_all_names_the_models_that_fail(zoo_model, tmp_path):
+    assert "There is no model here" in run("zoo", "verify", "--all")
     for name in ("bad", "good"):
         sign(shutil.copytree(zoo_model, sources.WHEEL / name), name=name)
     (sources.WHEEL / "bad" / "model.weights.h5").write_bytes(b"short")

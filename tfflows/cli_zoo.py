@@ -58,9 +58,11 @@ def pull(folder):
 @_data_dir
 def verify(names, every, full, data_dir):
     """Check the hashes of models, load them, and compute their metric anew."""
-    names = zoo.list_models() if every else names
     if not names and not every:
         raise click.UsageError("Give the models to verify, or --all")
+    names = zoo.list_models() if every else names
+    if not names:
+        click.echo("There is no model here")
     failed = []
     for name in names:
         try:

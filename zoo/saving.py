@@ -1,6 +1,8 @@
 """From a run of `tfflows train` to a model of the zoo."""
 
 import json
+import math
+import re
 from pathlib import Path
 
 import keras
@@ -9,9 +11,11 @@ from tfflows.files import replaced_on_success
 from tfflows.layers import Dequantize, Logit, Pad, Standardize
 from tfflows.recipes import Recipe, make_recipe, read_recipe
 from tfflows.serving import open_model
-from tfflows.zoo.fixture import write_fixture
+from tfflows.zoo.fixture import check_fixture, write_fixture
+from tfflows.zoo.loading import load_folder
 from tfflows.zoo.model_card import (
     FILES,
+    NAME,
     Card,
     Data,
     File,
@@ -59,6 +63,8 @@ def save_to_zoo(
     run, folder = Path(run), Path(folder)
     if folder.exists():
         raise FileExistsError(f"{folder} is there already: remove it first, or choose another name")
+    if not re.fullmatch(NAME, folder.name):
+        raise ValueError(f"A model's name matches {NAME}. Received: {folder.name!r}")
     if not (run / "best.keras").exists():
         raise ValueError(f"{run} is no run of `tfflows train`: it has no best.keras")
     flow = open_model(run)
@@ -79,16 +85,22 @@ def save_to_zoo(
     )
     with replaced_on_success(folder) as temporary:
         temporary.mkdir()
-        # As in a .keras archive; a flow that was loaded without compiling has no optimizer to save.
-        config = keras.saving.serialize_keras_object(flow)
-        (temporary / "config.json").write_text(json.dumps(config))
-        flow.save_weights(temporary / "model.weights.h5")
-        _without_folder(recipe).write(temporary / "recipe.yaml")
-        write_fixture(flow, rows, num_draws, temporary)
-        write_samples(flow, rows, temporary / "samples.png")
-        (temporary / "README.md").write_bytes(model_readme(card).encode())
-        write_card(card.model_copy(update={"files": describe_files(temporary)}), temporary)
+        _write(flow, recipe, rows, card, temporary)
     return read_card(folder)
+
+
+def _write(flow, recipe, rows, card, folder):
+    """Write all files of a model, and see that what was written has the densities of `flow`."""
+    # As in a .keras archive; a flow that was loaded without compiling has no optimizer to save.
+    config = keras.saving.serialize_keras_object(flow)
+    (folder / "config.json").write_text(json.dumps(config))
+    flow.save_weights(folder / "model.weights.h5")
+    _without_folder(recipe).write(folder / "recipe.yaml")
+    write_fixture(flow, rows, card.metric.num_draws, folder)
+    check_fixture(load_folder(folder), card, folder)
+    write_samples(flow, rows, folder / "samples.png")
+    (folder / "README.md").write_bytes(model_readme(card).encode())
+    write_card(card.model_copy(update={"files": describe_files(folder)}), folder)
 
 
 def _without_folder(recipe: Recipe) -> Recipe:
@@ -123,12 +135,13 @@ def _preprocessing(flow):
 def _training(run, recipe, machine):
     text = (run / "metrics.jsonl").read_text()
     epochs = [json.loads(line) for line in text.splitlines()]
+    finite = [epoch for epoch in epochs if math.isfinite(epoch["val_nll"])]
     versions = json.loads((run / "run.json").read_text())["versions"]
     return Training(
         seed=recipe.seed,
         epochs=len(epochs),
-        best_epoch=min(epochs, key=lambda epoch: epoch["val_nll"])["epoch"],
+        best_epoch=min(finite, key=lambda epoch: epoch["val_nll"])["epoch"],
         minutes=round(epochs[-1]["seconds"] / 60, 2),
-        machine=machine or versions.pop("machine"),
+        machine=machine or versions["machine"],
         versions={name: value for name, value in versions.items() if name != "machine"},
     )
