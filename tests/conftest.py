@@ -21,6 +21,37 @@ def _seeded():
     keras.config.set_dtype_policy("float32")
 
 
+@pytest.fixture(scope="session")
+def zoo_run(tmp_path_factory):
+    """A run that trained for seconds: a conditional RealNVP on digits."""
+    from tfflows.recipes import make_recipe
+    from tfflows.training_run import run_recipe
+
+    recipe = {
+        "name": "small",
+        "data": {"name": "digits", "conditional": True, "dir": "/nowhere"},
+        "preprocessing": {"logit": 0.05},
+        "model": {"name": "realnvp", "arguments": {"num_couplings": 2, "hidden_units": [8]}},
+        "training": {"epochs": 2, "batch_size": 200},
+        "backend": {"jit": False},
+    }
+    folder = tmp_path_factory.mktemp("zoo") / "run"
+    run_recipe(make_recipe(recipe), folder, verbose=0)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def zoo_model(zoo_run):
+    """A model of a zoo, made from `zoo_run`. Tests that change it copy it first."""
+    from tfflows import zoo
+
+    published = zoo.Published(value=1.5, units="bits/dim", source="Somebody et al. 2020, table 1")
+    folder = zoo_run.parent / "realnvp-digits"
+    facts = {"licence": "CC BY 4.0", "limitations": "Two epochs.", "published": published}
+    zoo.save_to_zoo(zoo_run, folder, **facts)
+    return folder
+
+
 needs_tensorflow = pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="exports and TensorFlow's own modes"
 )

@@ -53,3 +53,22 @@ def test_imports_run_one_way():
             for module in modules:
                 parts = module.split(".")
                 assert parts[0] != "tfflows" or not set(parts[1:2]) & forbidden, (path, module)
+
+
+def test_only_commands_import_the_zoo():
+    import ast
+    from pathlib import Path
+
+    import tfflows
+
+    root = Path(tfflows.__file__).parent
+    for path in root.rglob("*.py"):
+        nodes = list(ast.walk(ast.parse(path.read_text())))
+        found = [a.name for node in nodes if isinstance(node, ast.Import) for a in node.names]
+        for node in nodes:
+            if isinstance(node, ast.ImportFrom):
+                found += [f"{node.module}.{alias.name}" for alias in node.names]
+        uses = any(name.startswith("tfflows.zoo") for name in found)
+        assert not uses or path.name.startswith("cli"), path
+    for path in (root.parent / "zoo").glob("*.py"):  # and the zoo imports no commands
+        assert "tfflows.cli" not in path.read_text()

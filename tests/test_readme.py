@@ -71,9 +71,16 @@ def test_the_latents_example_runs_as_printed():
     assert names["smiling"].shape == x.shape
 
 
+def test_the_zoo_example_runs_as_printed(capsys):
+    from tfflows import zoo
+
+    exec(EXAMPLES[5], {})
+    assert len(capsys.readouterr().out.splitlines()) == len(zoo.list_models("*mnist"))
+
+
 def test_the_layer_example_is_a_layer():
     names = {"tfflows": tfflows, "keras": keras, "ops": ops}
-    exec(EXAMPLES[5], names)
+    exec(EXAMPLES[-1], names)
     layer = names["Scale"]()
     x = np.ones((3, 2), "float32")
     layer(x)

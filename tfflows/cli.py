@@ -1,50 +1,30 @@
-"""The command line: `tfflows train | evaluate | score | sample | export | info`.
+"""The command line: `tfflows train | evaluate | score | sample | film | export | info | zoo`.
 
 Exit codes: 0 done, 1 failure (files, data, training), 2 usage (an option or value that cannot be).
 """
 
 import dataclasses
 import json
-import sys
 from pathlib import Path
 
 import click
 import numpy as np
 
-from tfflows import datasets, recipes, zoo
-from tfflows.datasets.batches import Batches
+from tfflows import datasets, plots, recipes, zoo
+from tfflows.cli_common import Commands, Model, first_paragraph, open_any, open_flow, with_progress
+from tfflows.cli_zoo import zoo_commands
 from tfflows.evaluation import GaussianBaseline, evaluate
-from tfflows.flow import Flow
+from tfflows.files import replaced_on_success
 from tfflows.scoring import score_file
-from tfflows.serving import open_model
 
 
-class _Commands(click.Group):
-    """Turns what a user can cause into one line and an exit code; names near subcommands."""
-
-    def resolve_command(self, ctx, args):
-        try:
-            return super().resolve_command(ctx, args)
-        except click.UsageError as error:
-            message = error.message.rstrip(".")
-            raise click.UsageError(f"{message}{datasets.nearest(args[0], self.commands)}") from None
-
-    def invoke(self, ctx):
-        try:
-            return super().invoke(ctx)
-        except (ValueError, OSError, FloatingPointError, MemoryError) as error:
-            raise click.ClickException(_first_paragraph(error)) from error
-
-
-def _first_paragraph(error):
-    """Keras appends the arguments of the call; the first paragraph is the message."""
-    return (str(error) or type(error).__name__).strip().split("\n\n")[0]
-
-
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="tfflows")
 def main():
     """Train, evaluate, sample and export normalizing flows."""
+
+
+main.add_command(zoo_commands)
 
 
 def _data_options(command):
@@ -61,8 +41,8 @@ def _data_options(command):
 
 
 _model_option = click.option(
-    "--model", "model_path", required=True, type=click.Path(path_type=Path),
-    help="A .keras file, a run folder or a SavedModel.",
+    "--model", "model_path", required=True, type=Model(),
+    help="A .keras file, a run folder, a SavedModel or zoo:NAME.",
 )  # fmt: skip
 _batch_option = click.option("--batch-size", type=click.IntRange(1), default=256, show_default=True)
 
@@ -107,23 +87,7 @@ def _load(data, split, data_dir, conditional=False, options=None):
     try:
         return datasets.load_rows(data, split, conditional, data_dir, **(options or {}))
     except ValueError as error:
-        raise click.UsageError(_first_paragraph(error)) from error
-
-
-def _open(path):
-    try:
-        return open_model(path)
-    except FileNotFoundError as error:
-        raise click.UsageError(str(error)) from error
-
-
-def _open_flow(path) -> Flow:
-    flow = _open(path)
-    if not isinstance(flow, Flow):
-        raise click.UsageError(
-            f"This wants a .keras file or a run. Received: the SavedModel {path}"
-        )
-    return flow
+        raise click.UsageError(first_paragraph(error)) from error
 
 
 @main.command(name="evaluate")
@@ -138,7 +102,7 @@ def evaluate_command(
     model_path, data, data_dir, options, split, batch_size, draws, baseline, as_json
 ):
     """Held-out log-likelihood, bits/dim and round-trip error of a model."""
-    flow = _open(model_path)
+    flow = open_any(model_path)
     data, data_dir, options = _data_of(model_path, data, data_dir, options)
     conditional = flow.condition_shape is not None
     rows, info = _load(data, split, data_dir, conditional, options)
@@ -147,14 +111,14 @@ def evaluate_command(
             f"{model_path} wants data of shape {flow.event_shape}. Received: {data}, "
             f"{info.event_shape}"
         )
-    results = {"model": evaluate(flow, _progress(rows, batch_size, split), num_draws=draws)}
+    results = {"model": evaluate(flow, with_progress(rows, batch_size, split), num_draws=draws)}
     if baseline:
         train_rows, _ = _load(data, "train", data_dir, options=options)
         x = rows[0] if conditional else rows
         gaussian = GaussianBaseline(
-            _progress(train_rows, batch_size, "train"), discrete=info.levels is not None
+            with_progress(train_rows, batch_size, "train"), discrete=info.levels is not None
         )
-        results["gaussian"] = gaussian.evaluate(_progress(x, batch_size, split))
+        results["gaussian"] = gaussian.evaluate(with_progress(x, batch_size, split))
     if as_json:
         content = {name: dataclasses.asdict(result) for name, result in results.items()}
         click.echo(json.dumps({"data": data, "split": split, **content}))
@@ -176,16 +140,6 @@ def _data_of(model_path, data, data_dir, options):
     return saved.name, data_dir or saved.dir, {**saved.options, **options}
 
 
-def _progress(rows, batch_size, label):
-    """Batches in order, with a bar on standard error."""
-    batches = Batches(rows, batch_size)
-    numbers = range(batches.num_batches)
-    with click.progressbar(numbers, file=sys.stderr, label=label) as bar:
-        for number in bar:
-            batch = batches[number]
-            yield batch if isinstance(batch, dict) else batch[0]
-
-
 @main.command()
 @_model_option
 @click.option("--in", "source", required=True, help="A .csv, .parquet, .npy or .npz file.")
@@ -195,7 +149,7 @@ def _progress(rows, batch_size, label):
 @click.option("--batch-size", type=click.IntRange(1), default=4096, show_default=True)
 def score(model_path, source, out, columns, condition_columns, batch_size):
     """Write log p(x) of each row of a file of any length, in order."""
-    flow = _open(model_path)
+    flow = open_any(model_path)
     names = columns.split(",") if columns else None
     condition = condition_columns.split(",") if condition_columns else ()
     count = score_file(flow, source, out, names, condition, batch_size)
@@ -214,18 +168,17 @@ def score(model_path, source, out, columns, condition_columns, batch_size):
 @click.option("--condition", help="Numbers in its place where conditions are features: 0.5,-1.")
 def sample(model_path, out, num, seed, temperature, label, condition):
     """Draw samples: a grid of images or a scatter plot as .png, or rows as .csv or .npy."""
-    flow = _open_flow(model_path)
+    flow = open_flow(model_path)
     suffix = Path(out).suffix
-    is_image = len(flow.event_shape) == 3 and flow.event_shape[-1] in (1, 3)
     if suffix not in (".png", ".csv", ".npy"):
         raise click.UsageError(f"--out wants a .png, .csv or .npy file. Received: {out}")
-    if suffix == ".png" and not is_image and flow.dims != 2:
+    if suffix == ".png" and not plots.is_drawable(flow):
         raise click.UsageError(
             f"A .png wants images or 2-D points; write data of shape {flow.event_shape} as .csv"
         )
     row = _one_hot(flow, label) if condition is None else _features(flow, label, condition)
     x = np.asarray(flow.sample(num, row, seed, temperature))
-    _write_samples(flow, x, out, suffix, is_image)
+    _write_samples(flow, x, out, suffix)
     click.echo(f"Wrote {num} samples of shape {flow.event_shape} to {out}")
 
 
@@ -259,15 +212,9 @@ def _features(flow, label, condition):
     return row.reshape(1, *flow.condition_shape)
 
 
-def _write_samples(flow, x, out, suffix, is_image):
-    from tfflows import plots
-    from tfflows.files import replaced_on_success
-
-    if suffix == ".png" and is_image:
-        low, high = flow.data_range or (0, 1)
-        plots.image_grid(x - low, out, levels=high - low + 1 if flow.is_discrete else 2)
-    elif suffix == ".png":
-        plots.scatter(x.reshape(-1, 2), out)
+def _write_samples(flow, x, out, suffix):
+    if suffix == ".png":
+        plots.draw_samples(flow, x, out)
     else:
         with replaced_on_success(out) as temporary:
             if suffix == ".npy":
@@ -287,7 +234,7 @@ def film(model_path, out, frames, num, seed):
     from tfflows.film import write_film
 
     try:
-        write_film(_open_flow(model_path), out, frames, num, seed)
+        write_film(open_flow(model_path), out, frames, num, seed)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     click.echo(f"Wrote {frames} frames to {out}")
@@ -298,18 +245,16 @@ def film(model_path, out, frames, num, seed):
 @click.option("--out", required=True, type=click.Path(), help="Model folder or version folder.")
 def export(model_path, out):
     """Write a SavedModel with log_prob, encode, decode, sample and sample_seeds signatures."""
-    click.echo(f"Wrote {_open_flow(model_path).export(out)}")
+    click.echo(f"Wrote {open_flow(model_path).export(out)}")
 
 
 @main.command()
-@click.option(
-    "--model", "model_path", type=click.Path(path_type=Path), help="A .keras file or run."
-)
+@click.option("--model", "model_path", type=Model(), help="A .keras file, a run or zoo:NAME.")
 @_data_options
 def info(model_path, data, data_dir, options):
     """Describe a saved model, a dataset, or, without options, what there is."""
     if model_path is not None:
-        _open_flow(model_path).summary(click.echo)
+        open_flow(model_path).summary(click.echo)
     if data is not None:
         _, description = _load(data, "train", data_dir, options=recipes.parse_settings(options))
         for field, value in vars(description).items():

@@ -59,6 +59,43 @@ def scatter(points, path: str | Path) -> None:
     _write(figure, path)
 
 
+def is_drawable(flow: keras.Model) -> bool:
+    """Whether `draw_samples` can draw what the flow samples: images or points of a plane."""
+    return _is_image(flow) or flow.dims == 2
+
+
+def _is_image(flow):
+    return len(flow.event_shape) == 3 and flow.event_shape[-1] in (1, 3)
+
+
+def draw_samples(flow: keras.Model, x, path: str | Path) -> None:
+    """Write samples x `[n, *event_shape]` of a flow as a grid of images or a scatter plot."""
+    if not _is_image(flow):
+        scatter(np.asarray(x).reshape(-1, 2), path)
+        return
+    low, high = flow.data_range or (0, 1)
+    image_grid(x - low, path, levels=high - low + 1 if flow.is_discrete else 2)
+
+
+def marginals(data, samples, path: str | Path, most: int = 16) -> None:
+    """Write histograms of evenly spread columns of samples `[n, dims]` beside those of data."""
+    data, samples = np.asarray(data), np.asarray(samples)
+    columns = np.unique(np.linspace(0, data.shape[1] - 1, most).astype(int))
+    side = math.ceil(math.sqrt(len(columns)))
+    figure, axes = _figure(side, math.ceil(len(columns) / side), size=1.8)
+    for panel in axes[len(columns) :]:
+        panel.set_axis_off()
+    for panel, column in zip(axes, columns, strict=False):
+        extent = tuple(np.quantile(data[:, column], [0.001, 0.999]))
+        bins = np.histogram_bin_edges(data[:, column], 60, extent)
+        panel.hist(data[:, column], bins, density=True, color="lightgrey", label="data")
+        panel.hist(samples[:, column], bins, density=True, histtype="step", label="samples")
+        panel.set_title(f"column {column}", fontsize=7)
+        panel.tick_params(labelsize=6)
+    axes[0].legend(fontsize=6)
+    _write(figure, path)
+
+
 def density_panels(rows, path: str | Path, bound: float = 4.0) -> None:
     """Write data, learned density and samples side by side, two two-dimensional flows a row.
 

@@ -19,6 +19,7 @@ from tfflows import distributions, models
 from tfflows.datasets import nearest
 from tfflows.files import replaced_on_success
 from tfflows.flow import Flow
+from tfflows.schema import Section, readable_error
 
 FORMAT = 1
 
@@ -55,22 +56,16 @@ Count = Annotated[int, pydantic.Field(ge=1)]
 Fraction = Annotated[float, pydantic.Field(gt=0, lt=1)]
 
 
-class _Section(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(
-        extra="forbid", strict=True, frozen=True, allow_inf_nan=False, protected_namespaces=()
-    )
-
-
-class Data(_Section):
+class Data(Section):
     """What to train on: a name or file that `tfflows.datasets.load` takes, and its arguments."""
 
     name: str
     dir: str | None = None
     conditional: bool = False
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = pydantic.Field(default_factory=dict)
 
 
-class Preprocessing(_Section):
+class Preprocessing(Section):
     """Arguments that the model gives to its first layers; left out, its defaults hold.
 
     Discrete data are always dequantized, by their own number of levels.
@@ -80,14 +75,14 @@ class Preprocessing(_Section):
     standardize: bool = False
 
 
-class Part(_Section):
+class Part(Section):
     """A model or a base distribution by name, and its arguments."""
 
     name: str
-    arguments: dict[str, Any] = {}
+    arguments: dict[str, Any] = pydantic.Field(default_factory=dict)
 
 
-class Optimizer(_Section):
+class Optimizer(Section):
     """A Keras optimizer and its schedule.
 
     `warmup_steps` rise linearly to `learning_rate`; "cosine" then falls to `final_fraction` of it
@@ -103,10 +98,10 @@ class Optimizer(_Section):
     weight_decay: Annotated[float, pydantic.Field(ge=0)] = 0.0
     clipnorm: Annotated[float, pydantic.Field(gt=0)] | None = None
     ema: Fraction | None = None
-    arguments: dict[str, Any] = {}
+    arguments: dict[str, Any] = pydantic.Field(default_factory=dict)
 
 
-class Training(_Section):
+class Training(Section):
     """How long, in which batches, and when to stop.
 
     An epoch is `steps_per_epoch` batches (one pass over the data by default), and ends with a
@@ -121,7 +116,7 @@ class Training(_Section):
     objective: Literal["likelihood", "flow_matching", "ot_flow_matching"] = "likelihood"
 
 
-class Backend(_Section):
+class Backend(Section):
     """How the steps are run; changes speed, and numbers within rounding."""
 
     jit: bool = True
@@ -139,7 +134,7 @@ class Backend(_Section):
         return self
 
 
-class Recipe(_Section):
+class Recipe(Section):
     """All that a training run needs to be repeated."""
 
     format: int = FORMAT
@@ -192,7 +187,7 @@ def make_recipe(content: Mapping[str, Any], source: str = "recipe") -> Recipe:
     try:
         recipe = Recipe.model_validate(content)
     except pydantic.ValidationError as error:
-        raise _readable(error, Recipe, source) from error
+        raise readable_error(error, Recipe, source) from error
     _check_part(recipe.model, MODELS, "model", source)
     model = MODELS[recipe.model.name]
     _check_arguments(model, recipe.model.arguments, "model.arguments", source, MODEL_RESERVED)
@@ -233,11 +228,11 @@ def _check_arguments(function, arguments, path, source, reserved=(), types_too=T
             continue
         annotation = _annotation(parameter) if types_too else Any
         fields[name] = (annotation if _is_checkable(annotation) else Any, None)
-    schema = pydantic.create_model("arguments", __base__=_Section, **fields)
+    schema = pydantic.create_model("arguments", __base__=Section, **fields)
     try:
         schema.model_validate(arguments)
     except pydantic.ValidationError as error:
-        raise _readable(error, schema, source, path) from error
+        raise readable_error(error, schema, source, path) from error
 
 
 def _annotation(parameter):
@@ -253,36 +248,6 @@ def _is_checkable(annotation) -> bool:
         parts = [part for part in typing.get_args(annotation) if part is not types.NoneType]
         return all(_is_checkable(part) for part in parts)
     return annotation in (int, float, str, bool)
-
-
-def _readable(error, schema, source, prefix=""):
-    """A ValueError with a line for each wrong key: its path, what came, what was wanted."""
-    lines = []
-    for problem in error.errors():
-        location = [str(part) for part in problem["loc"]]
-        path = ".".join(filter(None, [prefix, *location])) or "the recipe"
-        if problem["type"] == "extra_forbidden":
-            names = _fields_at(schema, location[:-1])
-            known = f"; there are {', '.join(names)}" if names else ""
-            lines.append(f"{path}: no such key{nearest(location[-1], names)}{known}")
-        elif problem["type"] == "missing":
-            lines.append(f"{path}: is missing")
-        else:
-            message = problem["msg"].removeprefix("Value error, ")
-            received = "" if "Received" in message else f". Received: {problem['input']!r}"
-            lines.append(f"{path}: {message}{received}")
-    return ValueError("\n".join(f"{source}: {line}" for line in dict.fromkeys(lines)))
-
-
-def _fields_at(schema, location):
-    for part in location:
-        field = schema.model_fields.get(part)
-        annotation = None if field is None else field.annotation
-        options = [a for a in (annotation, *typing.get_args(annotation)) if inspect.isclass(a)]
-        schema = next((a for a in options if issubclass(a, _Section)), None)
-        if schema is None:
-            return []
-    return list(schema.model_fields)
 
 
 def parse_settings(settings: Sequence[str]) -> dict[str, Any]:

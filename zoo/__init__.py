@@ -1,29 +1,33 @@
-"""Pretrained models, and the recipes that train models."""
+"""Pretrained models that are checked before they are used, and the recipes that train models.
 
-from pathlib import Path
+A model is a folder: config.json and model.weights.h5 as Keras saves them, without an optimizer;
+recipe.yaml, which trains it again; fixture.npz, rows of the test set with their log-densities;
+samples.png; README.md, written from the card; and card.json, with the length and hash of each.
+"""
 
-from tfflows.datasets.dataset_info import nearest
+from tfflows.zoo.loading import card, load
+from tfflows.zoo.model_card import Card, Published
+from tfflows.zoo.readme import model_readme, results_table
+from tfflows.zoo.recipe_files import RECIPES, find_recipe, recipe_names
+from tfflows.zoo.saving import save_to_zoo
+from tfflows.zoo.sources import cache_folder, find, is_model, list_models
+from tfflows.zoo.verification import Verification, verify
 
-RECIPES = Path(__file__).parent / "recipes"
-
-
-def recipe_names() -> list[str]:
-    """Names of the recipes that tfflows brings."""
-    return sorted(path.stem for path in RECIPES.glob("*.yaml"))
-
-
-def find_recipe(recipe: str | Path) -> Path:
-    """The path of a recipe file, or of one that tfflows brings; ValueError where it is neither."""
-    path = Path(recipe)
-    if path.is_file():
-        return path
-    names = recipe_names()
-    if str(recipe) not in names:
-        raise ValueError(
-            f"There is no recipe file {str(recipe)!r}{nearest(str(recipe), names)}; "
-            f"tfflows brings {names}"
-        )
-    return RECIPES / f"{recipe}.yaml"
-
-
-__all__ = ["RECIPES", "find_recipe", "recipe_names"]
+__all__ = [
+    "RECIPES",
+    "Card",
+    "Published",
+    "Verification",
+    "cache_folder",
+    "card",
+    "find",
+    "find_recipe",
+    "is_model",
+    "list_models",
+    "load",
+    "model_readme",
+    "recipe_names",
+    "results_table",
+    "save_to_zoo",
+    "verify",
+]

@@ -1,0 +1,76 @@
+"""Some rows of a model's test set with their log-densities, which travel with the model."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+from keras import ops
+
+from tfflows.flow import Flow
+from tfflows.zoo.model_card import Card, in_units
+
+FIXTURE = "fixture.npz"
+NUM_ROWS = 200
+
+
+@dataclasses.dataclass(frozen=True)
+class FixtureCheck:
+    """The metric on the rows of a fixture, as stored and as found.
+
+    Attributes:
+        stored: mean of the log-densities that came with the model, in the units of its metric.
+        found: the same, computed anew.
+        row_difference: largest difference of a row's log-density in nats.
+    """
+
+    stored: float
+    found: float
+    row_difference: float
+
+
+def write_fixture(flow: Flow, rows, num_draws: int, folder: Path) -> None:
+    """Write evenly spread rows of a test set, and their log-densities under `flow`.
+
+    Args:
+        flow: the model.
+        rows: x `[n, *event_shape]`, or (x, condition).
+        num_draws: draws of dequantization noise a row.
+        folder: of the model.
+    """
+    arrays = rows if isinstance(rows, tuple) else (rows,)
+    chosen = np.unique(np.linspace(0, len(arrays[0]) - 1, NUM_ROWS).astype(int))
+    arrays = dict(
+        zip(("x", "condition"), (np.asarray(array[chosen]) for array in arrays), strict=False)
+    )
+    log_prob = _log_prob(flow, arrays, num_draws)
+    np.savez_compressed(folder / FIXTURE, log_prob=log_prob, **arrays)
+
+
+def check_fixture(flow: Flow, card: Card, folder: Path) -> FixtureCheck:
+    """Compute the log-densities of a model's fixture anew.
+
+    Raises:
+        ValueError: their mean is farther from the stored one than the standard error of the card's
+            metric, or a row's is off by more than rounding.
+    """
+    with np.load(folder / FIXTURE, allow_pickle=False) as file:
+        arrays = {name: file[name] for name in file.files}
+    stored = arrays.pop("log_prob")
+    found = _log_prob(flow, arrays, card.metric.num_draws)
+    means = (in_units(float(v.mean()), card.metric.units, flow.dims) for v in (stored, found))
+    check = FixtureCheck(*means, float(np.abs(found - stored).max()))
+    is_near = abs(check.found - check.stored) <= card.metric.standard_error
+    # float32 sums in another order on another machine; the noise of a row is the row's own.
+    if not is_near or not np.allclose(found, stored, rtol=1e-4, atol=1e-2):
+        raise ValueError(
+            f"{card.name} has other densities than its card says: {check.stored:.4f} "
+            f"{card.metric.units} wanted on its {len(stored)} fixture rows, within "
+            f"{card.metric.standard_error:.1e}. Received: {check.found:.4f}, single rows off by up "
+            f"to {check.row_difference:.1e} nats"
+        )
+    return check
+
+
+def _log_prob(flow, arrays, num_draws):
+    values = flow.log_prob(arrays["x"], arrays.get("condition"), num_draws)
+    return ops.convert_to_numpy(values).astype("float64")

@@ -1,0 +1,81 @@
+"""What is written from cards: a model's README.md, and the results table of the zoo."""
+
+from collections.abc import Iterable
+
+from tfflows.zoo.model_card import Card, Metric, Published
+
+_README = """# {0.name}
+
+{0.family} on {0.data.name}, {shape}: {metric} on {rows} test rows{draws}.{published}
+
+![samples](samples.png)
+
+```python
+from tfflows import zoo
+
+flow = zoo.load("{0.name}")
+x = flow.sample(16{condition}, seed=0)
+log_p = flow.log_prob(x{condition})  # nats, in the units of the data
+```
+
+| | |
+|---|---|
+| data | {0.data.name}: {0.data.source} |
+| licence of the data | {0.data.licence} |
+| rows | {0.data.train:,} to train, {0.data.validation:,} to validate, {0.data.test:,} to test |
+| preprocessing, part of the model | {0.data.preprocessing} |
+| parameters | {0.parameters:,} |
+| training | {0.training.epochs} epochs, weights of epoch {0.training.best_epoch}; seed {0.training.seed}; {0.training.minutes:.1f} minutes |
+| machine | {0.training.machine} |
+| versions | {versions} |
+
+**Limitations.** {0.limitations}
+
+`tfflows train recipe.yaml` trains it again, `tfflows zoo verify {0.name} --full` computes the number again.
+"""  # noqa: E501
+
+
+def model_readme(card: Card) -> str:
+    """README.md of a model."""
+    data = card.data
+    classes = f", given one of {data.classes} classes" if data.classes else ""
+    draws = card.metric.num_draws
+    return _README.format(
+        card,
+        metric=metric_text(card.metric),
+        shape=f"{' x '.join(map(str, data.event_shape))} numbers{classes}",
+        rows=f"{card.metric.num_examples:,}",
+        draws=f", {draws} draws of dequantization noise each" if draws > 1 else "",
+        published=f" Published: {published_text(card.published)}." if card.published else "",
+        condition=", one_hot" if data.classes else "",
+        versions=", ".join(f"{name} {version}" for name, version in card.training.versions.items()),
+    )
+
+
+def metric_text(metric: Metric) -> str:
+    """A metric with two standard errors, such as "1.200 +- 0.005 bits/dim"."""
+    return f"{metric.value:.3f} +- {2 * metric.standard_error:.3f} {metric.units}"
+
+
+def published_text(published: Published) -> str:
+    """A published number, its units and its source."""
+    return f"{published.value:g} {published.units} ({published.source})"
+
+
+def results_table(cards: Iterable[Card]) -> str:
+    """Markdown table of models by name, with their metrics and the published numbers."""
+    rows = [
+        "| model | family | data | test, +- 2 standard errors | published | parameters | epochs | "
+        "minutes |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for card in sorted(cards, key=lambda card: card.name):
+        given = f", {card.data.classes} classes" if card.data.classes else ""
+        published = published_text(card.published) if card.published else ""
+        training = card.training
+        rows.append(
+            f"| `{card.name}` | {card.family} | {card.data.name}{given} | "
+            f"{metric_text(card.metric)} | {published} | {card.parameters:,} | "
+            f"{training.epochs} | {training.minutes:.0f} |"
+        )
+    return "\n".join(rows) + "\n" if len(rows) > 2 else "There is no model in the zoo yet.\n"
