@@ -125,11 +125,11 @@ def make_cnf(case):
     pairs = list(itertools.pairwise([case.dims, *case.hidden_units, case.dims]))
     layers = []
     for inputs, outputs in pairs:
-        last = len(layers) == len(pairs) - 1
-        initializer = tf_keras.initializers.get("zeros" if last else "glorot_uniform")
+        initializer = "zeros" if len(layers) == len(pairs) - 1 else "glorot_uniform"
         dense = tf_keras.layers.Dense(outputs, kernel_initializer=initializer)
         dense.build((None, inputs))
-        layers.append((dense, tf.Variable(initializer((1, outputs)))))
+        shift = tf.Variable(tf_keras.initializers.get(initializer)((1, outputs)))
+        layers.append((dense, shift))
 
     def field(time, state):
         for dense, shift in layers[:-1]:
@@ -138,6 +138,11 @@ def make_cnf(case):
         return dense(state) + time * shift
 
     return field, layers
+
+
+def layer_variables(layers):
+    """Kernel, bias and the time's weights of each layer."""
+    return [v for dense, shift in layers for v in (*dense.trainable_variables, shift)]
 
 
 def make_ffjord(field, case, exact):
@@ -155,10 +160,9 @@ def build_cnf(case, mode, x):
     """One field of dense layers."""
     tf.random.set_seed(0)
     field, layers = make_cnf(case)
-    variables = [v for dense, shift in layers for v in (*dense.trainable_variables, shift)]
     return _make_subject(
         make_ffjord(field, case, exact=False),
-        variables,
+        layer_variables(layers),
         case,
         x,
         jit_compile=False,
