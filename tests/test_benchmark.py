@@ -6,7 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from conftest import needs_tensorflow
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
 
@@ -106,14 +108,18 @@ def test_every_adapter_in_the_repository_is_read(benchmarks):
     assert [adapter.name for adapter in adapters[:2]] == ["tfflows_jax", "tfflows_tensorflow"]
     libraries = {
         architecture: {a.library for a in adapters if architecture in a.modes}
-        for architecture in ("realnvp", "maf", "glow")
+        for architecture in ("realnvp", "maf", "glow", "cnf")
     }
     tables = {"tfflows", "tfp", "normflows", "nflows", "zuko", "distrax", "flowjax"}
+    assert libraries["cnf"] == {"tfflows", "tfp", "zuko", "torchdiffeq"}
     assert libraries["realnvp"] == tables
     assert libraries["maf"] == tables - {"distrax"}  # which has no such layer
     assert libraries["glow"] == {"tfflows", "tfp", "normflows", "nflows", "freia"}
     assert "XLA, in order" in adapters[1].modes["maf"]
     assert "XLA, in order" not in adapters[1].modes["realnvp"]
+    first, *others = adapters[1].modes["cnf"]
+    assert first == "XLA"  # at the tolerance of the others: what the verdicts are about
+    assert {"XLA, 8 steps of RK4", "XLA, flow matching"} < set(others)
     with pytest.raises(ValueError, match=r"--libraries wants .* Received: \['pyro'\]"):
         environments.choose_adapters(adapters, ["pyro"], "realnvp")
     with pytest.raises(ValueError, match="No adapter builds 'unknown'"):
@@ -180,6 +186,105 @@ def test_glow_runs_on_images_and_is_described(tmp_path):
     assert row["parameters"] == sum(levels) + priors
     wanted = "2 levels of 2 layers, images of 8 x 8 x 1, hidden channels (8, 8), batch 4. Medians"
     assert (tmp_path / "table.md").read_text().startswith(f"Case glow-tiny: {wanted}")
+
+
+@pytest.mark.parametrize("mode", ["graph", "XLA, 8 steps of RK4", "XLA, flow matching"])
+def test_a_continuous_flow_runs_by_solver_and_by_flow_matching(tmp_path, mode):
+    libraries = ["--libraries", "tfflows_tensorflow", "--python", f"tfflows={sys.executable}"]
+    process = run("--case", "cnf-tiny", *libraries, "--modes", mode, "--out", tmp_path)
+    assert process.returncode == 0, process.stderr
+    (row,) = json.loads((tmp_path / "results.json").read_text())["rows"]
+    assert set(row["times"]) == {"train", "log_prob", "sample", "bare_train"}
+    assert row["parameters"] == (3 + 2) * 8 + (8 + 2) * 8 + (8 + 2) * 3  # time and bias: 2 more
+    wanted = "Case cnf-tiny: 1 layer, 3 dimensions, hidden units (8, 8), batch 16. Medians"
+    assert (tmp_path / "table.md").read_text().startswith(wanted)
+
+
+def torch_flow(flow, transform):
+    """x -> latents and log-densities of a module with random weights."""
+    import torch
+
+    torch.manual_seed(0)
+    for parameter in flow.parameters():
+        torch.nn.init.normal_(parameter, 0, 0.5)
+
+    @torch.no_grad()
+    def tell(x):
+        z, log_prob = transform(torch.from_numpy(x))
+        return z.numpy(), log_prob.numpy()
+
+    return tell
+
+
+def zuko_flow(case):
+    from benchmarks.adapters.zuko import make_cnf
+
+    flow = make_cnf(case)
+    return torch_flow(flow, lambda x: (flow().transform(x), flow().log_prob(x)))
+
+
+def torchdiffeq_flow(case):
+    from benchmarks.adapters.torchdiffeq import Flow
+
+    flow = Flow(case)
+    return torch_flow(flow, lambda x: (flow(x)[0], flow.log_prob(x)))
+
+
+def tensorflow_probability_flow(case, weights=None):
+    """x -> latents and log-densities, with random weights, or those of tfflows, whose field goes
+    from data to latents, where TFP's goes back."""
+    import tensorflow as tf
+    import tensorflow_probability as tfp
+    from benchmarks.adapters.tfp import layer_variables, make_cnf, make_ffjord
+
+    rng = np.random.default_rng(0)
+    layers_field, layers = make_cnf(case)
+    for i, variable in enumerate(layer_variables(layers)):
+        value = rng.normal(0, 0.5, variable.shape) if weights is None else weights[i]
+        variable.assign(value)
+
+    def field(time, state):
+        return layers_field(time, state) if weights is None else -layers_field(1 - time, state)
+
+    bijector = make_ffjord(field, case, exact=True)
+    base = tfp.distributions.MultivariateNormalDiag(tf.zeros(case.dims))
+    flow = tfp.distributions.TransformedDistribution(base, bijector)
+
+    @tf.function
+    def tell(x):
+        return bijector.inverse(x), flow.log_prob(x)
+
+    return lambda x: [np.asarray(part) for part in tell(tf.constant(x))]
+
+
+@pytest.mark.parametrize("flow", [zuko_flow, torchdiffeq_flow, tensorflow_probability_flow])
+def test_continuous_peers_tell_the_density_of_their_map(benchmarks, flow):
+    pytest.importorskip(flow.__name__.removesuffix("_flow"))
+    from benchmarks.cases import find_case
+
+    case = find_case("cnf-tiny")
+    x, step, tell = case.data(1), np.float32(0.02), flow(case)
+    z, log_prob = tell(x)
+    columns = [(tell(x + e)[0] - tell(x - e)[0]) / (2 * step) for e in step * np.eye(3, dtype="f")]
+    _, log_det = np.linalg.slogdet(np.stack(columns, axis=-1))
+    assert np.abs(log_det).max() > 0.2
+    wanted = log_det - 0.5 * (z**2).sum(1) - 1.5 * np.log(2 * np.pi)
+    np.testing.assert_allclose(log_prob, wanted, atol=5e-3)
+
+
+@needs_tensorflow
+def test_tfp_has_the_field_of_tfflows(benchmarks):
+    pytest.importorskip("tensorflow_probability")
+    from benchmarks.adapters._tfflows import make_cnf
+    from benchmarks.cases import find_case
+
+    case = find_case("cnf-tiny")
+    flow, x, rng = make_cnf(case, "graph"), case.data(1), np.random.default_rng(0)
+    flow.build((None, case.dims))
+    for variable in flow.trainable_variables:
+        variable.assign(rng.normal(0, 0.5, variable.shape))
+    _, log_prob = tensorflow_probability_flow(case, flow.trainable_variables)(x)
+    np.testing.assert_allclose(log_prob, flow.log_prob(x), atol=1e-3)
 
 
 def test_images_of_a_case_are_smooth(benchmarks):

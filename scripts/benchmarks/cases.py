@@ -10,14 +10,17 @@ class Case:
     Args:
         architecture: adapters that can make it define `build_<architecture>`.
         dims: elements of an event.
-        layers: how many couplings (or autoregressive layers); on images, in each level.
+        layers: how many couplings (or autoregressive layers); on images, in each level; 1 for a
+            continuous flow.
         hidden_units: widths of each conditioner's hidden layers, ReLU; on images, the channels of
-            its hidden convolutions, 3x3 and 1x1, which a 3x3 one follows.
+            its hidden convolutions, 3x3 and 1x1, which a 3x3 one follows; tanh in the field of a
+            continuous flow, whose layers get the time as one more input.
         batch_size: rows of a training step, of a call of log_prob, and samples of a draw.
         image_shape: (height, width, channels) where an event is an image, or None.
         levels: resolutions of a flow on images.
         learning_rate: Adam's. At 1e-3 Glow's first steps, without a warm-up, move the scales so far
             that samples overflow.
+        tolerance: relative and absolute, of an adaptive solver's steps.
     """
 
     architecture: str
@@ -28,6 +31,7 @@ class Case:
     image_shape: tuple[int, int, int] | None = None
     levels: int = 1
     learning_rate: float = 1e-3
+    tolerance: float = 1e-5
 
     def data(self, steps: int):
         """Correlated, skewed rows for `steps` batches, `[steps * batch_size, dims]` float32.
@@ -84,6 +88,9 @@ CASES = {
         levels=2,
         learning_rate=1e-4,
     ),
+    "cnf-43": Case("cnf", dims=43, layers=1, hidden_units=(64, 64, 64), batch_size=512),
+    "cnf-2": Case("cnf", dims=2, layers=1, hidden_units=(64, 64, 64), batch_size=512),
+    "cnf-tiny": Case("cnf", dims=3, layers=1, hidden_units=(8, 8), batch_size=16),
 }
 
 

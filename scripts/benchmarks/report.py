@@ -87,10 +87,8 @@ def describe(case: dict) -> str:
             f"{case['levels']} levels of {case['layers']} layers, images of {shape}, hidden "
             f"channels {case['hidden_units']}, {batch}"
         )
-    return (
-        f"{case['layers']} layers, {case['dims']} dimensions, hidden units "
-        f"{case['hidden_units']}, {batch}"
-    )
+    layers = "1 layer" if case["layers"] == 1 else f"{case['layers']} layers"
+    return f"{layers}, {case['dims']} dimensions, hidden units {case['hidden_units']}, {batch}"
 
 
 def markdown(results: dict) -> str:

@@ -7,6 +7,7 @@ import tfflows
 from benchmarks.subject import Subject
 
 STEPS_PER_EXECUTION = 10
+FIXED_STEPS = 8
 OTHER_INVERSIONS = {"in order": "in_order", "jacobi": "jacobi"}
 
 
@@ -44,12 +45,33 @@ def make_glow(case, mode: str) -> "tfflows.Flow":
     return _compile(flow, case, mode)
 
 
+def make_cnf(case, mode: str) -> "tfflows.Flow":
+    """One field, solved to `case.tolerance`.
+
+    A mode that ends with "RK4" trains by `FIXED_STEPS` steps of it, one that ends with "flow
+    matching" by no solver.
+    """
+    keras.utils.set_random_seed(0)
+    flow = tfflows.models.FFJORD(
+        (case.dims,),
+        hidden_units=case.hidden_units,
+        kind="concat",
+        solver="rk4" if mode.endswith("RK4") else "dopri5",
+        num_steps=FIXED_STEPS,
+        rtol=case.tolerance,
+        atol=case.tolerance,
+        test_trace="exact",
+    )
+    matches = mode.endswith("flow matching")
+    return _compile(flow, case, mode, objective="flow_matching" if matches else "likelihood")
+
+
 def _other_inversion(mode):
     """The `inversion` that a mode ends with, or None for the layer's default."""
     return OTHER_INVERSIONS.get(mode.split(", ")[-1])
 
 
-def _compile(flow, case, mode):
+def _compile(flow, case, mode, **options):
     """Compile a flow.
 
     Args:
@@ -58,12 +80,14 @@ def _compile(flow, case, mode):
         mode: begins with "graph", or else the flow is compiled by XLA; ends with "single steps" for
             Keras' default of one step a call of the compiled function, or else `fit` makes
             `STEPS_PER_EXECUTION`.
+        **options: more of `flow.compile`.
     """
     steps = 1 if mode.endswith("single steps") else STEPS_PER_EXECUTION
     flow.compile(
         keras.optimizers.Adam(case.learning_rate),
         jit_compile=not mode.startswith("graph"),
         steps_per_execution=steps,
+        **options,
     )
     return flow
 

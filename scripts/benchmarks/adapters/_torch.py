@@ -38,10 +38,13 @@ def channels_first(x: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(np.moveaxis(x, -1, 1))
 
 
-def make_subject(model, log_prob, sample, case, mode, x, compile_sample=True) -> Subject:
+def make_subject(
+    model, log_prob, sample, case, mode, x, compile_sample=True, estimate=None
+) -> Subject:
     """A subject of a module and its functions of rows, and of a number of samples.
 
-    Mode "compile" compiles both functions, or `log_prob` alone where not `compile_sample`.
+    Mode "compile" compiles both functions, or `log_prob` alone where not `compile_sample`. Training
+    goes by `estimate` where it is another function than `log_prob`.
     """
     torch.manual_seed(0)
     data = torch.from_numpy(x)
@@ -50,13 +53,14 @@ def make_subject(model, log_prob, sample, case, mode, x, compile_sample=True) ->
     if mode == "compile":
         log_prob = torch.compile(log_prob)
         sample = torch.compile(sample) if compile_sample else sample
+    estimate = estimate or log_prob
 
     def train(steps):
         order = torch.randperm(len(data))
         for step in range(steps):
             rows = data[order[step * size : (step + 1) * size]]
             optimizer.zero_grad(set_to_none=True)
-            loss = -log_prob(rows).mean()
+            loss = -estimate(rows).mean()
             loss.backward()
             optimizer.step()
         if not np.isfinite(loss.item()):

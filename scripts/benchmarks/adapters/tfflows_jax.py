@@ -1,7 +1,8 @@
 """tfflows on JAX: `fit` over an array, compiled as Keras always does there.
 
 The bare train step is the model's own `train_step` under jax.jit with its state donated, in a loop
-on one batch. MAF's modes are those of tfflows on TensorFlow; so is what Glow consists of.
+on one batch. MAF's modes are those of tfflows on TensorFlow; so is what Glow consists of, and
+how the continuous flow is run.
 """
 
 import os
@@ -11,7 +12,7 @@ os.environ["KERAS_BACKEND"] = "jax"
 import jax
 import jax.numpy as jnp
 
-from benchmarks.adapters._tfflows import make_glow, make_maf, make_realnvp, make_subject
+from benchmarks.adapters._tfflows import make_cnf, make_glow, make_maf, make_realnvp, make_subject
 
 REQUIREMENTS = ["--editable", ".[jax]"]
 GROUP = "jax"
@@ -19,6 +20,7 @@ MODES = {
     "realnvp": ["jit", "jit, single steps"],
     "maf": ["jit", "jit, in order", "jit, jacobi"],
     "glow": ["jit"],
+    "cnf": ["jit", "jit, 8 steps of RK4", "jit, flow matching"],
 }
 
 
@@ -35,6 +37,11 @@ def build_maf(case, mode, x):
 def build_glow(case, mode, x):
     """`tfflows.models.Glow` without dequantization or logit."""
     return _build(make_glow(case, mode), case, mode, x)
+
+
+def build_cnf(case, mode, x):
+    """`tfflows.models.FFJORD` of one field."""
+    return _build(make_cnf(case, mode), case, mode, x)
 
 
 def _build(flow, case, mode, x):
