@@ -74,6 +74,22 @@ def test_images_go_through_convolutions():
     np.testing.assert_allclose(layer.inverse(z), x, atol=1e-4)
 
 
+def test_samples_are_solved_without_a_trace():
+    """By as many evaluations, to the same place, and with gradients by the adjoint equation."""
+    layer = make(test_solver=DormandPrince(1e-7, 1e-7))
+    z = rows(4, 3)
+    x, _ = layer.inverse_and_log_det(z)
+    with_trace = int(layer.pop_evaluations())
+    layer._rates = None  # which would compute it
+    np.testing.assert_array_equal(layer.inverse(z), x)
+    assert int(layer.pop_evaluations()) == with_trace
+    (slope,) = gradient_function(lambda z: ops.sum(layer.inverse(z)), [])(z)
+    moved = z.copy()
+    moved[0, 1] += 1e-4
+    change = (numpy(layer.inverse(moved)) - numpy(x)).sum() / 1e-4
+    np.testing.assert_allclose(slope[0, 1], change, rtol=1e-2)
+
+
 def test_regularizers_are_the_integrals_of_speed_and_jacobian():
     """Of a constant Jacobian A and a field A z that rotates: |f| = |A z| = 2 |z| on the way."""
 

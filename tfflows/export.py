@@ -100,17 +100,17 @@ def _signatures(flow):
         return {"z": flow._forward(x, condition, training=False)[0]}
 
     def decode(z, condition=None):
-        return {"x": flow._inverse(z, condition)[0]}
+        return {"x": flow._inverse(z, condition)}
 
     def sample(num_samples, seed, temperature, condition=None):
         if condition is not None:  # one row serves all samples
             condition = tf.broadcast_to(condition, [num_samples, *condition.shape[1:]])
         z = flow._draw(num_samples, seed, temperature, condition)
-        return {"x": flow._inverse(z, condition)[0]}
+        return {"x": flow._inverse(z, condition)}
 
     def sample_seeds(seeds, condition=None):
         z = flow.base.draw(random.RowNoise(seeds, dtype), condition)
-        return {"x": flow._inverse(z, condition)[0]}
+        return {"x": flow._inverse(z, condition)}
 
     specs = [(log_prob, [x]), (encode, [x]), (decode, [z]), (sample, draw), (sample_seeds, [seeds])]
     return {

@@ -164,6 +164,12 @@ class Flow(LikelihoodTraining, keras.Model):
 
     def _inverse(self, z, condition=None):
         z = ops.cast(z, self.compute_dtype)
+        for layer in reversed(self.flow_layers):
+            z = layer.inverse(z, condition)
+        return z
+
+    def _inverse_and_log_det(self, z, condition=None):
+        z = ops.cast(z, self.compute_dtype)
         log_det = ops.zeros((ops.shape(z)[0],), dtype=self.compute_dtype)
         for layer in reversed(self.flow_layers):
             z, term = layer.inverse_and_log_det(z, condition)
@@ -185,7 +191,7 @@ class Flow(LikelihoodTraining, keras.Model):
         return self.base(z, condition=condition) + log_det
 
     def _inverse_and_log_prob(self, z, condition=None):
-        x, log_det = self._inverse(z, condition)
+        x, log_det = self._inverse_and_log_det(z, condition)
         return x, self.base(z, condition=condition) - log_det
 
     def _draw(self, num_samples, seed, temperature, condition=None):
@@ -194,7 +200,7 @@ class Flow(LikelihoodTraining, keras.Model):
 
     def _sample(self, num_samples, seed, temperature, condition=None):
         z = self._draw(num_samples, seed, temperature, condition)
-        return self._compiled_method(self._inverse)(z, condition)[0]
+        return self._compiled_method(self._inverse)(z, condition)
 
     def _sample_and_log_prob(self, num_samples, seed, temperature, condition=None):
         z = self._draw(num_samples, seed, temperature, condition)
@@ -232,7 +238,7 @@ class Flow(LikelihoodTraining, keras.Model):
         """Map latents `[batch, *latent_shape]` to data `[batch, *event_shape]`."""
         z = ops.convert_to_tensor(z)
         check_shape(z, self.latent_shape)
-        return self._run(self._inverse, z, self._check_condition(condition, z.shape[0]))[0]
+        return self._run(self._inverse, z, self._check_condition(condition, z.shape[0]))
 
     def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         """Map data to latents, like calling the flow, compiled and without losses."""

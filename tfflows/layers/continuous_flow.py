@@ -167,22 +167,31 @@ class ContinuousFlow(FlowLayer):
     def _inverse(self, z, condition=None, training=False):
         return self._solve(z, condition, training, 1.0, 0.0)
 
-    def _solve(self, x, condition, training, start, end):
+    def _inverse_alone(self, z, condition=None, training=False):
+        return self._solve(z, condition, training, 1.0, 0.0, with_trace=False)
+
+    def _solve(self, x, condition, training, start, end, with_trace=True):
+        """The state at the end, with the integral of the trace where that is wanted."""
         solver = self.solver if training else self.test_solver
         conditions = [] if condition is None else [condition]
         weights = self.network.weights
-        has_cost = bool(training and (self.kinetic or self.jacobian))
+        has_cost = bool(with_trace and training and (self.kinetic or self.jacobian))
         trace = self.trace if training else self._test_trace()
-        noise = self._draw_noise(x, training) if trace == "hutchinson" else None
+        draws = with_trace and trace == "hutchinson"
+        noise = self._draw_noise(x, training) if draws else None
 
         def rates(time, z, *tensors):
             condition, values = tensors[: len(conditions)], tensors[len(conditions) :]
+            condition = condition[0] if condition else None
             with keras.StatelessScope(state_mapping=list(zip(weights, values, strict=True))):
-                return self._rates(time, z, condition[0] if condition else None, noise, has_cost)
+                if not with_trace:
+                    return (self.field(z, time, condition),)
+                return self._rates(time, z, condition, noise, has_cost)
 
         values = [ops.convert_to_tensor(weight.value) for weight in weights]
+        num_integrals = int(with_trace) + has_cost
         if training and not solver.is_adaptive and not self.adjoint:
-            zeros = [ops.zeros_like(x[(..., *(0 for _ in self.event_shape))])] * (1 + has_cost)
+            zeros = [ops.zeros_like(x[(..., *(0 for _ in self.event_shape))])] * num_integrals
             solution = solver.solve(
                 lambda time, state: rates(time, state[0], *conditions, *values),
                 (x, *zeros),
@@ -191,26 +200,28 @@ class ContinuousFlow(FlowLayer):
             )
         else:
             solution = solve_with_adjoint(
-                solver, rates, x, 1 + has_cost, [*conditions, *values], start, end
+                solver, rates, x, num_integrals, [*conditions, *values], start, end
             )
-        return self._finish(solution, solver, end)
+        z, *integrals = self._finish(solution, solver, end)
+        self._cost = integrals[1] if has_cost else None
+        return (z, integrals[0]) if with_trace else z
 
     def _finish(self, solution, solver, end):
-        """z and the log-det; NaN for rows that did not come to the end, or an error outside of
-        compiled functions."""
-        z, log_det, *cost = solution.state
-        self._cost = cost[0] if cost else None
-        self._evaluations = ops.cast(solution.evaluations, z.dtype)
+        """The state; NaN for rows that did not come to the end, or an error outside of compiled
+        functions."""
+        state = solution.state
+        self._evaluations = ops.cast(solution.evaluations, state[0].dtype)
         if not solver.is_adaptive:
-            return z, log_det
-        arrived = solution.time == end
-        if not compilation.is_traced(z):
+            return state
+        if not compilation.is_traced(state[0]):
             self._check_arrival(solution, solver, end)
-        nan = ops.full_like(log_det, np.nan)
-        log_det = ops.where(arrived, log_det, nan)
-        shape = (-1, *(1 for _ in self.event_shape))
-        arrived = ops.reshape(ops.broadcast_to(arrived, ops.shape(log_det)), shape)
-        return ops.where(arrived, z, np.nan), log_det
+        arrived = ops.broadcast_to(solution.time == end, ops.shape(state[0])[:1])
+
+        def checked(values):
+            shape = (-1, *(1 for _ in values.shape[1:]))
+            return ops.where(ops.reshape(arrived, shape), values, np.nan)
+
+        return tuple(checked(values) for values in state)
 
     def _rates(self, time, z, condition, noise, has_cost):
         """(dz/dt, its divergence), and the cost of the regularizers per element where wanted."""

@@ -73,10 +73,20 @@ class FactorOut(FlowLayer):
         ]
         return ops.concatenate(flat, axis=1), log_det
 
-    def _inverse(self, z, condition=None, training=False):
+    def _split_latent(self, z):
         size_on = math.prod(self._latent_on)
         going_on = ops.reshape(z[:, :size_on], (-1, *self._latent_on))
-        out = ops.reshape(z[:, size_on:], (-1, *self._shape_out))
+        return going_on, ops.reshape(z[:, size_on:], (-1, *self._shape_out))
+
+    def _inverse_alone(self, z, condition=None, training=False):
+        going_on, out = self._split_latent(z)
+        for layer in reversed(self.flow_layers):
+            going_on = layer(going_on, condition, training, inverse=True)
+        x = ops.concatenate([going_on, out], axis=-1)
+        return self.affine(x, condition, training, inverse=True)
+
+    def _inverse(self, z, condition=None, training=False):
+        going_on, out = self._split_latent(z)
         log_det = 0.0
         for layer in reversed(self.flow_layers):
             going_on, term = layer.inverse_and_log_det(going_on, condition, training)

@@ -56,17 +56,22 @@ class FlowLayer(keras.layers.Layer):
         """Shape of one data event for latents of `latent_shape`, before the layer is built."""
         return tuple(latent_shape)
 
+    def _inverse_alone(self, z, condition=None, training=False):
+        """x without the log-det; for a layer to override where that is work of its own."""
+        return self._inverse(z, condition, training)[0]
+
     def call(self, x, condition=None, training=None, inverse=False, return_log_det=False):
         self._check_shapes(x, condition, inverse)
         x = ops.cast(x, self.compute_dtype)
         if condition is not None:
             condition = ops.cast(condition, self.compute_dtype)
+        if inverse and not return_log_det:
+            return self._inverse_alone(x, condition, training=bool(training))
         transform = self._inverse if inverse else self._forward
         y, log_det = transform(x, condition, training=bool(training))
         if return_log_det:
             return y, log_det
-        if not inverse:
-            self.add_loss(-batch_mean(log_det))
+        self.add_loss(-batch_mean(log_det))
         return y
 
     def compute_output_spec(
