@@ -16,13 +16,13 @@ def value_and_pullback(function: Callable, inputs: Sequence[Tensor]) -> tuple:
 
     Returns:
         The outputs, and a function of as many cotangents that gives as many gradients as there
-        are inputs. It is differentiable itself, and is called once.
+        are inputs. It is differentiable itself.
     """
     inputs = tuple(inputs)
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
+        with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
             tape.watch(inputs)
             outputs = tuple(function(*inputs))
 

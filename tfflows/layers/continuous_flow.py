@@ -18,6 +18,7 @@ from tfflows.tensors import Tensor, batch_mean, sum_event
 
 TRACES = ("exact", "hutchinson")
 NOISES = ("rademacher", "normal")
+UNROLLED = 4  # rows of the Jacobian up to which they stand one after the other in the graph
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -239,28 +240,22 @@ class ContinuousFlow(FlowLayer):
         return slope, divergence, cost / self.dims
 
     def _exact(self, time, z, condition):
-        """dz/dt, the trace of its Jacobian, and the sum of the Jacobian's squares: by a row of the
-        batch for each row of the Jacobian."""
-        dims, shape, batch = self.dims, self.event_shape, ops.shape(z)[0]
+        """dz/dt, the trace of its Jacobian, and the sum of the Jacobian's squares: by a product for
+        each row of the Jacobian."""
+        (slope,), pullback = value_and_pullback(lambda z: (self.field(z, time, condition),), [z])
 
-        def for_each(values):
-            repeated = ops.broadcast_to(values[:, None], (batch, dims, *values.shape[1:]))
-            return ops.reshape(repeated, (-1, *values.shape[1:]))
+        def add_row(row, sums):
+            unit = ops.reshape(ops.one_hot(row, self.dims, dtype=z.dtype), (1, *self.event_shape))
+            (product,) = pullback(ops.broadcast_to(unit, ops.shape(z)))
+            terms = sum_event(product * unit), sum_event(ops.square(product))
+            return tuple(a + b for a, b in zip(sums, terms, strict=True))
 
-        if len(time.shape):
-            time = for_each(time)
-        if condition is not None:
-            condition = for_each(condition)
-        unit = ops.reshape(ops.eye(dims, dtype=z.dtype), (1, dims, *shape))
-        unit = ops.reshape(ops.broadcast_to(unit, (batch, dims, *shape)), (-1, *shape))
-        (slopes,), pullback = value_and_pullback(
-            lambda z: (self.field(z, time, condition),), [for_each(z)]
-        )
-        (products,) = pullback(unit)
-        by_row = (-1, dims * dims)
-        divergence = ops.sum(ops.reshape(products * unit, by_row), axis=1)
-        squares = ops.sum(ops.reshape(ops.square(products), by_row), axis=1)
-        return ops.reshape(slopes, (-1, dims, *shape))[:, 0], divergence, squares
+        sums = (ops.zeros_like(z[(..., *(0 for _ in self.event_shape))]),) * 2
+        if self.dims > UNROLLED:
+            return slope, *compilation.static_loop(self.dims, add_row, sums)
+        for row in range(self.dims):
+            sums = add_row(row, sums)
+        return slope, *sums
 
     def _test_trace(self):
         if self.test_trace is not None:
