@@ -81,9 +81,9 @@ class FactorOut(FlowLayer):
     def _inverse_alone(self, z, condition=None, training=False):
         going_on, out = self._split_latent(z)
         for layer in reversed(self.flow_layers):
-            going_on = layer(going_on, condition, training, inverse=True)
+            going_on = layer(going_on, condition=condition, training=training, inverse=True)
         x = ops.concatenate([going_on, out], axis=-1)
-        return self.affine(x, condition, training, inverse=True)
+        return self.affine(x, condition=condition, training=training, inverse=True)
 
     def _inverse(self, z, condition=None, training=False):
         going_on, out = self._split_latent(z)
