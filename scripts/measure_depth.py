@@ -31,7 +31,9 @@ def measure(depth: int, checkpoint: bool, jit: bool) -> dict:
     glow = Glow((28, 28, 1), depth=depth, checkpoint=checkpoint)
     glow.compile(keras.optimizers.Adam(1e-5), jit_compile=jit)
     stamps = []
-    stamp = keras.callbacks.LambdaCallback(on_train_batch_end=lambda *_: stamps.append(time.time()))
+    stamp = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: stamps.append(time.time())
+    )
     glow.fit(x[:16], batch_size=4, verbose=0)
     before = peak()
     glow.fit(x, batch_size=64, verbose=0, callbacks=[stamp])
