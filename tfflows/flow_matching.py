@@ -65,7 +65,7 @@ def matching_loss(flow, objective: str, x: Tensor, condition: Tensor | None = No
     noise = random.BatchNoise(rows, random.replica_seed(field.seed_generator), flow.compute_dtype)
     draws = z = flow.base.draw(noise, condition, 1.0)
     for layer in reversed(flow.flow_layers[place + 1 :]):
-        z, _ = layer.inverse_and_log_det(z, condition)
+        z = layer.inverse(z, condition)
     if objective == "ot_flow_matching":
         z = ops.take(z, _pairs(x, z, noise), axis=0)
     places = ops.cast(ops.arange(rows), x.dtype) / ops.cast(rows, x.dtype)

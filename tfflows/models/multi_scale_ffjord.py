@@ -19,7 +19,8 @@ class MultiScaleFFJORD(Flow):
 
     Each scale has `fields_per_scale` fields, a squeeze, as many more, and factors half of the
     channels out; the last scale has no squeeze. The factored-out half is normalised given the other
-    (see `FactorOut`).
+    (see `FactorOut`). Log-dets are Hutchinson's estimates, by one fixed direction a field outside
+    of training: `log_prob` repeats, but is exact only on average over directions.
 
     Args:
         event_shape: (height, width, channels); 2**(num_scales - 1) divides height and width.
