@@ -247,6 +247,11 @@ def test_the_models_of_the_zoo_are_small_and_say_what_their_cards_say():
         assert (folder / "README.md").read_text() == zoo.model_readme(card)
 
 
+def test_the_wheel_carries_every_file_of_a_model():
+    settings = (ROOT / "setup.cfg").read_text()
+    assert all(f"    */{name}\n" in settings for name in ALL)
+
+
 def test_the_readme_has_the_table_of_the_cards(with_table):
     assert with_table(README, ROOT / "zoo") == README, "run python scripts/results_table.py"
 

@@ -1,8 +1,9 @@
 """Pretrained models that are checked before they are used, and the recipes that train models.
 
 A model is a folder: config.json and model.weights.h5 as Keras saves them, without an optimizer;
-recipe.yaml, which trains it again; fixture.npz, rows of the test set with their log-densities;
-samples.png; README.md, written from the card; and card.json, with the length and hash of each.
+recipe.yaml, which trains it again; metrics.jsonl, a line an epoch of its training; fixture.npz,
+rows of the test set with their log-densities; samples.png; README.md, written from the card; and
+card.json, with the length and hash of each.
 """
 
 from tfflows.zoo.loading import card, load

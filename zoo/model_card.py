@@ -14,7 +14,8 @@ FORMAT = 1
 CARD = "card.json"
 # All of a model but its card, in the order in which they are written.
 FILES = (
-    "config.json", "model.weights.h5", "recipe.yaml", "fixture.npz", "samples.png", "README.md",
+    "config.json", "model.weights.h5", "recipe.yaml", "metrics.jsonl", "fixture.npz", "samples.png",
+    "README.md",
 )  # fmt: skip
 NAME = r"^[A-Za-z0-9][\w.-]*$"
 _BLANK = "0" * 64

@@ -1,8 +1,8 @@
 """From a run of `tfflows train` to a model of the zoo."""
 
 import json
-import math
 import re
+import shutil
 from pathlib import Path
 
 import keras
@@ -11,6 +11,7 @@ from tfflows.files import replaced_on_success
 from tfflows.layers import Dequantize, Logit, Pad, Standardize
 from tfflows.recipes import Recipe, make_recipe, read_recipe
 from tfflows.serving import open_model
+from tfflows.zoo.curve import CURVE, best_epoch, read_epochs
 from tfflows.zoo.fixture import check_fixture, write_fixture
 from tfflows.zoo.loading import load_folder
 from tfflows.zoo.model_card import (
@@ -85,6 +86,7 @@ def save_to_zoo(
     )
     with replaced_on_success(folder) as temporary:
         temporary.mkdir()
+        shutil.copyfile(run / CURVE, temporary / CURVE)
         _write(flow, recipe, rows, card, temporary)
     return read_card(folder)
 
@@ -133,15 +135,13 @@ def _preprocessing(flow):
 
 
 def _training(run, recipe, machine):
-    text = (run / "metrics.jsonl").read_text()
-    epochs = [json.loads(line) for line in text.splitlines()]
-    finite = [epoch for epoch in epochs if math.isfinite(epoch["val_nll"])]
+    epochs = read_epochs(run)
     versions = json.loads((run / "run.json").read_text())["versions"]
     return Training(
         seed=recipe.seed,
         epochs=len(epochs),
-        best_epoch=min(finite, key=lambda epoch: epoch["val_nll"])["epoch"],
-        minutes=round(epochs[-1]["seconds"] / 60, 2),
+        best_epoch=best_epoch(epochs).epoch,
+        minutes=round(epochs[-1].seconds / 60, 2),
         machine=machine or versions["machine"],
         versions={name: value for name, value in versions.items() if name != "machine"},
     )
