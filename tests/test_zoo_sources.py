@@ -59,6 +59,7 @@ def files_in(folder):
 def test_the_wheel_comes_before_the_cache_and_a_path_before_both(zoo_model, tmp_path, cache):
     for place, name in ((sources.WHEEL, "a"), (cache / "base", "a"), (cache / "base", "b")):
         sign(shutil.copytree(zoo_model, place / name), name=name)
+    shutil.copytree(zoo_model, sources.WHEEL / ".c.1.tmp")  # one that is being written
     (sources.WHEEL / "recipes").mkdir()
     assert zoo.list_models() == ["a", "b"]
     assert zoo.list_models("b*") == ["b"]

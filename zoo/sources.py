@@ -30,7 +30,8 @@ def list_models(pattern: str = "*") -> list[str]:
         pattern: of a shell, such as "glow-*".
     """
     folders = [*WHEEL.glob("*"), *cache_folder().glob("*/*")]
-    names = {folder.name for folder in folders if is_model(folder)}
+    # A hidden folder is one that is being written.
+    names = {f.name for f in folders if is_model(f) and not f.name.startswith(".")}
     return sorted(name for name in names if fnmatchcase(name, pattern))
 
 
