@@ -243,9 +243,15 @@ def film(model_path, out, frames, num, seed):
 @main.command()
 @_model_option
 @click.option("--out", required=True, type=click.Path(), help="Model folder or version folder.")
-def export(model_path, out):
+@click.option(
+    "--warmup", is_flag=True, help="Add the requests that TensorFlow Serving warms up by."
+)
+def export(model_path, out, warmup):
     """Write a SavedModel with log_prob, encode, decode, sample and sample_seeds signatures."""
-    click.echo(f"Wrote {open_flow(model_path).export(out)}")
+    try:
+        click.echo(f"Wrote {open_flow(model_path).export(out, warmup)}")
+    except ImportError as error:
+        raise click.ClickException(str(error)) from error
 
 
 @main.command()

@@ -10,9 +10,10 @@ import keras
 
 from tfflows import random
 from tfflows.files import replaced_on_success
+from tfflows.warmup import check_warmup_extra, write_warmup
 
 
-def export_flow(flow: keras.Model, filepath: str | Path) -> Path:
+def export_flow(flow: keras.Model, filepath: str | Path, warmup: bool = False) -> Path:
     """Write `flow` as a TensorFlow SavedModel with named, batchable signatures.
 
     | signature | in | out |
@@ -32,20 +33,25 @@ def export_flow(flow: keras.Model, filepath: str | Path) -> Path:
             custom layers must be importable by a fresh process.
         filepath: a version folder such as "models/moons/1", which must not exist yet, or a model
             folder such as "models/moons", which gets the next version.
+        warmup: whether to add requests of one row to each signature, which TensorFlow Serving runs
+            when it loads the model. Wants the extra `warmup`.
 
     Returns:
         The version folder.
 
     Raises:
         FileExistsError: the version is there already.
+        ImportError: `warmup` without tensorflow-serving-api; nothing is written.
         OSError: the folder cannot be written; nothing is left of the attempt.
     """
+    if warmup:
+        check_warmup_extra()
     target = _version_folder(Path(filepath))
     if keras.backend.backend() == "tensorflow":
         with replaced_on_success(target) as temporary:
-            _save(flow, temporary)
+            _save(flow, temporary, warmup)
     else:
-        _export_in_tensorflow(flow, target)
+        _export_in_tensorflow(flow, target, warmup)
     return target
 
 
@@ -63,7 +69,7 @@ def _version_folder(path):
     return path / str(max(versions, default=0) + 1)
 
 
-def _save(flow, folder):
+def _save(flow, folder, warmup):
     import tensorflow as tf
 
     module = tf.Module()
@@ -72,6 +78,8 @@ def _save(flow, folder):
     signatures["serving_default"] = signatures["log_prob"]
     try:
         tf.saved_model.save(module, str(folder), signatures=signatures)
+        if warmup:
+            write_warmup(folder, signatures)
     except tf.errors.OpError as error:  # how TensorFlow's writer reports a full disk
         reason = error.message.rpartition(";")[2].partition(" [Op")[0].strip()
         raise OSError(f"{folder.parent} could not be written: {reason}") from error
@@ -121,17 +129,18 @@ def _signatures(flow):
 
 _EXPORTER = """
 import sys, keras, tfflows
-keras.saving.load_model(sys.argv[1], compile=False).export(sys.argv[2])
+keras.saving.load_model(sys.argv[1], compile=False).export(sys.argv[2], sys.argv[3] == "True")
 """
 
 
-def _export_in_tensorflow(flow, target):
+def _export_in_tensorflow(flow, target, warmup):
     """A native TensorFlow graph, which every converter reads, rather than XLA calls from JAX."""
     environment = {**os.environ, "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / "flow.keras"
         flow.save(model)
-        command = [sys.executable, "-c", _EXPORTER, str(model), str(target.absolute())]
+        arguments = [str(model), str(target.absolute()), str(warmup)]
+        command = [sys.executable, "-c", _EXPORTER, *arguments]
         process = subprocess.run(command, env=environment, capture_output=True, text=True)
     if process.returncode:
         last_line = (process.stderr.strip().splitlines() or ["no message"])[-1]

@@ -354,12 +354,12 @@ class Flow(LikelihoodTraining, keras.Model):
         """Print the layers in order from data to latent, with shapes and parameter counts."""
         (print_fn or sys.stdout.write)(flow_summary(self))
 
-    def export(self, filepath: str | Path) -> Path:
+    def export(self, filepath: str | Path, warmup: bool = False) -> Path:
         """Write a SavedModel with the serving signatures; see `tfflows.export.export_flow`."""
         # Here and not above: export.py needs TensorFlow, which training on JAX does without.
         from tfflows.export import export_flow
 
-        return export_flow(self, filepath)
+        return export_flow(self, filepath, warmup)
 
     # Saving.
 

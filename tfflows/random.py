@@ -66,35 +66,40 @@ def _jax_key(seed):
     return jax.random.wrap_key_data(ops.cast(seed, "uint32"), impl="threefry2x32")
 
 
+# Words of 32 bits are int32, whose products and sums wrap around, and no operation is taken that
+# OpenVINO, ONNX Runtime or LiteRT lacks or does otherwise, as they do several of those on uint32.
+
+
 def threefry2x32(key, counter):
     """Threefry-2x32 with 20 rounds (Salmon et al. 2011, "Parallel random numbers").
 
     Args:
-        key: pair of uint32 tensors.
-        counter: pair of uint32 tensors that broadcast with them.
+        key: pair of int32 tensors.
+        counter: pair of int32 tensors that broadcast with them.
 
     Returns:
-        A pair of uint32 tensors of random bits.
+        A pair of int32 tensors of random bits.
     """
     rotations = ((13, 15, 26, 6), (17, 29, 16, 24))
-    keys = (key[0], key[1], ops.bitwise_xor(ops.bitwise_xor(key[0], key[1]), _uint32(0x1BD11BDA)))
+    keys = (key[0], key[1], ops.bitwise_xor(ops.bitwise_xor(key[0], key[1]), _int32(0x1BD11BDA)))
     x0, x1 = counter[0] + keys[0], counter[1] + keys[1]
     for group in range(5):
         for rotation in rotations[group % 2]:
             x0 = x0 + x1
             x1 = ops.bitwise_xor(_rotate_left(x1, rotation), x0)
         x0 = x0 + keys[(group + 1) % 3]
-        x1 = x1 + keys[(group + 2) % 3] + _uint32(group + 1)
+        x1 = x1 + keys[(group + 2) % 3] + _int32(group + 1)
     return x0, x1
 
 
-def _uint32(value):
-    return ops.convert_to_tensor(np.uint32(value))
+def _int32(value):
+    return ops.convert_to_tensor(np.int32(value))
 
 
 def _rotate_left(x, bits):
-    left = ops.bitwise_left_shift(x, _uint32(bits))
-    return ops.bitwise_or(left, ops.bitwise_right_shift(x, _uint32(32 - bits)))
+    """The high bits come back low; `x >> 31` takes out the sign that the shift fills up with."""
+    sign = ops.bitwise_right_shift(x, _int32(31))
+    return (x - sign) * _int32(2**bits) + ops.bitwise_right_shift(x, _int32(32 - bits))
 
 
 def row_uniform(seeds, event_shape, dtype, stream=0):
@@ -107,16 +112,17 @@ def row_uniform(seeds, event_shape, dtype, stream=0):
         stream: which of a seed's independent streams to take, an integer or a tensor of one.
     """
     size = int(np.prod(event_shape, dtype="int64"))
-    seeds = ops.cast(seeds, "uint32")
-    counter = ops.convert_to_tensor(np.arange((size + 1) // 2, dtype="uint32"))[None, :]
-    words = threefry2x32((seeds[:, :1], seeds[:, 1:]), (counter, ops.cast(stream, "uint32")))
+    seeds = ops.cast(seeds, "int32")
+    counter = ops.convert_to_tensor(np.arange((size + 1) // 2, dtype="int32"))[None, :]
+    words = threefry2x32((seeds[:, :1], seeds[:, 1:]), (counter, ops.cast(stream, "int32")))
     bits = ops.concatenate(words, axis=1)[:, :size]
     if dtype == "float64":
         numbers = (ops.cast(bits, "float64") + 0.5) * 2.0**-32
     else:
         # 23 bits and a half keep the largest number below 1 in float32.
-        bits = ops.cast(ops.bitwise_right_shift(bits, _uint32(9)), "int32")
+        bits = ops.bitwise_right_shift(bits, _int32(9))
         numbers = (ops.cast(bits, "float32") + 0.5) * 2.0**-23
+    numbers = ops.where(numbers < 0, numbers + 1, numbers)  # from a signed to an unsigned word
     return ops.reshape(numbers, (-1, *event_shape))
 
 
@@ -125,10 +131,15 @@ def row_seeds(rows):
 
     Multilinear hashing: a sum of odd random multiples of the entries, modulo 2**32.
     """
-    flat = ops.cast(ops.reshape(rows, (-1, int(np.prod(rows.shape[1:], dtype="int64")))), "uint32")
+    flat = ops.cast(ops.reshape(rows, (-1, int(np.prod(rows.shape[1:], dtype="int64")))), "int32")
     size = flat.shape[1]
     factors = np.random.default_rng(0).integers(0, 2**32, (2, size), dtype="uint32") | np.uint32(1)
-    return ops.stack([ops.sum(flat * ops.convert_to_tensor(f), axis=1) for f in factors], axis=1)
+    terms = flat[:, None, :] * ops.convert_to_tensor(factors.view("int32"))
+    terms = ops.pad(terms, ((0, 0), (0, 0), (0, 2 ** (size - 1).bit_length() - size)))
+    while terms.shape[2] > 1:  # elsewhere a sum over an axis does not wrap around
+        half = terms.shape[2] // 2
+        terms = terms[:, :, :half] + terms[:, :, half:]
+    return terms[:, :, 0]
 
 
 class BatchNoise:

@@ -50,7 +50,7 @@ class Dequantize(FlowLayer):
 
     def forward_draw(self, x, draw):
         """z and log_det with the noise number `draw` of each row; 0 is that of the layer's call."""
-        return self._dequantize(ops.cast(x, self.compute_dtype), False, ops.cast(draw, "uint32"))
+        return self._dequantize(ops.cast(x, self.compute_dtype), False, ops.cast(draw, "int32"))
 
     def _forward(self, x, condition=None, training=False):
         return self._dequantize(x, training)

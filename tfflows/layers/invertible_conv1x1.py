@@ -63,8 +63,10 @@ class InvertibleConv1x1(FlowLayer):
     def _lower_and_upper(self):
         factors = ops.convert_to_tensor(self.factors)
         diagonal = ops.cast(self._sign, factors.dtype) * ops.exp(self.log_diagonal)
-        lower = ops.tril(factors, -1) + ops.eye(len(self._order), dtype=factors.dtype)
-        return lower, ops.triu(factors, 1) + ops.diag(diagonal)
+        # A constant, since OpenVINO has neither `eye` nor `diag`.
+        identity = ops.cast(np.eye(len(self._order)), factors.dtype)
+        upper = ops.triu(factors, 1) + diagonal * identity
+        return ops.tril(factors, -1) + identity, upper
 
     def _matrix_and_log_det(self):
         if self.form == "plain":

@@ -62,8 +62,10 @@ class LULinear(FlowLayer):
         factors = ops.convert_to_tensor(self.factors)
         one = math.log(math.expm1(1 - MIN_DIAGONAL))  # softplus(one) + MIN_DIAGONAL = 1
         diagonal = ops.softplus(ops.diagonal(factors) + one) + MIN_DIAGONAL
-        lower = ops.tril(factors, -1) + ops.eye(len(self._order), dtype=factors.dtype)
-        return lower, ops.triu(factors, 1) + ops.diag(diagonal), diagonal
+        # A constant, since OpenVINO has neither `eye` nor `diag`.
+        identity = ops.cast(np.eye(len(self._order)), factors.dtype)
+        upper = ops.triu(factors, 1) + diagonal * identity
+        return ops.tril(factors, -1) + identity, upper, diagonal
 
     def _forward(self, x, condition=None, training=False):
         lower, upper, diagonal = self._lower_upper_and_diagonal()

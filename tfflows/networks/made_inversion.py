@@ -167,7 +167,9 @@ class _Panel:
         for i, (below, here) in enumerate(itertools.pairwise(self.rows)):
             kernel = self.weights.kernels[i][here.of_panel]
             bias = self.weights.biases[i][here.of_panel]
-            term = ops.matmul(kernel[:, : below.of_panel.start], known[i]) + bias
+            term = ops.broadcast_to(bias, (bias.shape[0], batch))
+            if below.of_panel.start:  # LiteRT forgets the bias of a product with nothing
+                term = term + ops.matmul(kernel[:, : below.of_panel.start], known[i])
             before.append(_pad(term, here.padded))
             kernels.append(_pad(kernel[:, below.of_panel], here.padded, below.padded))
         values = [ops.zeros((rows.padded, batch), latents[0].dtype) for rows in self.rows[:-1]]

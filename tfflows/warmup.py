@@ -1,0 +1,50 @@
+"""Requests that TensorFlow Serving runs on a model before it answers any: first calls are slow."""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+
+WARMUP_FILE = Path("assets.extra") / "tf_serving_warmup_requests"
+
+
+def check_warmup_extra() -> None:
+    """Raise ImportError where tensorflow-serving-api, which has the format, is missing."""
+    if importlib.util.find_spec("tensorflow_serving") is None:
+        raise ImportError(
+            "Warm-up requests are written by tensorflow-serving-api, which is not installed: "
+            "pip install 'tfflows[warmup]'"
+        )
+
+
+def write_warmup(folder: Path, signatures: dict) -> None:
+    """Write a request of one row to each signature into the SavedModel in a version folder.
+
+    Args:
+        folder: of the SavedModel; the name of its parent is the model's in the requests.
+        signatures: a `tf.function` with an input signature for each name.
+    """
+    import tensorflow as tf
+    from tensorflow_serving.apis import model_pb2, predict_pb2, prediction_log_pb2
+
+    path = folder / WARMUP_FILE
+    path.parent.mkdir()
+    model_name = folder.absolute().parent.name
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for name, function in signatures.items():
+            model = model_pb2.ModelSpec(name=model_name, signature_name=name)
+            request = predict_pb2.PredictRequest(model_spec=model)
+            for spec in function.input_signature:
+                request.inputs[spec.name].CopyFrom(_one_row(spec))
+            log = prediction_log_pb2.PredictLog(request=request)
+            record = prediction_log_pb2.PredictionLog(predict_log=log)
+            writer.write(record.SerializeToString())
+
+
+def _one_row(spec):
+    """Zeros, which are data in every unit; a number of samples and a temperature are 1."""
+    import tensorflow as tf
+
+    value = spec.name in ("num_samples", "temperature")
+    shape = [1 if size is None else size for size in spec.shape]
+    return tf.make_tensor_proto(np.full(shape, value, spec.dtype.as_numpy_dtype))
