@@ -8,11 +8,52 @@ from layer_table import randomize
 
 from tfflows import datasets, latents, layers
 from tfflows.models import Glow, Jet
-from tfflows.networks import GlowNet
+from tfflows.networks import GlowNet, conv3x3, glow_net, zero_conv
 
 
 def numpy(tensor):
     return ops.convert_to_numpy(tensor)
+
+
+@pytest.mark.parametrize(("channels", "filters"), [(2, 18), (18, 2)])
+def test_products_of_matrices_are_the_convolution(channels, filters):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(3, 5, 4, channels)).astype("float32")
+    kernel = rng.normal(size=(3, 3, channels, filters)).astype("float32")
+    wanted = numpy(ops.conv(x, kernel, padding="same"))
+    rows = conv3x3.product_of_patches(ops.convert_to_tensor(x), ops.convert_to_tensor(kernel))
+    np.testing.assert_allclose(ops.reshape(rows, wanted.shape), wanted, atol=1e-4)
+    y = conv3x3.sum_of_shifts(ops.convert_to_tensor(x), ops.convert_to_tensor(kernel))
+    np.testing.assert_allclose(y, wanted, atol=1e-4)
+    assert conv3x3.patches_pay(kernel.shape) == (channels == 2)
+    assert conv3x3.shifts_pay(kernel.shape) == (channels == 18)
+
+
+def test_a_glow_compiled_by_xla_is_the_one_of_a_graph(monkeypatch):
+    """With 18 filters XLA's forms of both convolutions stand in it, in training as well."""
+    x = np.random.default_rng(0).normal(size=(8, 4, 4, 1)).astype("float32")
+    used = []
+    for name in ("product_of_patches", "sum_of_shifts"):
+        function = getattr(conv3x3, name)
+
+        def spy(*args, name=name, function=function):
+            used.append(name)
+            return function(*args)
+
+        for module in (glow_net, zero_conv):
+            monkeypatch.setattr(module, name, spy, raising=False)
+    losses = []
+    for jit in (True, False):
+        keras.utils.set_random_seed(0)
+        flow = randomize(Glow((4, 4, 1), 1, 2, 36, levels=None), spread=0.1)
+        flow.compile(keras.optimizers.SGD(0.01), jit_compile=jit)
+        history = flow.fit(x, batch_size=8, epochs=2, verbose=0).history
+        losses.append([*history["loss"], *numpy(flow.log_prob(x))])
+        if jit:
+            assert set(used) == {"product_of_patches", "sum_of_shifts"}
+            used.clear()
+    assert not used or keras.backend.backend() == "jax"
+    np.testing.assert_allclose(*losses, rtol=1e-4)
 
 
 @pytest.mark.parametrize("form", layers.invertible_conv1x1.FORMS)

@@ -1,9 +1,29 @@
 """Compiled calls of a model's methods: the backend's own way of tracing, a case a backend."""
 
-from collections.abc import Callable
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import keras
+
+_scopes = threading.local()
+
+
+@contextlib.contextmanager
+def xla_scope(is_xla: bool) -> Iterator[None]:
+    """Say that what is traced within is, or is not, compiled by XLA."""
+    before = getattr(_scopes, "is_xla", False)
+    _scopes.is_xla = is_xla
+    try:
+        yield
+    finally:
+        _scopes.is_xla = before
+
+
+def is_under_xla() -> bool:
+    """Whether XLA compiles what is being traced: on JAX always, on TensorFlow by `xla_scope`."""
+    return keras.backend.backend() == "jax" or getattr(_scopes, "is_xla", False)
 
 
 def is_traced(*tensors) -> bool:
@@ -72,7 +92,8 @@ def _function_of_tensors(method, jit, leading, is_none):
     @tf.function(jit_compile=jit, autograph=False, reduce_retracing=not jit)
     def function(*tensors):
         remaining = iter(tensors)
-        return method(*leading, *(None if none else next(remaining) for none in is_none))
+        with xla_scope(jit):
+            return method(*leading, *(None if none else next(remaining) for none in is_none))
 
     return function
 

@@ -3,6 +3,9 @@
 import keras
 from keras import ops
 
+from tfflows.compilation import is_under_xla
+from tfflows.networks.conv3x3 import shifts_pay, sum_of_shifts
+
 
 @keras.saving.register_keras_serializable(package="tfflows")
 class ZeroConv2D(keras.layers.Layer):
@@ -32,7 +35,11 @@ class ZeroConv2D(keras.layers.Layer):
     def call(self, inputs):
         # The gain on the weights, which are few, in place of the outputs.
         gain = ops.exp(3.0 * self.log_gain)
-        outputs = ops.conv(inputs, ops.convert_to_tensor(self.kernel) * gain, padding="same")
+        kernel = ops.convert_to_tensor(self.kernel) * gain
+        if is_under_xla() and shifts_pay(kernel.shape):
+            outputs = sum_of_shifts(inputs, kernel)
+        else:
+            outputs = ops.conv(inputs, kernel, padding="same")
         return outputs + self.bias * gain
 
     def compute_output_shape(self, input_shape):
