@@ -23,6 +23,7 @@ from tfflows.layers.reverse import Reverse
 from tfflows.layers.spline_coupling import SplineCoupling
 from tfflows.layers.squeeze import Squeeze
 from tfflows.layers.standardize import Standardize
+from tfflows.layers.whiten import Whiten
 
 __all__ = [
     "ActNorm",
@@ -49,4 +50,5 @@ __all__ = [
     "SplineCoupling",
     "Squeeze",
     "Standardize",
+    "Whiten",
 ]

@@ -12,7 +12,8 @@ class AdaptiveLayer(FlowLayer):
     The statistics are taken over all axes but the last: per feature of a table, per channel of an
     image. Whether they were taken is a saved weight, so that a loaded model is not set back to the
     statistics of its next batch. A subclass writes `_set_statistics(mean, std)` for arrays
-    `[channels]`; the std of a constant channel arrives as 1.
+    `[channels]`; the std of a constant channel arrives as 1. One that wants other statistics writes
+    `_take_statistics(rows)` for rows `[n, channels]` in float64.
     """
 
     def build(self, x_shape, condition_shape=None):
@@ -46,12 +47,15 @@ class AdaptiveLayer(FlowLayer):
                 f"{type(self).__name__}.adapt wants finite data of shape "
                 f"{('batch', *self.event_shape)}. Received: {problem} in x of shape {x.shape}"
             )
+        self._take_statistics(rows)
+        self.adapted.assign(1.0)
+
+    def _take_statistics(self, rows: np.ndarray) -> None:
         mean, std = rows.mean(axis=0), rows.std(axis=0)
         # What the data path cannot tell from a constant is one; rounding leaves its std above zero.
         resolution = 2 * np.finfo(self.compute_dtype).eps * np.abs(mean)
         std = np.where(std > resolution, std, 1.0)
         self._set_statistics(mean.astype(self.compute_dtype), std.astype(self.compute_dtype))
-        self.adapted.assign(1.0)
 
     def _positions(self) -> int:
         """How many elements of an event share a channel's statistics."""
