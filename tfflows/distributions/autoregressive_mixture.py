@@ -77,7 +77,8 @@ class AutoregressiveMixture(Distribution):
         # Equal components would have equal gradients and stay equal.
         means = np.linspace(-SPREAD, SPREAD, count) if count > 1 else np.zeros(1)
         means = means.reshape((count, *(1 for _ in shifts.shape[1:]))).astype(self.compute_dtype)
-        return ops.log_softmax(logits, axis=0), shifts + means, self._bound(s)
+        log_weights = logits - ops.logsumexp(logits, axis=0, keepdims=True)
+        return log_weights, shifts + means, self._bound(s)
 
     def _log_prob(self, z, condition):
         z = reorder(z, self._order)

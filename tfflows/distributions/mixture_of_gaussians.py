@@ -47,8 +47,9 @@ class MixtureOfGaussians(ClassConditional):
         standard = (z[:, None] - self._select(self.mean, condition)) * ops.exp(-log_scale)
         elements = -0.5 * (ops.square(standard) + LOG_2_PI) - log_scale
         components = ops.sum(elements, axis=tuple(range(2, len(elements.shape))))
-        log_weights = ops.log_softmax(self._select(self.logits, condition), axis=-1)
-        return ops.logsumexp(log_weights + components, axis=1)
+        logits = self._select(self.logits, condition)
+        total = ops.logsumexp(logits, axis=-1)
+        return ops.logsumexp(logits + components, axis=1) - total
 
     def _draw(self, noise, condition, temperature):
         # The largest of logits plus Gumbel noise is a draw from their softmax.
