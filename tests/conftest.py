@@ -55,3 +55,6 @@ def zoo_model(zoo_run):
 needs_tensorflow = pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="exports and TensorFlow's own modes"
 )
+once = pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="asks nothing of the backend"
+)

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 from autodiff import batch_jacobian, gradient_function
-from conftest import needs_tensorflow
+from conftest import needs_tensorflow, once
 from keras import ops
 from layer_table import CASES, build, make_condition
 
@@ -141,6 +141,7 @@ def test_symbolic_call_gives_a_functional_model_with_the_log_det_as_its_loss(cas
     np.testing.assert_allclose(model.losses, [-numpy(log_det).mean()], rtol=1e-5, atol=1e-6)
 
 
+@once
 @every_layer
 @with_and_without_condition
 def test_config_and_weights_survive_saving(case, conditional, tmp_path):
@@ -166,6 +167,7 @@ def test_config_and_weights_survive_saving(case, conditional, tmp_path):
         np.testing.assert_array_equal(other_log_det, log_det)
 
 
+@once
 @every_layer
 def test_a_mixed_policy_leaves_the_data_path_in_float32(case):
     layer = build(case, dtype="mixed_bfloat16")
@@ -178,6 +180,7 @@ def test_a_mixed_policy_leaves_the_data_path_in_float32(case):
     np.testing.assert_allclose(z, wanted, atol=0.05, rtol=0.05)
 
 
+@once
 @every_layer
 def test_an_unbuilt_layer_inverts_or_says_what_it_needs(case):
     reference = build(case)
@@ -192,6 +195,7 @@ def test_an_unbuilt_layer_inverts_or_says_what_it_needs(case):
     assert tuple(x.shape) == (3, *case.event_shape)
 
 
+@once
 @every_layer
 def test_wrong_shapes_and_conditions_are_refused_with_what_came(case):
     layer, conditional = build(case), build(case, True)
