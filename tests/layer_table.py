@@ -127,6 +127,7 @@ ARBITRARY = [True, False, False, True, False]
 MASK = (np.arange(32).reshape(IMAGE) % 3 == 0).tolist()
 
 REVERSED = {"hidden_units": (8, 8), "activation": "silu", "order": "reversed"}
+FIELD = {"hidden_units": (6,), "kind": "gated", "frequencies": 1}
 PLAIN = {"form": "plain", "seed": 0}
 RESIDUAL = {"hidden_units": (8, 8, 8), "residual": True, "order": "random", "seed": 1}
 
@@ -152,7 +153,7 @@ CASES = [
     Case("batch_norm_image", _plain(layers.BatchNorm), IMAGE),
     Case("conditional_affine", _plain(layers.ConditionalAffine), VECTOR),
     Case("conditional_affine_image", _plain(layers.ConditionalAffine), IMAGE),
-    Case("continuous_flow", _continuous(DynamicsMLP, hidden_units=(6,), kind="gated"), (2,)),
+    Case("continuous_flow", _continuous(DynamicsMLP, **FIELD), (2,)),
     Case("dequantize", _plain(layers.Dequantize, levels=8), IMAGE, "integer"),
     Case("diagonal_scaling", _plain(layers.DiagonalScaling), VECTOR),
     Case("diagonal_scaling_image", _plain(layers.DiagonalScaling), IMAGE),
@@ -175,6 +176,7 @@ CASES = [
     Case("squeeze", _plain(layers.Squeeze), IMAGE),
     Case("standardize", _plain(layers.Standardize), VECTOR),
     Case("standardize_image", _plain(layers.Standardize), IMAGE),
+    Case("whiten", _plain(layers.Whiten), VECTOR),
 ]
 
 

@@ -63,6 +63,27 @@ def test_hutchinsons_estimate_is_right_on_average(noise):
     assert abs(estimates.mean() - numpy(exact)[0]) < 4 * error + 1e-4
 
 
+def test_frequencies_are_sines_and_cosines_of_octaves():
+    """A network of one layer, linear in them, against NumPy."""
+    network = DynamicsMLP((5,), kind="concat", activation="linear", frequencies=2, dtype="float64")
+    network.build((None, 3))
+    randomize(network)
+    x, time = rows(4, 3), np.asarray([0.1, 0.4, 0.8, 1.0])
+
+    def waves(values, lowest):
+        angles = np.concatenate([lowest * values, 2 * lowest * values], axis=1)
+        return np.concatenate([values, np.sin(angles), np.cos(angles)], axis=1)
+
+    def layer(x, kernel, bias, of_time):
+        return x @ kernel + bias + waves(time[:, None], np.pi) @ of_time
+
+    first, last = (list(map(numpy, each.get_weights())) for each in network.layers)
+    wanted = layer(layer(waves(x, np.pi / 4), *first), *last)
+    np.testing.assert_allclose(network(x, time), wanted, atol=1e-12)
+    with pytest.raises(ValueError, match=r"frequencies must be at least 0. Received: -1"):
+        DynamicsMLP(frequencies=-1)
+
+
 def test_images_go_through_convolutions():
     network = DynamicsConvNet((3,), dtype="float64")
     layer = make(network, (2, 2, 2), trace="exact", solver=FixedStep("rk4", 16))

@@ -10,6 +10,7 @@ from layer_table import randomize
 import tfflows
 from tfflows import distributions, layers
 from tfflows.datasets import sample_toy
+from tfflows.evaluation import GaussianBaseline
 from tfflows.models import IAF, MADE, MAF, NICE, NSF, Glow, Jet, MultiScaleRealNVP, RealNVP
 from tfflows.networks import MLP
 
@@ -307,6 +308,21 @@ def test_adapt_standardizes_and_fit_leaves_adapted_layers_alone():
     flow.compile("adam")
     flow.fit(x + 100, epochs=1, verbose=0)
     np.testing.assert_array_equal(flow.flow_layers[0].mean, mean)
+
+
+def test_whitened_data_have_the_density_of_the_fitted_gaussian():
+    rng = np.random.default_rng(0)
+    x = (rng.normal(size=(5000, 4)) @ rng.normal(size=(4, 4)) + [1, 2, 300, 4]).astype("float32")
+    flow = tfflows.Flow([layers.Whiten()], (4,))
+    flow.adapt(x)
+    np.testing.assert_allclose(np.cov(numpy(flow.encode(x)), rowvar=False), np.eye(4), atol=1e-2)
+    gaussian = GaussianBaseline([x])
+    np.testing.assert_allclose(flow.log_prob(x[:100]), gaussian.log_prob(x[:100]), atol=1e-2)
+    x[:, 2] = x[:, 0] - x[:, 1]  # determined by the others, up to rounding
+    flow.adapt(x)
+    assert np.isfinite(numpy(flow.log_prob(x))).all()
+    with pytest.raises(ValueError, match=r"Whiten needs vectors.* \(None, 4, 4, 1\)"):
+        tfflows.Flow([layers.Whiten()], (4, 4, 1))
 
 
 def test_columns_far_from_zero_are_not_taken_for_constant_ones():

@@ -63,13 +63,29 @@ def test_transport_pairs_what_is_close():
     assert np.bincount(pairs).max() < 8
 
 
+def test_an_exponent_takes_times_near_the_data():
+    """Of t = u^e the quantile q is q^e; times are stratified, so nearly exactly."""
+
+    class Times(_Optimum):
+        def call(self, y, time, condition=None):
+            self.seen = np.sort(ops.convert_to_numpy(time))
+            return y
+
+    field = Times()
+    flow = tfflows.Flow([ContinuousFlow(field)], (2,))
+    for exponent in (1.0, 3.0):
+        flow_matching.matching_loss(flow, "flow_matching", rows(1000), None, exponent)
+        wanted = np.linspace(0, 1, 1000) ** exponent
+        np.testing.assert_allclose(field.seen, wanted, atol=exponent / 500)
+
+
 @pytest.mark.parametrize("objective", flow_matching.OBJECTIVES)
 def test_training_raises_the_likelihood_that_validation_reports(objective, tmp_path):
     keras.utils.set_random_seed(0)
     flow = models.FFJORD((2,), hidden_units=(32,), rtol=1e-3, atol=1e-3)
     x, held_out = rows(1024), rows(128, seed=1)
     before = -np.mean(flow.log_prob(held_out))
-    flow.compile(keras.optimizers.Adam(1e-2), objective=objective)
+    flow.compile(keras.optimizers.Adam(1e-2), objective=objective, time_exponent=1.5)
     settings = {"epochs": 10, "validation_freq": 10, "batch_size": 128, "verbose": 0}
     history = flow.fit(x, validation_data=held_out, **settings).history
     assert sorted(history) == ["loss", "val_evaluations", "val_loss", "val_nll"]
@@ -77,7 +93,7 @@ def test_training_raises_the_likelihood_that_validation_reports(objective, tmp_p
     np.testing.assert_allclose(-np.mean(flow.log_prob(held_out)), history["val_nll"][-1], atol=1e-3)
     flow.save(tmp_path / "flow.keras")
     again = keras.saving.load_model(tmp_path / "flow.keras")
-    assert again.objective == objective
+    assert (again.objective, again.time_exponent) == (objective, 1.5)
     np.testing.assert_allclose(again.log_prob(held_out), flow.log_prob(held_out), atol=1e-4)
     assert sorted(again.fit(x, epochs=1, verbose=0).history) == ["loss"]
 
@@ -118,7 +134,11 @@ def test_what_cannot_be_matched_is_refused():
     flow = models.FFJORD((2,), condition_shape=(3,))
     with pytest.raises(ValueError, match=r"draws of other conditions.* a conditional flow"):
         flow.compile("adam", objective="ot_flow_matching")
-    flow.compile("adam", objective="flow_matching")
+    with pytest.raises(ValueError, match=r"time_exponent must be a positive.* Received: 0 with"):
+        flow.compile("adam", objective="flow_matching", time_exponent=0)
+    with pytest.raises(ValueError, match=r"is for flow matching.* Received: 2 with .*likelihood"):
+        flow.compile("adam", time_exponent=2)
+    flow.compile("adam", objective="flow_matching", time_exponent=2)
     flow.fit((rows(8), np.eye(3, dtype="float32")[[0] * 8]), verbose=0)
 
 

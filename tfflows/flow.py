@@ -15,12 +15,7 @@ from tfflows import compilation, random
 from tfflows.distributions import Distribution, StandardNormal
 from tfflows.files import replaced_on_success
 from tfflows.flow_matching import matching_loss
-from tfflows.inputs import (
-    as_arrays,
-    as_shape,
-    check_shape,
-    split_condition,
-)
+from tfflows.inputs import as_arrays, as_shape, check_shape, split_condition
 from tfflows.layers import Dequantize, FlowLayer, Pad
 from tfflows.layers.continuous_flow import continuous_flows
 from tfflows.layers.flow_layer import deserialize_arguments
@@ -66,7 +61,7 @@ class Flow(LikelihoodTraining, keras.Model):
         self._bits_metric = keras.metrics.Mean(name="bits_per_dim") if is_image else None
         if any(continuous_flows(self.flow_layers)):
             self._evaluations_metric = keras.metrics.Mean(name="evaluations")
-        self.objective = "likelihood"
+        self.objective, self.time_exponent = "likelihood", 1.0
         self._is_matching = False
         self._batch_loss = None
         self._compiled_methods = types.SimpleNamespace()  # a dict would be saved with the model
@@ -134,10 +129,14 @@ class Flow(LikelihoodTraining, keras.Model):
     # The density and its directions, in tensors of the backend.
 
     def call(self, inputs, condition=None, training=None):
-        x, condition = split_condition(inputs, condition)
+        with compilation.xla_scope(self.compiled and self.jit_compile):
+            return self._call(*split_condition(inputs, condition), training)
+
+    def _call(self, x, condition, training):
         self._is_matching = bool(training) and self.objective != "likelihood"
         if self._is_matching:
-            self._batch_loss, z = matching_loss(self, self.objective, x, condition)
+            objective, exponent = self.objective, self.time_exponent
+            self._batch_loss, z = matching_loss(self, objective, x, condition, exponent)
             self.add_loss(batch_mean(self._batch_loss))
             return z
         z, log_det = self._forward(x, condition, training)

@@ -73,6 +73,7 @@ class Preprocessing(Section):
 
     logit: Annotated[float, pydantic.Field(gt=0, lt=0.5)] | None = None
     standardize: bool = False
+    whiten: bool = False
 
 
 class Part(Section):
@@ -106,7 +107,8 @@ class Training(Section):
 
     An epoch is `steps_per_epoch` batches (one pass over the data by default), and ends with a
     validation and a checkpoint. `early_stopping` is the number of epochs without a better
-    validation nll after which training stops. `objective` is that of `Flow.compile`.
+    validation nll after which training stops. `objective` and `time_exponent` are those of
+    `Flow.compile`.
     """
 
     epochs: Count
@@ -114,6 +116,7 @@ class Training(Section):
     steps_per_epoch: Count | None = None
     early_stopping: Count | None = None
     objective: Literal["likelihood", "flow_matching", "ot_flow_matching"] = "likelihood"
+    time_exponent: Annotated[float, pydantic.Field(gt=0)] = 1.0
 
 
 class Backend(Section):

@@ -66,6 +66,7 @@ class LikelihoodTraining:
         optimizer: str | keras.optimizers.Optimizer = "rmsprop",
         *args,
         objective: str = "likelihood",
+        time_exponent: float = 1.0,
         **kwargs,
     ) -> None:
         """`keras.Model.compile`, without a loss of the user's own.
@@ -75,6 +76,8 @@ class LikelihoodTraining:
             objective: what `fit` minimises: "likelihood" (the negative log-likelihood), or, of a
                 flow with one ContinuousFlow, "flow_matching" or "ot_flow_matching", which solve
                 nothing: see `tfflows.flow_matching`. `evaluate` reports the likelihood in any case.
+            time_exponent: of flow matching, which takes times u^time_exponent, u ~ U(0, 1): above
+                1 for data of fine structure.
             *args, **kwargs: those of Keras.
 
         Raises:
@@ -86,13 +89,19 @@ class LikelihoodTraining:
             )
         if objective != "likelihood":
             check_objective(self, objective)
-        self.objective = objective
+        if not 0 < time_exponent < math.inf or (time_exponent != 1 and objective == "likelihood"):
+            raise ValueError(
+                "time_exponent must be a positive number, and is for flow matching. "
+                f"Received: {time_exponent!r} with objective={objective!r}"
+            )
+        self.objective, self.time_exponent = objective, time_exponent
         super().compile(optimizer, *args, **kwargs)
 
     def get_compile_config(self):
         """Keras' own, and the objective."""
         config = super().get_compile_config()
-        return config and {**config, "objective": self.objective}
+        ours = {"objective": self.objective, "time_exponent": self.time_exponent}
+        return config and {**config, **ours}
 
     def compile_from_config(self, config):
         """Compile as `get_compile_config` says; Keras would leave it, for `compile` is not its."""
@@ -101,7 +110,7 @@ class LikelihoodTraining:
             self.optimizer.build(self.trainable_variables)
 
     def adapt(self, data, max_rows: int = 10_000) -> None:
-        """Take the statistics of data-dependent layers (ActNorm, BatchNorm, Standardize) anew.
+        """Take the statistics of data-dependent layers (ActNorm, BatchNorm, Whiten, ...) anew.
 
         Args:
             data: x, (x, condition) or a dict of arrays, or a dataset of such batches.

@@ -100,6 +100,7 @@ def _compiled_flow(recipe, info, total_steps):
     flow.compile(
         optimizer,
         objective=recipe.training.objective,
+        time_exponent=recipe.training.time_exponent,
         jit_compile=recipe.backend.jit,
         steps_per_execution=recipe.backend.steps_per_execution,
     )

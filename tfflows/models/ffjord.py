@@ -7,7 +7,7 @@ import keras
 from tfflows.distributions import Distribution
 from tfflows.flow import Flow
 from tfflows.inputs import as_shape
-from tfflows.layers import ContinuousFlow, Flatten
+from tfflows.layers import ContinuousFlow, Flatten, Whiten
 from tfflows.models.preprocessing import check_positive, preprocessing
 from tfflows.networks import DynamicsMLP
 from tfflows.solvers import make_solver
@@ -30,6 +30,7 @@ class FFJORD(Flow):
         hidden_units: widths of the hidden layers of each dynamics network.
         kind: how time acts on them, "concatsquash", "concat" or "gated".
         activation: of them, smooth.
+        frequencies: octaves of sines and cosines of the state and the time that they are given.
         solver: in training, "euler", "midpoint", "rk4", or "dopri5", which is adaptive.
         num_steps: of the fixed solvers.
         rtol, atol: tolerances of "dopri5", with which everything but training is solved.
@@ -40,6 +41,7 @@ class FFJORD(Flow):
         levels: grey levels of discrete data 0..levels-1, or None for real data.
         logit: margin of a logit of data in [0, 1], or None.
         standardize: whether to standardize every feature by statistics of the data.
+        whiten: whether to whiten all of them together.
         base: distribution of the latents; standard normal by default.
         condition_shape: shape of one condition, or None.
     """
@@ -51,6 +53,7 @@ class FFJORD(Flow):
         hidden_units: Sequence[int] = (64, 64, 64),
         kind: str = "concatsquash",
         activation: str = "tanh",
+        frequencies: int = 0,
         solver: str = "rk4",
         num_steps: int = 8,
         rtol: float = 1e-5,
@@ -63,6 +66,7 @@ class FFJORD(Flow):
         levels: int | None = None,
         logit: float | None = None,
         standardize: bool = False,
+        whiten: bool = False,
         base: Distribution | None = None,
         condition_shape: Sequence[int] | None = None,
         dtype=None,
@@ -80,6 +84,8 @@ class FFJORD(Flow):
         layers = preprocessing(levels, logit, standardize, dtype)
         if len(event_shape) > 1:
             layers.append(Flatten(dtype=dtype))
+        if whiten:
+            layers.append(Whiten(dtype=dtype))
         for _ in range(num_flows):
             field = ContinuousFlow(
                 solver=make_solver(solver, num_steps, rtol, atol),
@@ -87,7 +93,9 @@ class FFJORD(Flow):
                 **settings,
                 dtype=dtype,
             )
-            field.network = DynamicsMLP(hidden_units, kind, activation, dtype=field.compute_dtype)
+            field.network = DynamicsMLP(
+                hidden_units, kind, activation, frequencies, dtype=field.compute_dtype
+            )
             layers.append(field)
         super().__init__(layers, event_shape, base, condition_shape, dtype=dtype, **kwargs)
         self._arguments = {
@@ -96,6 +104,7 @@ class FFJORD(Flow):
             "hidden_units": list(hidden_units),
             "kind": kind,
             "activation": activation,
+            "frequencies": frequencies,
             "solver": solver,
             "num_steps": num_steps,
             "rtol": rtol,
@@ -103,6 +112,7 @@ class FFJORD(Flow):
             "levels": levels,
             "logit": logit,
             "standardize": standardize,
+            "whiten": whiten,
         }
 
     def get_config(self):
