@@ -29,7 +29,8 @@ def test_products_of_matrices_are_the_convolution(channels, filters):
     assert conv3x3.shifts_pay(kernel.shape) == (channels == 18)
 
 
-def test_a_glow_compiled_by_xla_is_the_one_of_a_graph(monkeypatch):
+@pytest.mark.parametrize("checkpoint", [False, True])
+def test_a_glow_compiled_by_xla_is_the_one_of_a_graph(monkeypatch, checkpoint):
     """With 18 filters XLA's forms of both convolutions stand in it, in training as well."""
     x = np.random.default_rng(0).normal(size=(8, 4, 4, 1)).astype("float32")
     used = []
@@ -45,7 +46,8 @@ def test_a_glow_compiled_by_xla_is_the_one_of_a_graph(monkeypatch):
     losses = []
     for jit in (True, False):
         keras.utils.set_random_seed(0)
-        flow = randomize(Glow((4, 4, 1), 1, 2, 36, levels=None), spread=0.1)
+        flow = Glow((4, 4, 1), 1, 2, 36, levels=None, checkpoint=checkpoint)
+        randomize(flow, spread=0.1)
         flow.compile(keras.optimizers.SGD(0.01), jit_compile=jit)
         history = flow.fit(x, batch_size=8, epochs=2, verbose=0).history
         losses.append([*history["loss"], *numpy(flow.log_prob(x))])

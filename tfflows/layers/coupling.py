@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from tfflows import compilation
 from tfflows.layers.flow_layer import FlowLayer
 from tfflows.layers.partitions import make_partition
 from tfflows.networks import MLP, ConvResNet, join_condition, joined_shape
@@ -94,7 +95,7 @@ class Coupling(FlowLayer):
         may_be_empty = len(inputs.shape) > 2 and not inputs.shape[0]
         if may_be_empty:
             inputs = self._without_empty_batch(inputs)
-        network = keras.remat(self._network) if self.checkpoint else self._network
+        network = keras.remat(self._recomputed()) if self.checkpoint else self._network
         parameters = ops.cast(network(inputs), self.compute_dtype)
         if may_be_empty:
             parameters = parameters[: ops.shape(kept)[0]]
@@ -103,6 +104,16 @@ class Coupling(FlowLayer):
 
     def _network(self, inputs):
         return self.head(self.conditioner(inputs))
+
+    def _recomputed(self):
+        """The network, traced a second time, for the gradient, in the scope of the first."""
+        is_xla = compilation.is_under_xla()
+
+        def network(inputs):
+            with compilation.xla_scope(is_xla):
+                return self._network(inputs)
+
+        return network
 
     @staticmethod
     def _without_empty_batch(inputs):
