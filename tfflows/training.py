@@ -81,7 +81,7 @@ class LikelihoodTraining:
             *args, **kwargs: those of Keras.
 
         Raises:
-            ValueError: no such objective, or the flow is not made for it.
+            ValueError: no such objective or exponent, or the flow is not made for it.
         """
         if objective not in ("likelihood", *OBJECTIVES):
             raise ValueError(

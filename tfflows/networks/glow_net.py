@@ -50,12 +50,10 @@ class GlowNet(keras.layers.Layer):
         if not self.hidden:
             return inputs
         conv, dense = self.hidden
-        if is_under_xla() and patches_pay(conv.kernel.shape):
-            x = self._conv_by_patches(conv, inputs)
-        else:
-            x = conv(inputs)
         if is_under_xla():
-            return dense(x)
+            by_patches = patches_pay(conv.kernel.shape)
+            return dense(self._conv_by_patches(conv, inputs) if by_patches else conv(inputs))
+        x = conv(inputs)
         # As a matrix: TensorFlow's graphs join product, bias and activation there alone.
         return ops.reshape(dense(ops.reshape(x, (-1, self.filters))), (-1, *x.shape[1:]))
 

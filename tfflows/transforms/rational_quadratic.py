@@ -158,7 +158,7 @@ def _excess_slope(p):
     share = 1 - math.exp(MIN_DERIVATIVE - 1)  # sigmoid(c)
     linear_from = 20.0  # where softplus is the identity to the last bit, and exp far from overflow
     low = ops.minimum(p, linear_from)
-    # Not `log1p` and `expm1`, which LiteRT and ONNX lack. That exp(0) - 1 is 0 is all that counts.
+    # Not `log1p` and `expm1`, which ONNX has not: it is exp(0) - 1 alone that must be exact.
     return ops.log(1 + share * (ops.exp(low) - 1)) + (p - low)
 
 
