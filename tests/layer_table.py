@@ -168,6 +168,7 @@ CASES = [
     Case("pad", _plain(layers.Pad, sides=(7, 4)), IMAGE, "integer"),
     Case("permute", _plain(layers.Permute, permutation=[3, 1, 0, 4, 2]), VECTOR),
     Case("permute_drawn", _plain(layers.Permute, seed=3), IMAGE),
+    Case("radial_gaussianize", _plain(layers.RadialGaussianize, num_bins=4), VECTOR),
     Case("reshape", _plain(layers.Reshape, shape=(4, 8)), IMAGE),
     Case("reverse", _plain(layers.Reverse), VECTOR),
     Case("spline_half", _spline(), VECTOR),

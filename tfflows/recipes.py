@@ -74,6 +74,7 @@ class Preprocessing(Section):
     logit: Annotated[float, pydantic.Field(gt=0, lt=0.5)] | None = None
     standardize: bool = False
     whiten: bool = False
+    radial: bool = False
 
 
 class Part(Section):

@@ -8,7 +8,7 @@ from pathlib import Path
 import keras
 
 from tfflows.files import replaced_on_success
-from tfflows.layers import Dequantize, Logit, Pad, Standardize, Whiten
+from tfflows.layers import Dequantize, Logit, Pad, RadialGaussianize, Standardize, Whiten
 from tfflows.recipes import Recipe, make_recipe, read_recipe
 from tfflows.serving import open_model
 from tfflows.zoo.curve import CURVE, best_epoch, read_epochs
@@ -130,6 +130,7 @@ def _preprocessing(flow):
     """The first layers, by the classes and settings that do no more than prepare data."""
     parts = {Pad: "padded", Dequantize: "dequantized from {0.levels} levels"}
     parts |= {Logit: "logit of margin {0.alpha:g}", Standardize: "standardized", Whiten: "whitened"}
+    parts[RadialGaussianize] = "norms made normal"
     texts = [parts[type(layer)].format(layer) for layer in flow.flow_layers if type(layer) in parts]
     return ", ".join(texts) or "none"
 

@@ -18,6 +18,7 @@ from tfflows.layers.lu_linear import LULinear
 from tfflows.layers.masked_autoregressive import InverseAutoregressive, MaskedAutoregressive
 from tfflows.layers.pad import Pad
 from tfflows.layers.permute import Permute
+from tfflows.layers.radial_gaussianize import RadialGaussianize
 from tfflows.layers.reshape import Reshape
 from tfflows.layers.reverse import Reverse
 from tfflows.layers.spline_coupling import SplineCoupling
@@ -45,6 +46,7 @@ __all__ = [
     "MaskedAutoregressive",
     "Pad",
     "Permute",
+    "RadialGaussianize",
     "Reshape",
     "Reverse",
     "SplineCoupling",

@@ -7,7 +7,7 @@ import keras
 from tfflows.distributions import Distribution
 from tfflows.flow import Flow
 from tfflows.inputs import as_shape
-from tfflows.layers import ContinuousFlow, Flatten, Whiten
+from tfflows.layers import ContinuousFlow, Flatten, RadialGaussianize, Whiten
 from tfflows.models.preprocessing import check_positive, preprocessing
 from tfflows.networks import DynamicsMLP
 from tfflows.solvers import make_solver
@@ -42,6 +42,7 @@ class FFJORD(Flow):
         logit: margin of a logit of data in [0, 1], or None.
         standardize: whether to standardize every feature by statistics of the data.
         whiten: whether to whiten all of them together.
+        radial: whether to give the rows, whitened or not, the norms of normal ones.
         base: distribution of the latents; standard normal by default.
         condition_shape: shape of one condition, or None.
     """
@@ -67,6 +68,7 @@ class FFJORD(Flow):
         logit: float | None = None,
         standardize: bool = False,
         whiten: bool = False,
+        radial: bool = False,
         base: Distribution | None = None,
         condition_shape: Sequence[int] | None = None,
         dtype=None,
@@ -86,6 +88,8 @@ class FFJORD(Flow):
             layers.append(Flatten(dtype=dtype))
         if whiten:
             layers.append(Whiten(dtype=dtype))
+        if radial:
+            layers.append(RadialGaussianize(dtype=dtype))
         for _ in range(num_flows):
             field = ContinuousFlow(
                 solver=make_solver(solver, num_steps, rtol, atol),
@@ -113,6 +117,7 @@ class FFJORD(Flow):
             "logit": logit,
             "standardize": standardize,
             "whiten": whiten,
+            "radial": radial,
         }
 
     def get_config(self):

@@ -14,7 +14,7 @@ MIN_SHARE = 1e-3  # of the interval, for each bin's width and height
 MIN_DERIVATIVE = 1e-3
 
 
-class _Bin(NamedTuple):
+class Bin(NamedTuple):
     """The piece of a spline that each element lies in; tensors of x's shape."""
 
     left: Tensor  # x_k
@@ -62,21 +62,21 @@ class RationalQuadraticSpline(Transform):
 
     def forward(self, x, parameters):
         inner, inside = self._enter(x)
-        shift, derivative = _in_bin(inner, self._find_bin(inner, parameters, along_z=False))
+        shift, derivative = in_bin(inner, self._find_bin(inner, parameters, along_z=False))
         return self._leave(x, shift, ops.log(derivative), inside)
 
     def inverse(self, z, parameters):
         inner, inside = self._enter(z)
         piece = self._find_bin(inner, parameters, along_z=True)
-        x = _root(inner, piece)
+        x = root_in_bin(inner, piece)
         # A Newton step from the root: it gives the gradient of the implicit function in place of
         # the square root's, and takes off the root's rounding, all of it from the identity. It goes
         # no further than that: what is left on the flats of a curve is rounding of z.
-        shift, derivative = _in_bin(x, piece)
+        shift, derivative = in_bin(x, piece)
         reach = 8 * self.bound * float(np.finfo(keras.backend.standardize_dtype(x.dtype)).eps)
         move = x - inner
         move = move - _clip((move + shift) / derivative, -reach, reach)
-        _, derivative = _in_bin(inner + move, piece)
+        _, derivative = in_bin(inner + move, piece)
         return self._leave(z, move, -ops.log(derivative), inside)
 
     def _enter(self, x):
@@ -122,7 +122,7 @@ class RationalQuadraticSpline(Transform):
         # Differences of factors, and not of products: a fused multiply-add rounds one product and
         # not the other, and the identity would be off by that.
         stretch = height_scale - width_scale
-        return _Bin(
+        return Bin(
             left=k * floor + width_scale * sum_w - self.bound,
             width=floor + width_scale * width,
             height=floor + height_scale * height,
@@ -162,7 +162,7 @@ def _excess_slope(p):
     return ops.log(1 + share * (ops.exp(low) - 1)) + (p - low)
 
 
-def _in_bin(x, piece):
+def in_bin(x, piece):
     """z - x and dz/dx. Written by differences from the identity, which are exact zeros on it."""
     slope = piece.height / piece.width
     t = _clip((x - piece.left) / piece.width, 0.0, 1.0)
@@ -175,12 +175,12 @@ def _in_bin(x, piece):
     return shift, ops.square(slope / denominator) * numerator
 
 
-def _root(z, piece):
+def root_in_bin(z, piece):
     """The x in the bin where the spline is z, without gradient: a t^2 + b t - s (z - y_k) = 0.
 
     Of the root's two forms the one that adds numbers of one sign is taken.
     """
-    z, piece = ops.stop_gradient(z), _Bin(*map(ops.stop_gradient, piece))
+    z, piece = ops.stop_gradient(z), Bin(*map(ops.stop_gradient, piece))
     slope = piece.height / piece.width
     left, right = piece.slope_left - (slope - 1), piece.slope_right - (slope - 1)
     y = z - (piece.left + piece.offset)
