@@ -19,9 +19,9 @@ class RadialGaussianize(AdaptiveLayer):
 
     `adapt` takes s from the norms of data, so that |z| has the chi distribution of `size` degrees
     of freedom: a monotone rational-quadratic curve through quantiles. Below the least of them z is
-    a multiple of x, above the largest s is a line, at most as steep. It is not trained, and makes densities of
-    elliptic shape (after `Whiten`) normal: patches of images and other data whose scale differs
-    from row to row (Neural Computation 21, section 3).
+    a multiple of x, above the largest s is a line, at most as steep. It is not trained. Densities
+    of elliptic shape become normal (after `Whiten`), those of patches of images nearly (Neural
+    Computation 21, section 3): their scale differs from row to row.
 
     Args:
         num_bins: pieces of the curve.
