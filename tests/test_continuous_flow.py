@@ -1,5 +1,7 @@
 """Continuous flows: gradients, estimates of the trace, regularizers, and what cannot be solved."""
 
+import math
+
 import keras
 import numpy as np
 import pytest
@@ -82,6 +84,37 @@ def test_frequencies_are_sines_and_cosines_of_octaves():
     np.testing.assert_allclose(network(x, time), wanted, atol=1e-12)
     with pytest.raises(ValueError, match=r"frequencies must be at least 0. Received: -1"):
         DynamicsMLP(frequencies=-1)
+
+
+def test_a_radial_field_is_given_norm_and_direction_and_has_a_part_along_the_state():
+    """A network of one hidden layer, linear, against NumPy."""
+    network = DynamicsMLP((5,), "concat", "linear", radial_field=True, dtype="float64")
+    network.build((None, 3))
+    randomize(network)
+    x, time = rows(4, 3), np.asarray([0.1, 0.4, 0.8, 1.0])
+    norm = np.sqrt(np.mean(x**2, axis=1, keepdims=True) + 0.01)
+    features = np.concatenate([time[:, None], math.sqrt(6) * np.log(norm)], axis=1)
+
+    def layer(x, kernel, bias, of_features):
+        return x @ kernel + bias + features @ of_features
+
+    first, last, gain = (
+        list(map(numpy, each.get_weights())) for each in (*network.layers, network.gain)
+    )
+    wanted = layer(layer(np.concatenate([x, x / norm], axis=1), *first), *last)
+    wanted += x * (features @ gain[0] + gain[1])
+    np.testing.assert_allclose(network(x, time), wanted, atol=1e-12)
+
+
+def test_the_log_norms_of_normal_rows_have_mean_0_and_deviation_1():
+    """So that a layer tells them apart, whatever the number of elements."""
+    network = DynamicsMLP((1,), "concat", "linear", radial_field=True)
+    network.build((None, 100))
+    network.gain.kernel.assign(np.eye(2, 100)[::-1])
+    x = np.random.default_rng(0).normal(size=(5000, 100)).astype("float32")
+    log_norms = (numpy(network(x, np.zeros(1))) / x)[:, 0]
+    assert abs(log_norms.mean()) < 0.15
+    assert abs(log_norms.std() - 1) < 0.05
 
 
 def test_images_go_through_convolutions():

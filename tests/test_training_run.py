@@ -235,3 +235,13 @@ def test_batches_without_a_seed_hold_each_row_once_in_order():
     np.testing.assert_array_equal(np.concatenate([row["x"] for row in rows]), x)
     np.testing.assert_array_equal(np.concatenate([row["condition"] for row in rows]), condition)
     assert Batches(x, 100)[0][0].base is x
+
+
+def test_a_validation_of_fewer_rows_takes_evenly_spread_ones(tmp_path):
+    settings = ["training.epochs=1", "training.steps_per_epoch=2", "training.validation_rows=5"]
+    recipe = read_recipe(write(tmp_path), settings)
+    best = run_recipe(recipe, tmp_path / "run", verbose=0)
+    (x, condition), _ = datasets.load_arrays("digits", "validation", condition=True)
+    rows = np.linspace(0, len(x) - 1, 5).astype(int)
+    nll = -np.mean(keras.saving.load_model(best).log_prob(x[rows], condition[rows]))
+    np.testing.assert_allclose(metrics(tmp_path / "run")[0]["val_nll"], nll, rtol=1e-5)

@@ -108,14 +108,16 @@ class Training(Section):
 
     An epoch is `steps_per_epoch` batches (one pass over the data by default), and ends with a
     validation and a checkpoint. `early_stopping` is the number of epochs without a better
-    validation nll after which training stops. `objective` and `time_exponent` are those of
-    `Flow.compile`.
+    validation nll after which training stops. `validation_rows` is how many rows a validation
+    takes, evenly spread, where all of them would take long: solvers with an exact trace.
+    `objective` and `time_exponent` are those of `Flow.compile`.
     """
 
     epochs: Count
     batch_size: Count = 256
     steps_per_epoch: Count | None = None
     early_stopping: Count | None = None
+    validation_rows: Count | None = None
     objective: Literal["likelihood", "flow_matching", "ot_flow_matching"] = "likelihood"
     time_exponent: Annotated[float, pydantic.Field(gt=0)] = 1.0
 

@@ -62,7 +62,7 @@ def run_recipe(
     _check_folder(recipe, folder, begun, resume)
     keras.utils.set_random_seed(recipe.seed)
     train, info = _load(recipe, "train")
-    validation, _ = _load(recipe, "validation")
+    validation = _spread_rows(_load(recipe, "validation")[0], recipe.training.validation_rows)
     steps = recipe.training.steps_per_epoch or _batches(recipe, train).batches_per_pass
     facts = {"data": _describe(train, info), "versions": _versions()}
     if begun:
@@ -77,7 +77,8 @@ def run_recipe(
         checkpoint.restore(flow)
     else:
         if flow.needs_adapt:
-            flow.adapt(_first_rows(train, flow.dims))
+            # An image has many elements a channel, so that fewer rows give its statistics.
+            flow.adapt(_spread_rows(train, min(10_000, max(256, 2**20 // flow.dims))))
         folder.mkdir(parents=True, exist_ok=True)
         recipe.write(folder / "recipe.yaml")
         _write_json(folder / "run.json", facts)
@@ -266,12 +267,13 @@ def _load(recipe, split):
     return datasets.load_rows(data.name, split, data.conditional, data.dir, **data.options)
 
 
-def _first_rows(data, dims):
-    """Evenly spread rows for `adapt`: fewer of large events, whose channels have many elements."""
-    count = min(10_000, max(256, 2**20 // dims))
-    arrays = data if isinstance(data, tuple) else (data,)
-    rows = np.unique(np.linspace(0, len(arrays[0]) - 1, count).astype(int))
-    return tuple(np.asarray(array[rows]) for array in arrays)
+def _spread_rows(data, count):
+    """`count` evenly spread rows of x or (x, condition); all of them where it is None."""
+    if count is None:
+        return data
+    if isinstance(data, tuple):
+        return tuple(_spread_rows(array, count) for array in data)
+    return np.asarray(data[np.unique(np.linspace(0, len(data) - 1, count).astype(int))])
 
 
 def _describe(data, info):

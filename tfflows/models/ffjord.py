@@ -31,6 +31,8 @@ class FFJORD(Flow):
         kind: how time acts on them, "concatsquash", "concat" or "gated".
         activation: of them, smooth.
         frequencies: octaves of sines and cosines of the state and the time that they are given.
+        time_frequencies: those of the time, if not as many.
+        radial_field: whether they have a part along the state: see `DynamicsMLP`.
         solver: in training, "euler", "midpoint", "rk4", or "dopri5", which is adaptive.
         num_steps: of the fixed solvers.
         rtol, atol: tolerances of "dopri5", with which everything but training is solved.
@@ -55,6 +57,8 @@ class FFJORD(Flow):
         kind: str = "concatsquash",
         activation: str = "tanh",
         frequencies: int = 0,
+        time_frequencies: int | None = None,
+        radial_field: bool = False,
         solver: str = "rk4",
         num_steps: int = 8,
         rtol: float = 1e-5,
@@ -98,7 +102,13 @@ class FFJORD(Flow):
                 dtype=dtype,
             )
             field.network = DynamicsMLP(
-                hidden_units, kind, activation, frequencies, dtype=field.compute_dtype
+                hidden_units,
+                kind,
+                activation,
+                frequencies,
+                time_frequencies,
+                radial_field,
+                dtype=field.compute_dtype,
             )
             layers.append(field)
         super().__init__(layers, event_shape, base, condition_shape, dtype=dtype, **kwargs)
@@ -109,6 +119,8 @@ class FFJORD(Flow):
             "kind": kind,
             "activation": activation,
             "frequencies": frequencies,
+            "time_frequencies": time_frequencies,
+            "radial_field": radial_field,
             "solver": solver,
             "num_steps": num_steps,
             "rtol": rtol,

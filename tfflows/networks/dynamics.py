@@ -6,6 +6,8 @@ from collections.abc import Sequence
 import keras
 from keras import ops
 
+from tfflows.tensors import sum_event
+
 LAYERS = ("concat", "concatsquash", "gated")
 
 
@@ -15,6 +17,18 @@ def _with_waves(values, frequencies, lowest):
         return values
     angles = ops.concatenate([lowest * 2**k * values for k in range(frequencies)], axis=-1)
     return ops.concatenate([values, ops.sin(angles), ops.cos(angles)], axis=-1)
+
+
+def _polar(x):
+    """log of the root mean square r of each row, `[batch, 1]`, in deviations that normal rows have
+    there; and x / r."""
+    dims = math.prod(x.shape[1:])
+    squares = sum_event(ops.square(x)) / dims + 0.01  # which keeps the origin smooth
+    log_norm = 0.5 * ops.log(squares)
+    inverse = ops.exp(-log_norm)
+    return math.sqrt(2 * dims) * log_norm[:, None], x * ops.reshape(
+        inverse, (-1, *(1 for _ in x.shape[1:]))
+    )
 
 
 class _TimeLayer(keras.layers.Layer):
@@ -65,19 +79,26 @@ class _TimeLayer(keras.layers.Layer):
 class _Dynamics(keras.layers.Layer):
     """dy/dt = network(t, y, condition), zero at first; a subclass makes the layers."""
 
-    def __init__(self, units, kind, activation, frequencies, **kwargs):
+    def __init__(
+        self, units, kind, activation, frequencies, time_frequencies, radial_field, **kwargs
+    ):
         super().__init__(**kwargs)
         units = list(units) if isinstance(units, list | tuple) else []
         if not units or any(not isinstance(u, int) or u < 1 for u in units):
             raise ValueError(f"hidden layers must be a list of positive widths. Received: {units}")
         if kind not in LAYERS:
             raise ValueError(f"kind must be one of {list(LAYERS)}. Received: {kind!r}")
-        if not isinstance(frequencies, int) or frequencies < 0:
-            raise ValueError(f"frequencies must be at least 0. Received: {frequencies!r}")
+        if time_frequencies is None:
+            time_frequencies = frequencies
+        for name, number in (("frequencies", frequencies), ("time_frequencies", time_frequencies)):
+            if not isinstance(number, int) or number < 0:
+                raise ValueError(f"{name} must be at least 0. Received: {number!r}")
         self.units = units
         self.kind = kind
         self.activation = activation
         self.frequencies = frequencies
+        self.time_frequencies = time_frequencies
+        self.radial_field = radial_field
         self._activation = keras.activations.get(activation)
 
     def _make(self, units):
@@ -85,9 +106,11 @@ class _Dynamics(keras.layers.Layer):
         raise NotImplementedError(f"{type(self).__name__} does not define `_make`.")
 
     def build(self, x_shape, condition_shape=None):
-        waves = 1 + 2 * self.frequencies
-        features = waves if condition_shape is None else waves + math.prod(condition_shape[1:])
-        widths = [waves * x_shape[-1], *self.units]
+        features = 1 + 2 * self.time_frequencies + self.radial_field
+        if condition_shape is not None:
+            features += math.prod(condition_shape[1:])
+        inputs = 1 + 2 * self.frequencies + self.radial_field
+        widths = [inputs * x_shape[-1], *self.units]
         self.layers = []
         for i, units in enumerate([*self.units, x_shape[-1]]):
             layer = _TimeLayer(
@@ -100,24 +123,46 @@ class _Dynamics(keras.layers.Layer):
             )
             layer.build((*x_shape[:-1], widths[i]), (None, features))
             self.layers.append(layer)
+        self.gain = None
+        if self.radial_field:
+            self.gain = keras.layers.Dense(
+                x_shape[-1], kernel_initializer="zeros", dtype=self.dtype_policy, name="gain"
+            )
+            self.gain.build((None, features))
 
     def call(self, x, time, condition=None):
-        time = _with_waves(ops.cast(ops.reshape(time, (-1, 1)), x.dtype), self.frequencies, math.pi)
-        features = ops.broadcast_to(time, (ops.shape(x)[0], time.shape[-1]))
+        time = ops.cast(ops.reshape(time, (-1, 1)), x.dtype)
+        time = _with_waves(time, self.time_frequencies, math.pi)
+        features = [ops.broadcast_to(time, (ops.shape(x)[0], time.shape[-1]))]
         if condition is not None:
             flat = ops.reshape(condition, (-1, math.prod(condition.shape[1:])))
-            features = ops.concatenate([features, ops.cast(flat, x.dtype)], axis=1)
-        x = _with_waves(x, self.frequencies, math.pi / 4)
+            features.append(ops.cast(flat, x.dtype))
+        y = _with_waves(x, self.frequencies, math.pi / 4)
+        if self.radial_field:
+            log_norm, direction = _polar(x)
+            features.append(log_norm)
+            y = ops.concatenate([y, direction], axis=-1)
+        features = ops.concatenate(features, axis=1)
         for layer in self.layers[:-1]:
-            x = ops.cast(self._activation(layer(x, features)), x.dtype)
-        return self.layers[-1](x, features)
+            y = ops.cast(self._activation(layer(y, features)), x.dtype)
+        y = self.layers[-1](y, features)
+        if not self.radial_field:
+            return y
+        gain = self.gain(features)
+        return y + x * ops.reshape(gain, (-1, *(1 for _ in x.shape[2:]), gain.shape[-1]))
 
     def compute_output_shape(self, x_shape, *_):
         return tuple(x_shape)
 
     def get_config(self):
-        config = {"kind": self.kind, "activation": self.activation}
-        return {**super().get_config(), **config, "frequencies": self.frequencies}
+        return {
+            **super().get_config(),
+            "kind": self.kind,
+            "activation": self.activation,
+            "frequencies": self.frequencies,
+            "time_frequencies": self.time_frequencies,
+            "radial_field": self.radial_field,
+        }
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -132,6 +177,10 @@ class DynamicsMLP(_Dynamics):
         frequencies: octaves of sines and cosines of the state, from the period 8, and of the time,
             from the period 2, that go to the layers beside them (Tancik et al. 2020, section 6.1).
             Without, a network learns detail late: rings, spirals.
+        time_frequencies: those of the time, if not as many.
+        radial_field: whether the field has a part y * gain, the gain a dense layer of the time, the
+            condition and |y|, which goes to all other layers too, and y / |y| to the first. Between
+            normal rows the field is of this kind, and near it from other rows of many elements.
     """
 
     def __init__(
@@ -140,9 +189,13 @@ class DynamicsMLP(_Dynamics):
         kind: str = "concatsquash",
         activation: str = "tanh",
         frequencies: int = 0,
+        time_frequencies: int | None = None,
+        radial_field: bool = False,
         **kwargs,
     ):
-        super().__init__(hidden_units, kind, activation, frequencies, **kwargs)
+        super().__init__(
+            hidden_units, kind, activation, frequencies, time_frequencies, radial_field, **kwargs
+        )
 
     def _make(self, units):
         return lambda **kwargs: keras.layers.Dense(units, dtype=self.dtype_policy, **kwargs)
@@ -157,7 +210,7 @@ class DynamicsConvNet(_Dynamics):
 
     Args:
         filters: channels of the hidden layers.
-        kind, activation, frequencies: as there.
+        kind, activation, frequencies, time_frequencies, radial_field: as there.
     """
 
     def __init__(
@@ -166,9 +219,13 @@ class DynamicsConvNet(_Dynamics):
         kind: str = "concatsquash",
         activation: str = "softplus",
         frequencies: int = 0,
+        time_frequencies: int | None = None,
+        radial_field: bool = False,
         **kwargs,
     ):
-        super().__init__(filters, kind, activation, frequencies, **kwargs)
+        super().__init__(
+            filters, kind, activation, frequencies, time_frequencies, radial_field, **kwargs
+        )
 
     def _make(self, units):
         return lambda **kwargs: keras.layers.Conv2D(
