@@ -19,7 +19,7 @@ from tfflows.inputs import (
     is_array,
     split_condition,
 )
-from tfflows.layers import Dequantize
+from tfflows.layers import Dequantize, FlowLayer
 from tfflows.layers.continuous_flow import continuous_flows
 from tfflows.tensors import batch_mean
 from tfflows.variational import ReverseKL, check_log_density, make_steps
@@ -130,7 +130,10 @@ class LikelihoodTraining:
             condition = ops.convert_to_numpy(condition)[rows]
         self._check_events(x)
         condition = self._check_condition(condition, len(x))
-        for layer in self.flow_layers:
+        takes = [type(layer).adapt is not FlowLayer.adapt for layer in self.flow_layers]
+        for place, layer in enumerate(self.flow_layers):
+            if not any(takes[place:]):
+                break  # before a continuous flow at the end solves its equation for nothing
             layer.adapt(x, condition, force)
             x = layer.forward_in_chunks(x, condition)
 
