@@ -121,9 +121,21 @@ def test_full_verification_refuses_a_metric_off_by_more_than_its_standard_error(
     sign(copy, metric=metric.model_copy(update={"num_examples": 181}))
     with pytest.raises(ValueError, match=r"181 rows\. Received: 180"):
         zoo.verify(copy, full=True)
+    sign(copy, metric=metric, data=read_card(copy).data.model_copy(update={"test": 181}))
+    with pytest.raises(ValueError, match=r"wants 181 test rows\. Received: 180"):
+        zoo.verify(copy, full=True)
     sign(copy, metric=metric, parameters=7)
     with pytest.raises(ValueError, match="wants 7 parameters"):
         zoo.verify(copy)
+
+
+def test_a_model_may_be_measured_on_fewer_rows(zoo_run, tmp_path):
+    card = zoo.save_to_zoo(
+        zoo_run, tmp_path / "few", licence="none", limitations="none", num_rows=50
+    )
+    assert (card.metric.num_examples, card.data.test) == (50, 180)
+    assert "on 50 of 180 test rows" in (tmp_path / "few" / "README.md").read_text()
+    assert zoo.verify(tmp_path / "few", full=True).metric.num_examples == 50
 
 
 def test_a_model_of_points_is_measured_in_nats(tmp_path):

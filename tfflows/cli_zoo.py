@@ -108,11 +108,12 @@ def evaluate_command(folder, split, draws, data_dir):
 @click.option("--published-units", type=click.Choice(["nats", "bits/dim"]), help="Of that number.")
 @click.option("--published-source", help="Where it stands.")
 @click.option("--draws", type=click.IntRange(1), default=1, help="Dequantization draws a row.")
+@click.option("--rows", type=click.IntRange(1), help="Test rows, evenly spread; default all.")
 @click.option("--machine", help="That of the training; default the run's own words.")
 @_data_dir
 def save(
     run, folder, licence, limitations, published, published_units, published_source, draws,
-    machine, data_dir,
+    rows, machine, data_dir,
 ):  # fmt: skip
     """Make FOLDER, a model of the zoo, from the best model of a RUN."""
     parts = (published, published_units, published_source)
@@ -127,6 +128,7 @@ def save(
         limitations=limitations,
         published=published,
         num_draws=draws,
+        num_rows=rows,
         machine=machine,
         data_dir=data_dir,
     )

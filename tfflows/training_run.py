@@ -26,7 +26,7 @@ import numpy as np
 from keras import ops
 
 from tfflows import datasets
-from tfflows.datasets.batches import Batches
+from tfflows.datasets.batches import Batches, spread_rows
 from tfflows.divergence import explain
 from tfflows.files import replaced_on_success
 from tfflows.flow import Flow
@@ -62,7 +62,7 @@ def run_recipe(
     _check_folder(recipe, folder, begun, resume)
     keras.utils.set_random_seed(recipe.seed)
     train, info = _load(recipe, "train")
-    validation = _spread_rows(_load(recipe, "validation")[0], recipe.training.validation_rows)
+    validation = spread_rows(_load(recipe, "validation")[0], recipe.training.validation_rows)
     steps = recipe.training.steps_per_epoch or _batches(recipe, train).batches_per_pass
     facts = {"data": _describe(train, info), "versions": _versions()}
     if begun:
@@ -78,7 +78,7 @@ def run_recipe(
     else:
         if flow.needs_adapt:
             # An image has many elements a channel, so that fewer rows give its statistics.
-            flow.adapt(_spread_rows(train, min(10_000, max(256, 2**20 // flow.dims))))
+            flow.adapt(spread_rows(train, min(10_000, max(256, 2**20 // flow.dims))))
         folder.mkdir(parents=True, exist_ok=True)
         recipe.write(folder / "recipe.yaml")
         _write_json(folder / "run.json", facts)
@@ -265,15 +265,6 @@ def _decay_kernels_only(optimizer, flow):
 def _load(recipe, split):
     data = recipe.data
     return datasets.load_rows(data.name, split, data.conditional, data.dir, **data.options)
-
-
-def _spread_rows(data, count):
-    """`count` evenly spread rows of x or (x, condition); all of them where it is None."""
-    if count is None:
-        return data
-    if isinstance(data, tuple):
-        return tuple(_spread_rows(array, count) for array in data)
-    return np.asarray(data[np.unique(np.linspace(0, len(data) - 1, count).astype(int))])
 
 
 def _describe(data, info):

@@ -40,11 +40,14 @@ def model_readme(card: Card) -> str:
     data = card.data
     classes = f", given one of {data.classes} classes" if data.classes else ""
     draws = card.metric.num_draws
+    rows = f"{card.metric.num_examples:,}"
+    if card.metric.num_examples < data.test:
+        rows += f" of {data.test:,}"
     return _README.format(
         card,
         metric=metric_text(card.metric),
         shape=f"{' x '.join(map(str, data.event_shape))} numbers{classes}",
-        rows=f"{card.metric.num_examples:,}",
+        rows=rows,
         draws=f", {draws} draws of dequantization noise each" if draws > 1 else "",
         published=f" Published: {published_text(card.published)}." if card.published else "",
         condition=", one_hot" if data.classes else "",

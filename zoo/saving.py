@@ -7,6 +7,7 @@ from pathlib import Path
 
 import keras
 
+from tfflows.datasets.batches import spread_rows
 from tfflows.files import replaced_on_success
 from tfflows.layers import Dequantize, Logit, Pad, RadialGaussianize, Standardize, Whiten
 from tfflows.recipes import Recipe, make_recipe, read_recipe
@@ -41,6 +42,7 @@ def save_to_zoo(
     published: Published | None = None,
     units: Units | None = None,
     num_draws: int = 1,
+    num_rows: int | None = None,
     machine: str | None = None,
     data_dir: str | None = None,
 ) -> Card:
@@ -54,6 +56,7 @@ def save_to_zoo(
         published: the number to compare with.
         units: of the metric; None takes bits/dim for discrete data, nats for others.
         num_draws: draws of dequantization noise a row of the test set.
+        num_rows: how many rows of that set to evaluate, evenly spread; None takes all.
         machine: that of the training; None takes the run's own words.
         data_dir: folder of the data; None takes the recipe's.
 
@@ -72,7 +75,7 @@ def save_to_zoo(
     recipe = read_recipe(run / "recipe.yaml")
     rows, info = load_split(recipe, "test", data_dir)
     units = units or ("bits/dim" if flow.is_discrete else "nats")
-    result = evaluate_rows(flow, rows, num_draws)
+    result = evaluate_rows(flow, spread_rows(rows, num_rows), num_draws)
     card = Card(
         name=folder.name,
         family=recipe.model.name,

@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 
 from tfflows import datasets
-from tfflows.datasets.batches import Batches
+from tfflows.datasets.batches import Batches, spread_rows
 from tfflows.evaluation import Evaluation, evaluate
 from tfflows.flow import Flow
 from tfflows.recipes import Recipe, read_recipe
@@ -22,7 +22,7 @@ class Verification:
     Attributes:
         card: of the model.
         fixture: the metric on the rows that travel with the model.
-        metric: the metric on the whole test set, or None where it was not asked for.
+        metric: the metric on the test set, or None where it was not asked for.
     """
 
     card: Card
@@ -35,8 +35,8 @@ def verify(name: str | Path, full: bool = False, data_dir: str | None = None) ->
 
     Args:
         name: a name, a folder or a URL; see `tfflows.zoo.find`.
-        full: whether to evaluate the whole test set too, beside the rows that travel with the
-            model.
+        full: whether to evaluate the test set too, beside the rows that travel with the model: as
+            many rows as the card's metric is of.
         data_dir: folder of the data, for `full`.
 
     Raises:
@@ -54,7 +54,12 @@ def verify(name: str | Path, full: bool = False, data_dir: str | None = None) ->
     fixture = check_fixture(flow, card, folder)
     metric = None
     if full:
-        rows, _ = load_split(recipe_of(folder), "test", data_dir)
+        rows, info = load_split(recipe_of(folder), "test", data_dir)
+        if info.size != card.data.test:
+            raise ValueError(
+                f"{card.name} wants {card.data.test:,} test rows. Received: {info.size:,}"
+            )
+        rows = spread_rows(rows, card.metric.num_examples)
         result = evaluate_rows(flow, rows, card.metric.num_draws)
         metric = metric_of(result, card.metric.units, flow.dims)
         _check_metric(metric, card)

@@ -51,3 +51,12 @@ class Batches(keras.utils.PyDataset):
             self._order = np.random.default_rng([self.seed, which]).permutation(self.size)
             self._shuffled_pass = which
         return self._order
+
+
+def spread_rows(data, count: int | None):
+    """`count` evenly spread rows of x or (x, condition); all where that is None or no fewer."""
+    if isinstance(data, tuple):
+        return tuple(spread_rows(array, count) for array in data)
+    if count is None or count >= len(data):
+        return data
+    return np.asarray(data[np.linspace(0, len(data) - 1, count).astype(int)])
