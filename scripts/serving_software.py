@@ -50,7 +50,8 @@ def run_openvino(folder: Path, signature: str, inputs: dict) -> dict:
         except Exception as error:  # its front end raises classes of its own for each step
             raise Refused(_reason(error)) from error
         results = compiled(inputs)
-        return {_output_name(output): results[output] for output in compiled.outputs}
+        # Copies, for the arrays are views of memory that goes with the compiled model.
+        return {_output_name(output): np.array(results[output]) for output in compiled.outputs}
 
 
 def _save_one_signature(folder, signature, target):

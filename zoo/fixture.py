@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from tfflows.flow import Flow
+from tfflows.layers.continuous_flow import continuous_flows
 from tfflows.zoo.model_card import Card, in_units
 
 FIXTURE = "fixture.npz"
@@ -60,8 +61,10 @@ def check_fixture(flow: Flow, card: Card, folder: Path) -> FixtureCheck:
     means = (in_units(float(v.mean()), card.metric.units, flow.dims) for v in (stored, found))
     check = FixtureCheck(*means, float(np.abs(found - stored).max()))
     is_near = abs(check.found - check.stored) <= card.metric.standard_error
-    # float32 sums in another order on another machine; the noise of a row is the row's own.
-    if not is_near or not np.allclose(found, stored, rtol=1e-4, atol=1e-2):
+    # float32 sums in another order on another machine; the noise of a row is the row's own. There
+    # an adaptive solver takes other steps, and has another error within its tolerance.
+    is_solved = any(field.can_fail for field in continuous_flows(flow.flow_layers))
+    if not is_near or not np.allclose(found, stored, rtol=1e-4, atol=0.2 if is_solved else 1e-2):
         raise ValueError(
             f"{card.name} has other densities than its card says: {check.stored:.4f} "
             f"{card.metric.units} wanted on its {len(stored)} fixture rows, within "
