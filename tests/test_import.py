@@ -28,6 +28,20 @@ def test_import_registers_every_class_and_imports_nothing_heavy():
     assert done.returncode == 0, done.stderr
 
 
+def test_the_wheel_has_every_package():
+    """An editable install finds those that setup.cfg forgets."""
+    import configparser
+    from pathlib import Path
+
+    root = Path(__file__).parents[1]
+    config = configparser.ConfigParser()
+    config.read(root / "setup.cfg")
+    listed = config["options"]["packages"].split()
+    found = {path.parent.relative_to(root) for path in root.glob("tfflows/**/*.py")}
+    names = {".".join(folder.parts) for folder in found} | {"tfflows.zoo"}
+    assert listed == sorted(names)
+
+
 def test_imports_run_one_way():
     """cli -> export, evaluation -> models -> flow -> layers -> networks, distributions, transforms;
     transforms import nothing above."""
