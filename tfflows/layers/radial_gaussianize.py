@@ -24,7 +24,7 @@ class RadialGaussianize(AdaptiveLayer):
     Computation 21, section 3): their scale differs from row to row.
 
     Args:
-        num_bins: pieces of the curve.
+        num_bins: pieces of the curve, at least 1.
     """
 
     def __init__(self, num_bins: int = 32, **kwargs):
@@ -63,7 +63,7 @@ class RadialGaussianize(AdaptiveLayer):
         heights = np.diff(v)
         widths = np.maximum(np.diff(u), heights / STEEPEST)
         secants = heights / widths
-        # The harmonic mean of both sides at inner knots, which keeps to the data's quantiles.
+        # The harmonic mean of both sides' slopes follows the flatter one, and so does not ripple.
         inner = 2 / (1 / secants[1:] + 1 / secants[:-1])
         self.start.assign([u[0], v[0]])
         self.log_widths.assign(np.log(widths))
