@@ -77,7 +77,9 @@ def _save(flow, folder, warmup):
     signatures = _signatures(flow)
     signatures["serving_default"] = signatures["log_prob"]
     try:
-        tf.saved_model.save(module, str(folder), signatures=signatures)
+        # Gradients of solvers and loops are most of a graph, and no signature takes them.
+        options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+        tf.saved_model.save(module, str(folder), signatures=signatures, options=options)
         if warmup:
             write_warmup(folder, signatures)
     except tf.errors.OpError as error:  # how TensorFlow's writer reports a full disk
