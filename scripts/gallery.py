@@ -115,8 +115,8 @@ def gallery(names: list[str]) -> Html:
             raise ValueError(f"The model {name} cannot be shown: {error}") from error
         entries.append(fill(_ENTRY, name=name, data=_data(card), metric=_metric(card)))
     introduction = (
-        "Normalizing flows, trained and ready to load. Each number is of the whole test set, with "
-        "two standard errors."
+        "Normalizing flows, trained and ready to load. Each number is of the test set, "
+        "with two standard errors."
     )
     return fill(
         _PAGE,

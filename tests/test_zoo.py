@@ -11,9 +11,12 @@ import pytest
 from keras import ops
 from keras.src.saving.serialization_lib import SafeModeScope
 from layer_table import randomize
+from PIL import Image
 from test_flow import small_flow
 
+import tfflows
 from tfflows import datasets, zoo
+from tfflows.datasets.bsds_patches import patch_images
 from tfflows.evaluation import evaluate
 from tfflows.recipes import make_recipe, read_recipe
 from tfflows.serving import open_model
@@ -300,7 +303,7 @@ def test_saving_leaves_whole_models_or_none(zoo_run, zoo_model, tmp_path, monkey
         with pytest.raises(ValueError, match="has other densities"):
             zoo.save_to_zoo(zoo_run, tmp_path / "model", **facts)
 
-    def disk_full(flow, rows, path):
+    def disk_full(flow, rows, path, **options):
         path.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
@@ -318,3 +321,14 @@ def test_samples_of_a_table_are_drawn_as_histograms(tmp_path):
     pictures.write_samples(NICE((3,), 2, (8,)), np.c_[x, x[:, 0]], tmp_path / "table.png")
     for name in ("points.png", "table.png"):
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_samples_of_patches_are_drawn_as_images_beside_the_data(tmp_path):
+    flow = tfflows.Flow([tfflows.layers.ActNorm()], (63,))
+    x = np.tile(np.linspace(-1, 1, 8), 8)[None, :-1].repeat(64, axis=0)
+    pictures.write_samples(flow, x, tmp_path / "patches.png", as_images=patch_images)
+    grey = np.asarray(Image.open(tmp_path / "patches.png").convert("L"), "float64")
+    data, samples = grey[:, : grey.shape[1] // 2], grey[:, grey.shape[1] // 2 :]
+    inner = slice(len(grey) // 4, -len(grey) // 8)
+    # The data have columns of one grey, white noise does not.
+    assert data[inner].std(axis=0).mean() < 0.5 * samples[inner].std(axis=0).mean()

@@ -37,16 +37,35 @@ def image_grid(images, path: str | Path, levels: int = 256, columns: int | None 
         raise ValueError(
             f"image_grid wants [n, height, width, 1 or 3]. Received: shape {images.shape}"
         )
+    figure, (axes,) = _figure(1, 1, size=6.0)
+    _show_grid(axes, np.clip(images / (levels - 1), 0, 1), columns)
+    _write(figure, path)
+
+
+def _show_grid(axes, images, columns=None):
+    """Draw images `[n, height, width, channels]` of values 0 to 1 as one grid."""
     count, height, width, channels = images.shape
     columns = columns or math.ceil(math.sqrt(count))
     rows = math.ceil(count / columns)
     canvas = np.full((rows * (height + 1) + 1, columns * (width + 1) + 1, channels), 0.5)
-    for i, image in enumerate(np.clip(images / (levels - 1), 0, 1)):
+    for i, image in enumerate(images):
         top, left = 1 + (i // columns) * (height + 1), 1 + (i % columns) * (width + 1)
         canvas[top : top + height, left : left + width] = image
-    figure, (axes,) = _figure(1, 1, size=6.0)
     axes.imshow(canvas.squeeze(-1) if channels == 1 else canvas, cmap="gray", vmin=0, vmax=1)
     axes.set_axis_off()
+
+
+def patch_grids(data, samples, path: str | Path) -> None:
+    """Write grids of patches `[n, height, width, 1]` of zero mean: data's, beside them samples.
+
+    Both have one scale of grey, which shows 99% of the data's pixels without clipping.
+    """
+    data, samples = np.asarray(data, "float64"), np.asarray(samples, "float64")
+    bound = np.quantile(np.abs(data), 0.99)
+    figure, axes = _figure(2, 1)
+    for panel, title, patches in zip(axes, ("data", "samples"), (data, samples), strict=True):
+        _show_grid(panel, np.clip(patches / (2 * bound) + 0.5, 0, 1))
+        panel.set_title(title)
     _write(figure, path)
 
 

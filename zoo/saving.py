@@ -8,6 +8,7 @@ from pathlib import Path
 import keras
 
 from tfflows.datasets.batches import spread_rows
+from tfflows.datasets.bsds_patches import patch_images
 from tfflows.files import replaced_on_success
 from tfflows.layers import Dequantize, Logit, Pad, RadialGaussianize, Standardize, Whiten
 from tfflows.recipes import Recipe, make_recipe, read_recipe
@@ -103,7 +104,8 @@ def _write(flow, recipe, rows, card, folder):
     _without_folder(recipe).write(folder / "recipe.yaml")
     write_fixture(flow, rows, card.metric.num_draws, folder)
     check_fixture(load_folder(folder), card, folder)
-    write_samples(flow, rows, folder / "samples.png")
+    as_images = patch_images if recipe.data.name == "bsds300_patches" else None
+    write_samples(flow, rows, folder / "samples.png", as_images=as_images)
     (folder / "README.md").write_bytes(model_readme(card).encode())
     write_card(card.model_copy(update={"files": describe_files(folder)}), folder)
 

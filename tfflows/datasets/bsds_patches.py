@@ -61,6 +61,11 @@ def load_bsds_patches(
     return x, None, DatasetInfo(name, split, (63,), None, None, len(x), source)
 
 
+def patch_images(x: np.ndarray) -> np.ndarray:
+    """Patches x `[n, 63]` as images `[n, 8, 8, 1]` of mean zero, which gives their last pixel."""
+    return np.concatenate([x, -np.sum(x, axis=1, keepdims=True)], axis=1).reshape(-1, 8, 8, 1)
+
+
 def _draw_patches(images, num_patches, rng, mirror):
     which = rng.integers(0, len(images), num_patches)
     top = rng.integers(0, _SHAPE[0] - 7, num_patches)

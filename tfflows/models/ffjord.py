@@ -7,8 +7,8 @@ import keras
 from tfflows.distributions import Distribution
 from tfflows.flow import Flow
 from tfflows.inputs import as_shape
-from tfflows.layers import ContinuousFlow, Flatten, RadialGaussianize, Whiten
-from tfflows.models.preprocessing import check_positive, preprocessing
+from tfflows.layers import ContinuousFlow
+from tfflows.models.preprocessing import check_positive, vector_preprocessing
 from tfflows.networks import DynamicsMLP
 from tfflows.solvers import make_solver
 
@@ -87,13 +87,9 @@ class FFJORD(Flow):
             "kinetic": kinetic,
             "jacobian": jacobian,
         }
-        layers = preprocessing(levels, logit, standardize, dtype)
-        if len(event_shape) > 1:
-            layers.append(Flatten(dtype=dtype))
-        if whiten:
-            layers.append(Whiten(dtype=dtype))
-        if radial:
-            layers.append(RadialGaussianize(dtype=dtype))
+        layers = vector_preprocessing(
+            event_shape, levels, logit, standardize, whiten, radial, dtype
+        )
         for _ in range(num_flows):
             field = ContinuousFlow(
                 solver=make_solver(solver, num_steps, rtol, atol),

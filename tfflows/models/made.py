@@ -7,8 +7,8 @@ import keras
 from tfflows.distributions import AutoregressiveMixture, Distribution
 from tfflows.flow import Flow
 from tfflows.inputs import as_shape
-from tfflows.layers import Flatten, MaskedAutoregressive
-from tfflows.models.preprocessing import check_positive, preprocessing
+from tfflows.layers import MaskedAutoregressive
+from tfflows.models.preprocessing import check_positive, vector_preprocessing
 
 
 @keras.saving.register_keras_serializable(package="tfflows", name="MADEFlow")
@@ -34,6 +34,8 @@ class MADE(Flow):
         levels: grey levels of discrete data 0..levels-1, or None for real data.
         logit: margin of a logit of data in [0, 1], or None.
         standardize: whether to standardize every feature by statistics of the data.
+        whiten: whether to whiten all of them together.
+        radial: whether to give the rows, whitened or not, the norms of normal ones.
         base: of the latents of normals; standard normal by default.
         condition_shape: shape of one condition, or None.
     """
@@ -50,6 +52,8 @@ class MADE(Flow):
         levels: int | None = None,
         logit: float | None = None,
         standardize: bool = False,
+        whiten: bool = False,
+        radial: bool = False,
         base: Distribution | None = None,
         condition_shape: Sequence[int] | None = None,
         dtype=None,
@@ -57,9 +61,9 @@ class MADE(Flow):
     ):
         event_shape = as_shape("event_shape", event_shape)
         check_positive(num_components=num_components)
-        layers = preprocessing(levels, logit, standardize, dtype)
-        if len(event_shape) > 1:
-            layers.append(Flatten(dtype=dtype))
+        layers = vector_preprocessing(
+            event_shape, levels, logit, standardize, whiten, radial, dtype
+        )
         network = {
             "hidden_units": hidden_units,
             "activation": activation,
@@ -84,6 +88,8 @@ class MADE(Flow):
             "levels": levels,
             "logit": logit,
             "standardize": standardize,
+            "whiten": whiten,
+            "radial": radial,
         }
 
     def get_config(self):

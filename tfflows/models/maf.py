@@ -7,9 +7,9 @@ import keras
 from tfflows.distributions import Distribution
 from tfflows.flow import Flow
 from tfflows.inputs import as_shape
-from tfflows.layers import Flatten, MaskedAutoregressive
+from tfflows.layers import MaskedAutoregressive
 from tfflows.models.normalization import normalization_layers
-from tfflows.models.preprocessing import check_positive, preprocessing
+from tfflows.models.preprocessing import check_positive, vector_preprocessing
 from tfflows.transforms import Affine
 
 ORDERS = ("alternating", "random")
@@ -40,6 +40,8 @@ class MAF(Flow):
         levels: grey levels of discrete data 0..levels-1, or None for real data.
         logit: margin of a logit of data in [0, 1], or None.
         standardize: whether to standardize every feature by statistics of the data.
+        whiten: whether to whiten all of them together.
+        radial: whether to give the rows, whitened or not, the norms of normal ones.
         base: distribution of the latents; standard normal by default.
         condition_shape: shape of one condition, or None.
     """
@@ -59,6 +61,8 @@ class MAF(Flow):
         levels: int | None = None,
         logit: float | None = None,
         standardize: bool = False,
+        whiten: bool = False,
+        radial: bool = False,
         base: Distribution | None = None,
         condition_shape: Sequence[int] | None = None,
         dtype=None,
@@ -68,9 +72,9 @@ class MAF(Flow):
         check_positive(num_layers=num_layers)
         if order not in ORDERS:
             raise ValueError(f"order must be one of {list(ORDERS)}. Received: {order!r}")
-        layers = preprocessing(levels, logit, standardize, dtype)
-        if len(event_shape) > 1:
-            layers.append(Flatten(dtype=dtype))
+        layers = vector_preprocessing(
+            event_shape, levels, logit, standardize, whiten, radial, dtype
+        )
         for i in range(num_layers):
             layers += normalization_layers(normalization, dtype)
             own = order if order == "random" else ("sequential", "reversed")[i % 2]
@@ -91,6 +95,8 @@ class MAF(Flow):
             "levels": levels,
             "logit": logit,
             "standardize": standardize,
+            "whiten": whiten,
+            "radial": radial,
         }
 
     def get_config(self):

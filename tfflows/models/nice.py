@@ -7,8 +7,8 @@ import keras
 from tfflows.distributions import Distribution, StandardLogistic
 from tfflows.flow import Flow
 from tfflows.inputs import as_shape
-from tfflows.layers import AdditiveCoupling, DiagonalScaling, Flatten
-from tfflows.models.preprocessing import check_positive, preprocessing
+from tfflows.layers import AdditiveCoupling, DiagonalScaling
+from tfflows.models.preprocessing import check_positive, vector_preprocessing
 from tfflows.networks import MLP
 
 
@@ -28,6 +28,8 @@ class NICE(Flow):
         levels: grey levels of discrete data 0..levels-1 (256 for 8-bit images), or None.
         logit: margin of a logit of data in [0, 1], or None for none (the paper's way).
         standardize: whether to standardize every channel by statistics of the data.
+        whiten: whether to whiten all of them together.
+        radial: whether to give the rows, whitened or not, the norms of normal ones.
         base: distribution of the latents; standard logistic by default.
         condition_shape: shape of one condition, or None.
     """
@@ -41,6 +43,8 @@ class NICE(Flow):
         levels: int | None = None,
         logit: float | None = None,
         standardize: bool = False,
+        whiten: bool = False,
+        radial: bool = False,
         base: Distribution | None = None,
         condition_shape: Sequence[int] | None = None,
         dtype=None,
@@ -48,9 +52,9 @@ class NICE(Flow):
     ):
         event_shape = as_shape("event_shape", event_shape)
         check_positive(num_couplings=num_couplings)
-        layers = preprocessing(levels, logit, standardize, dtype)
-        if len(event_shape) > 1:
-            layers.append(Flatten(dtype=dtype))
+        layers = vector_preprocessing(
+            event_shape, levels, logit, standardize, whiten, radial, dtype
+        )
         for i in range(num_couplings):
             network = MLP(hidden_units, activation, dtype=dtype)
             layers.append(AdditiveCoupling("checkerboard", i % 2, network, dtype=dtype))
@@ -64,6 +68,8 @@ class NICE(Flow):
             "levels": levels,
             "logit": logit,
             "standardize": standardize,
+            "whiten": whiten,
+            "radial": radial,
         }
 
     def get_config(self):

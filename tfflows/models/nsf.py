@@ -9,13 +9,12 @@ from tfflows.flow import Flow
 from tfflows.inputs import as_shape
 from tfflows.layers import (
     ActNorm,
-    Flatten,
     LULinear,
     MaskedAutoregressive,
     Permute,
     SplineCoupling,
 )
-from tfflows.models.preprocessing import check_positive, preprocessing
+from tfflows.models.preprocessing import check_positive, vector_preprocessing
 from tfflows.networks import ResidualMLP
 from tfflows.transforms import RationalQuadraticSpline
 
@@ -53,6 +52,8 @@ class NSF(Flow):
         levels: grey levels of discrete data 0..levels-1, or None for real data.
         logit: margin of a logit of data in [0, 1], or None.
         standardize: whether to standardize every feature by statistics of the data.
+        whiten: whether to whiten all of them together.
+        radial: whether to give the rows, whitened or not, the norms of normal ones.
         base: distribution of the latents; standard normal by default.
         condition_shape: shape of one condition, or None.
     """
@@ -72,6 +73,8 @@ class NSF(Flow):
         levels: int | None = None,
         logit: float | None = None,
         standardize: bool = False,
+        whiten: bool = False,
+        radial: bool = False,
         base: Distribution | None = None,
         condition_shape: Sequence[int] | None = None,
         dtype=None,
@@ -83,9 +86,9 @@ class NSF(Flow):
             raise ValueError(f"autoregressive=True wants dropout=0. Received: {dropout!r}")
         if linear not in LINEARS:
             raise ValueError(f"linear must be one of {list(LINEARS)}. Received: {linear!r}")
-        layers = preprocessing(levels, logit, standardize, dtype)
-        if len(event_shape) > 1:
-            layers.append(Flatten(dtype=dtype))
+        layers = vector_preprocessing(
+            event_shape, levels, logit, standardize, whiten, radial, dtype
+        )
         layers.append(ActNorm(dtype=dtype))
         for step in range(num_steps):
             layers.append(LINEARS[linear](seed=step, dtype=dtype))
@@ -113,6 +116,8 @@ class NSF(Flow):
             "levels": levels,
             "logit": logit,
             "standardize": standardize,
+            "whiten": whiten,
+            "radial": radial,
         }
 
     def get_config(self):

@@ -9,9 +9,9 @@ import numpy as np
 from tfflows.distributions import Distribution
 from tfflows.flow import Flow
 from tfflows.inputs import as_shape
-from tfflows.layers import AffineCoupling, Flatten
+from tfflows.layers import AffineCoupling
 from tfflows.models.normalization import normalization_layers
-from tfflows.models.preprocessing import check_positive, preprocessing
+from tfflows.models.preprocessing import check_positive, vector_preprocessing
 from tfflows.networks import MLP
 
 
@@ -42,6 +42,8 @@ class RealNVP(Flow):
         levels: grey levels of discrete data 0..levels-1, or None for real data.
         logit: margin of a logit of data in [0, 1], or None.
         standardize: whether to standardize every feature by statistics of the data.
+        whiten: whether to whiten all of them together.
+        radial: whether to give the rows, whitened or not, the norms of normal ones.
         base: distribution of the latents; standard normal by default.
         condition_shape: shape of one condition, or None.
     """
@@ -58,6 +60,8 @@ class RealNVP(Flow):
         levels: int | None = None,
         logit: float | None = None,
         standardize: bool = False,
+        whiten: bool = False,
+        radial: bool = False,
         base: Distribution | None = None,
         condition_shape: Sequence[int] | None = None,
         dtype=None,
@@ -65,9 +69,9 @@ class RealNVP(Flow):
     ):
         event_shape = as_shape("event_shape", event_shape)
         check_positive(num_couplings=num_couplings)
-        layers = preprocessing(levels, logit, standardize, dtype)
-        if len(event_shape) > 1:
-            layers.append(Flatten(dtype=dtype))
+        layers = vector_preprocessing(
+            event_shape, levels, logit, standardize, whiten, radial, dtype
+        )
         for i in range(num_couplings):
             layers += normalization_layers(normalization, dtype)
             network = MLP(hidden_units, activation, dtype=dtype)
@@ -86,6 +90,8 @@ class RealNVP(Flow):
             "levels": levels,
             "logit": logit,
             "standardize": standardize,
+            "whiten": whiten,
+            "radial": radial,
         }
 
     def get_config(self):
