@@ -7,6 +7,7 @@ from keras import ops
 from scipy import stats
 
 import tfflows
+from tfflows import models
 from tfflows.layers import RadialGaussianize, Whiten
 
 pytestmark = once
@@ -62,3 +63,30 @@ def test_what_it_cannot_take_is_refused():
         tfflows.Flow([RadialGaussianize()], (4, 4, 1))
     with pytest.raises(ValueError, match=r"num_bins must be at least 1. Received: 0"):
         RadialGaussianize(num_bins=0)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        lambda **first: models.FFJORD((5,), hidden_units=(8,), num_steps=1, **first),
+        lambda **first: models.MADE((5,), hidden_units=(8,), **first),
+        lambda **first: models.MAF((5,), 1, (8,), normalization=None, **first),
+        lambda **first: models.NICE((5,), 1, (8,), **first),
+        lambda **first: models.NSF((5,), 1, 8, **first),
+        lambda **first: models.RealNVP((5,), 1, (8,), normalization=None, **first),
+    ],
+    ids=["ffjord", "made", "maf", "nice", "nsf", "realnvp"],
+)
+def test_every_model_of_vectors_takes_both_first(model):
+    flow = model(whiten=True, radial=True)
+    first = [type(layer) for layer in flow.flow_layers[:2]]
+    assert first == [Whiten, RadialGaussianize]
+    x, _ = student(2000, 0)
+    flow.adapt(x)
+    z = x
+    for layer in flow.flow_layers[:2]:
+        z = layer(z)
+    assert stats.kstest(np.linalg.norm(numpy(z), axis=1), stats.chi(5).cdf).statistic < 0.05
+    config = type(flow).from_config(flow.get_config()).get_config()
+    assert [config["whiten"], config["radial"]] == [True, True]
+    assert [type(layer) for layer in model().flow_layers[:2]] != first
