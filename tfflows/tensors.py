@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 from keras import ops
 
 Tensor = Any  # a tensor of the backend in use, or what it converts to one
@@ -10,6 +11,15 @@ Tensor = Any  # a tensor of the backend in use, or what it converts to one
 def data_dtype(variable_dtype: str) -> str:
     """Dtype of the data path: bfloat16 there would cost 0.05 to 0.1 of round-trip error."""
     return "float64" if variable_dtype == "float64" else "float32"
+
+
+def identity(size: int, dtype: str) -> Tensor:
+    """The identity `[size, size]`, by comparing.
+
+    OpenVINO has no `eye`, and a SavedModel would hold a constant once for each signature.
+    """
+    index = np.arange(size, dtype="int32")
+    return ops.cast(ops.equal(index[:, None], index), dtype)
 
 
 def sum_event(values: Tensor) -> Tensor:

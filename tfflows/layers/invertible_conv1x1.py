@@ -8,7 +8,7 @@ from keras import ops
 
 from tfflows.layers.flow_layer import FlowLayer
 from tfflows.layers.lu_linear import lu_inverse
-from tfflows.tensors import repeat_log_det
+from tfflows.tensors import identity, repeat_log_det
 
 FORMS = ("plain", "lu")
 
@@ -63,10 +63,8 @@ class InvertibleConv1x1(FlowLayer):
     def _lower_and_upper(self):
         factors = ops.convert_to_tensor(self.factors)
         diagonal = ops.cast(self._sign, factors.dtype) * ops.exp(self.log_diagonal)
-        # A constant, since OpenVINO has neither `eye` nor `diag`.
-        identity = ops.cast(np.eye(len(self._order)), factors.dtype)
-        upper = ops.triu(factors, 1) + diagonal * identity
-        return ops.tril(factors, -1) + identity, upper
+        unit = identity(len(self._order), factors.dtype)
+        return ops.tril(factors, -1) + unit, ops.triu(factors, 1) + diagonal * unit
 
     def _matrix_and_log_det(self):
         if self.form == "plain":

@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 
 from tfflows.layers.flow_layer import FlowLayer
-from tfflows.tensors import Tensor, repeat_log_det
+from tfflows.tensors import Tensor, identity, repeat_log_det
 
 MIN_DIAGONAL = 1e-3
 
@@ -19,7 +19,7 @@ def lu_inverse(lower: Tensor, upper: Tensor, order: np.ndarray) -> Tensor:
     Solved for the unit vectors, and not for data: the cost of a solve, which is sequential, is then
     that of a small matrix however large the batch.
     """
-    unit = ops.cast(np.eye(len(order)), lower.dtype)
+    unit = identity(len(order), lower.dtype)
     matrix = ops.solve_triangular(upper, ops.solve_triangular(lower, unit, lower=True))
     return ops.take(matrix, order, axis=1)  # times P transposed
 
@@ -61,11 +61,9 @@ class LULinear(FlowLayer):
     def _lower_upper_and_diagonal(self):
         factors = ops.convert_to_tensor(self.factors)
         one = math.log(math.expm1(1 - MIN_DIAGONAL))  # softplus(one) + MIN_DIAGONAL = 1
-        # A constant, since OpenVINO has neither `eye` nor `diag`.
-        identity = ops.cast(np.eye(len(self._order)), factors.dtype)
-        diagonal = ops.softplus(ops.sum(factors * identity, axis=0) + one) + MIN_DIAGONAL
-        upper = ops.triu(factors, 1) + diagonal * identity
-        return ops.tril(factors, -1) + identity, upper, diagonal
+        unit = identity(len(self._order), factors.dtype)
+        diagonal = ops.softplus(ops.sum(factors * unit, axis=0) + one) + MIN_DIAGONAL
+        return ops.tril(factors, -1) + unit, ops.triu(factors, 1) + diagonal * unit, diagonal
 
     def _forward(self, x, condition=None, training=False):
         lower, upper, diagonal = self._lower_upper_and_diagonal()

@@ -5,7 +5,7 @@ import numpy as np
 from keras import ops
 
 from tfflows.layers.adaptive_layer import AdaptiveLayer
-from tfflows.tensors import repeat_log_det
+from tfflows.tensors import identity, repeat_log_det
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -55,10 +55,10 @@ class Whiten(AdaptiveLayer):
 
     def _lower(self):
         factors = ops.convert_to_tensor(self.factors)
-        return ops.tril(factors, -1) + ops.cast(np.eye(self.event_shape[0]), factors.dtype)
+        return ops.tril(factors, -1) + identity(self.event_shape[0], factors.dtype)
 
     def _forward(self, x, condition=None, training=False):
-        unit = ops.cast(np.eye(self.event_shape[0]), x.dtype)
+        unit = identity(self.event_shape[0], x.dtype)
         inverse = ops.solve_triangular(self._lower(), unit, lower=True)
         z = ops.matmul(x - self.mean, ops.transpose(inverse)) / self.std
         return z, repeat_log_det(-ops.sum(ops.log(self.std)), x)

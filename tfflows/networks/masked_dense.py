@@ -42,8 +42,8 @@ class MaskedDense(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.in_degrees = np.asarray(in_degrees, "int64")
-        self.out_degrees = np.asarray(out_degrees, "int64")
+        self.in_degrees = np.asarray(in_degrees, "int32")
+        self.out_degrees = np.asarray(out_degrees, "int32")
         if (np.diff(self.in_degrees) < 0).any() or (np.diff(self.out_degrees) < 0).any():
             raise ValueError(f"Degrees must ascend. Received: {in_degrees}, {out_degrees}")
         self.num_parameters = num_parameters
@@ -64,7 +64,7 @@ class MaskedDense(keras.layers.Layer):
         )
 
     def _build_block(self, number, columns, initializer):
-        """(number of columns, plain kernel or None, masked kernel or None, its mask)."""
+        """(number of columns, plain kernel or None, masked kernel or None, degrees of its axes)."""
         plain, seen = (self._rows_below(degree) for degree in (columns[0], columns[-1]))
         if plain < seen // 4:
             plain = 0
@@ -75,22 +75,26 @@ class MaskedDense(keras.layers.Layer):
                 kernels[i] = self.add_weight(
                     name=f"kernel_{name}_{number}", shape=(rows, units), initializer=initializer
                 )
-        rows = self.in_degrees[plain:seen, None]
-        mask = columns[None] > rows if self.strict else columns[None] >= rows
-        return len(columns), *kernels, np.tile(mask, (1, self.num_parameters))
+        degrees = self.in_degrees[plain:seen], np.tile(columns, self.num_parameters)
+        return len(columns), *kernels, degrees
 
     def _rows_below(self, degree):
         return int(np.searchsorted(self.in_degrees, degree, "left" if self.strict else "right"))
 
+    def _mask(self, rows, columns, dtype):
+        # Compared in each call, as a SavedModel would hold a constant once for each signature.
+        sees = ops.greater if self.strict else ops.greater_equal
+        return ops.cast(sees(columns, rows[:, None]), dtype)
+
     def call(self, inputs):
         outputs = []
-        for size, plain, masked, mask in self._blocks:
+        for size, plain, masked, degrees in self._blocks:
             products, start = [], 0
             if plain is not None:
                 start = plain.shape[0]
                 products.append(ops.matmul(inputs[:, :start], plain))
             if masked is not None:
-                kernel = masked * ops.cast(mask, self.compute_dtype)
+                kernel = masked * self._mask(*degrees, self.compute_dtype)
                 products.append(ops.matmul(inputs[:, start : start + masked.shape[0]], kernel))
             if not products:
                 rows = (ops.shape(inputs)[0], self.num_parameters * size)
@@ -103,10 +107,10 @@ class MaskedDense(keras.layers.Layer):
     def full_kernel(self):
         """W * M as one array `[inputs, num_parameters, outputs]`."""
         columns = []
-        for size, plain, masked, mask in self._blocks:
+        for size, plain, masked, degrees in self._blocks:
             parts = [] if plain is None else [ops.convert_to_tensor(plain)]
             if masked is not None:
-                parts.append(masked * ops.cast(mask, masked.dtype))
+                parts.append(masked * self._mask(*degrees, masked.dtype))
             missing = len(self.in_degrees) - sum(part.shape[0] for part in parts)
             parts.append(ops.zeros((missing, self.num_parameters * size), self.variable_dtype))
             kernel = ops.concatenate(parts, axis=0)
