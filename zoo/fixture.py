@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from keras import ops
 
+from tfflows.datasets.batches import spread_rows
 from tfflows.flow import Flow
 from tfflows.layers.continuous_flow import continuous_flows
 from tfflows.zoo.model_card import Card, in_units
@@ -38,11 +39,9 @@ def write_fixture(flow: Flow, rows, num_draws: int, folder: Path) -> None:
         num_draws: draws of dequantization noise a row.
         folder: of the model.
     """
+    rows = spread_rows(rows, NUM_ROWS)
     arrays = rows if isinstance(rows, tuple) else (rows,)
-    chosen = np.unique(np.linspace(0, len(arrays[0]) - 1, NUM_ROWS).astype(int))
-    arrays = dict(
-        zip(("x", "condition"), (np.asarray(array[chosen]) for array in arrays), strict=False)
-    )
+    arrays = dict(zip(("x", "condition"), map(np.asarray, arrays), strict=False))
     log_prob = _log_prob(flow, arrays, num_draws)
     np.savez_compressed(folder / FIXTURE, log_prob=log_prob, **arrays)
 
