@@ -121,6 +121,19 @@ def test_splines_are_inverted_too():
     np.testing.assert_allclose(inverse_log_det, -numpy(log_det), atol=1e-7)
 
 
+@pytest.mark.parametrize("inversion", layers.masked_autoregressive.INVERSIONS)
+def test_samples_that_grow_from_element_to_element_stay_finite(inversion):
+    layer = layers.MaskedAutoregressive(hidden_units=(150,), inversion=inversion)
+    layer.build((None, 150))
+    randomize(layer, spread=3.0)
+    z = rows(20, 150).astype("float32")
+    x, log_det = layer.inverse_and_log_det(z)
+    assert np.abs(numpy(x)).max() > 1e6  # they do grow
+    assert np.isfinite(numpy(x)).all()
+    assert np.isfinite(numpy(log_det)).all()
+    assert np.isfinite(numpy(layer(x))).all()
+
+
 def test_jacobi_ends_after_as_many_sweeps_as_there_are_elements():
     """A tolerance that rounding never meets costs sweeps, and not exactness."""
     layer = layers.MaskedAutoregressive(hidden_units=(32,), inversion="jacobi", tolerance=0.0)

@@ -15,6 +15,15 @@ from tfflows.tensors import sum_event
 from tfflows.transforms import Affine, Transform
 
 INVERSIONS = ("by_degrees", "jacobi", "in_order")
+LARGEST = 1e4  # parameter of a transform
+
+
+def _bounded(parameters):
+    """Parameters, cut at a size which those of data do not reach.
+
+    Far from the data, elements of a sample can grow from each to the next: so they stay finite.
+    """
+    return [ops.clip(parameter, -LARGEST, LARGEST) for parameter in parameters]
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -93,7 +102,7 @@ class MaskedAutoregressive(FlowLayer):
         return reorder(z, np.argsort(self._order)), sum_event(log_det)
 
     def _parameters(self, x, condition):
-        return ops.unstack(self.network(x, condition), axis=1)
+        return _bounded(ops.unstack(self.network(x, condition), axis=1))
 
     def _step_by_step(self, z, condition, training=False):
         tensors = [reorder(z, self._order), *([] if condition is None else [condition])]
@@ -103,7 +112,7 @@ class MaskedAutoregressive(FlowLayer):
         return reorder(x, np.argsort(self._order)), log_det
 
     def _element(self, latents, parameters):
-        return self.transform.inverse(latents[0], parameters)
+        return self.transform.inverse(latents[0], _bounded(parameters))
 
     def _solve(self, z, condition=None):
         if self.inversion == "by_degrees":
