@@ -192,3 +192,12 @@ def test_samples_of_an_autoregressive_mixture_follow_its_conditionals():
         assert scipy.stats.kstest(uniform[:, i], "uniform").pvalue > 1e-3
     corr = np.corrcoef(uniform.T) - np.eye(10)
     assert np.abs(corr).max() < 0.08
+
+
+def test_draws_of_a_mixture_that_grow_from_element_to_element_stay_finite():
+    base = distributions.AutoregressiveMixture(3, (150,))
+    base.build((None, 150))
+    randomize(base, spread=3.0)
+    z = np.asarray(base.sample(20, seed=0))
+    assert np.abs(z).max() > 1e4  # they do grow
+    assert np.isfinite(z).all()

@@ -9,6 +9,7 @@ from keras import ops
 from tfflows import compilation
 from tfflows.distributions.distribution import LOG_2_PI, Distribution
 from tfflows.networks import MADE
+from tfflows.networks.made import bounded
 from tfflows.networks.made_inversion import invert_by_degrees, invert_in_order
 from tfflows.networks.order import make_order, reorder
 from tfflows.tensors import sum_event
@@ -73,7 +74,7 @@ class AutoregressiveMixture(Distribution):
     def _components(self, parameters):
         """Log-weights, means and log-scales, each `[components, ...]`."""
         count = self.num_components
-        logits, shifts, s = (ops.stack(parameters[i * count :][:count]) for i in range(3))
+        logits, shifts, s = (ops.stack(bounded(parameters[i * count :][:count])) for i in range(3))
         # Equal components would have equal gradients and stay equal.
         means = np.linspace(-SPREAD, SPREAD, count) if count > 1 else np.zeros(1)
         means = means.reshape((count, *(1 for _ in shifts.shape[1:]))).astype(self.compute_dtype)

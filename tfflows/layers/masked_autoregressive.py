@@ -9,21 +9,13 @@ from keras import ops
 from tfflows import compilation
 from tfflows.layers.flow_layer import FlowLayer
 from tfflows.networks import MADE
+from tfflows.networks.made import bounded
 from tfflows.networks.made_inversion import invert_by_degrees, invert_in_order, invert_jacobi
 from tfflows.networks.order import make_order, reorder
 from tfflows.tensors import sum_event
 from tfflows.transforms import Affine, Transform
 
 INVERSIONS = ("by_degrees", "jacobi", "in_order")
-LARGEST = 1e4  # parameter of a transform
-
-
-def _bounded(parameters):
-    """Parameters, cut at a size which those of data do not reach.
-
-    Far from the data, elements of a sample can grow from each to the next: so they stay finite.
-    """
-    return [ops.clip(parameter, -LARGEST, LARGEST) for parameter in parameters]
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -39,6 +31,7 @@ class MaskedAutoregressive(FlowLayer):
     for few rows; "in_order" makes one pass an element. All three are exact: "jacobi" stops at
     `tolerance`, or after as many passes as there are elements, where it cannot be wrong. Networks
     are in float32 or float64 even under a mixed policy: an error of x_i goes into all after it.
+    Parameters are cut at +-1e4, so that samples which grow from element to element stay finite.
 
     Args:
         transform: of each element; affine by default.
@@ -102,7 +95,7 @@ class MaskedAutoregressive(FlowLayer):
         return reorder(z, np.argsort(self._order)), sum_event(log_det)
 
     def _parameters(self, x, condition):
-        return _bounded(ops.unstack(self.network(x, condition), axis=1))
+        return bounded(ops.unstack(self.network(x, condition), axis=1))
 
     def _step_by_step(self, z, condition, training=False):
         tensors = [reorder(z, self._order), *([] if condition is None else [condition])]
@@ -112,7 +105,7 @@ class MaskedAutoregressive(FlowLayer):
         return reorder(x, np.argsort(self._order)), log_det
 
     def _element(self, latents, parameters):
-        return self.transform.inverse(latents[0], _bounded(parameters))
+        return self.transform.inverse(latents[0], bounded(parameters))
 
     def _solve(self, z, condition=None):
         if self.inversion == "by_degrees":

@@ -9,6 +9,17 @@ from keras import ops
 
 from tfflows.networks.masked_dense import MaskedDense
 from tfflows.networks.order import make_order, reorder
+from tfflows.tensors import Tensor
+
+LARGEST = 1e4  # parameter of an element
+
+
+def bounded(parameters: Sequence[Tensor]) -> list[Tensor]:
+    """Parameters of elements, cut at a size which those of data do not reach.
+
+    Far from the data, elements of a sample can grow from each to the next: so they stay finite.
+    """
+    return [ops.clip(parameter, -LARGEST, LARGEST) for parameter in parameters]
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
