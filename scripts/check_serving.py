@@ -19,9 +19,10 @@ import numpy as np
 from keras import ops
 from serving_software import SOFTWARE, Refused, is_installed
 
-from tfflows import models, random, zoo
+from tfflows import models, zoo
+from tfflows.backend import rng
 from tfflows.flow import Flow
-from tfflows.serving import open_model
+from tfflows.saving import load_model
 
 ROOT = Path(__file__).parents[1]
 BEGIN = "<!-- serving: written by scripts/check_serving.py --readme -->\n"
@@ -72,7 +73,7 @@ def expected_answers(flow: Flow) -> dict[str, tuple[dict, dict]]:
     x = flow.sample(ROWS, condition, seed=0)
     z = flow.encode(x, condition)
     seeds = np.stack([np.arange(ROWS), np.full(ROWS, 3)], axis=1).astype("int32")
-    by_row = flow.base.draw(random.RowNoise(ops.convert_to_tensor(seeds), dtype), condition)
+    by_row = flow.base.draw(rng.RowNoise(ops.convert_to_tensor(seeds), dtype), condition)
     draw = {
         "num_samples": np.int32(ROWS),
         "seed": np.asarray([5, 0], "int32"),
@@ -151,7 +152,7 @@ def open_models(references: list[str]):
         if reference.startswith("zoo:"):
             yield f"`{reference}`", zoo.load(reference.removeprefix("zoo:"))
         else:
-            yield f"`{Path(reference).name}`", open_model(reference)
+            yield f"`{Path(reference).name}`", load_model(reference)
 
 
 def make_table(references: list[str], software: list[str]) -> str:

@@ -16,10 +16,10 @@ import numpy as np
 from keras import ops
 
 import tfflows
-from tfflows.evaluation import GaussianBaseline
-from tfflows.inputs import split_condition
+from tfflows.evaluation.evaluation import GaussianBaseline
 from tfflows.layers import Dequantize, Logit
-from tfflows.recipes import read_recipe
+from tfflows.runs.recipe import read_recipe
+from tfflows.training.inputs import split_condition
 
 
 def in_logit_space(layers, x, condition):

@@ -17,7 +17,8 @@ import numpy as np
 from keras import ops
 
 import tfflows
-from tfflows import layers, plots
+from tfflows import layers
+from tfflows.evaluation import plots
 from tfflows.transforms import RationalQuadraticSpline
 
 LOG_Z = {"U1": 1.8775, "U2": 2.0821, "U3": 2.6417, "U4": 2.7107}

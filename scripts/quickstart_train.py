@@ -8,8 +8,8 @@ import keras
 import numpy as np
 
 import tfflows
-from tfflows import plots
-from tfflows.evaluation import GaussianBaseline, evaluate
+from tfflows.evaluation import plots
+from tfflows.evaluation.evaluation import GaussianBaseline, evaluate
 
 EPOCHS, BATCH = 30, 64
 

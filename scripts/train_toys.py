@@ -13,10 +13,11 @@ import keras
 import numpy as np
 
 import tfflows
-from tfflows import plots, zoo
-from tfflows.evaluation import evaluate
-from tfflows.recipes import read_recipe
-from tfflows.training_run import run_recipe
+from tfflows import zoo
+from tfflows.evaluation import plots
+from tfflows.evaluation.evaluation import evaluate
+from tfflows.runs.recipe import read_recipe
+from tfflows.runs.run import run_recipe
 
 BEST = {
     "8gaussians": -2.832,

@@ -24,8 +24,8 @@ def _seeded():
 @pytest.fixture(scope="session")
 def zoo_run(tmp_path_factory):
     """A run that trained for seconds: a conditional RealNVP on digits."""
-    from tfflows.recipes import make_recipe
-    from tfflows.training_run import run_recipe
+    from tfflows.runs.recipe import make_recipe
+    from tfflows.runs.run import run_recipe
 
     recipe = {
         "name": "small",
@@ -50,11 +50,3 @@ def zoo_model(zoo_run):
     facts = {"licence": "CC BY 4.0", "limitations": "Two epochs.", "published": published}
     zoo.save_to_zoo(zoo_run, folder, **facts)
     return folder
-
-
-needs_tensorflow = pytest.mark.skipif(
-    keras.backend.backend() != "tensorflow", reason="exports and TensorFlow's own modes"
-)
-once = pytest.mark.skipif(
-    keras.backend.backend() != "tensorflow", reason="asks nothing of the backend"
-)

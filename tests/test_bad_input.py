@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from test_flow import small_flow, small_image_flow
+from model_table import small_flow, small_image_flow
 
 import tfflows
 from tfflows import layers, models

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from conftest import needs_tensorflow
 from keras import ops
+from marks import needs_tensorflow
 from ruamel.yaml import YAML
 
 import tfflows
-from tfflows.recipes import Recipe, make_recipe
+from tfflows.runs.recipe import Recipe, make_recipe
 
 README = Path(__file__).parents[1] / "README.md"
 EXAMPLES = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)

@@ -1,7 +1,51 @@
-"""tfflows: normalizing flows for Keras 3 and TensorFlow."""
+"""tfflows: normalizing flows for Keras 3 and TensorFlow.
 
-from tfflows import datasets, distributions, layers, models, networks, transforms
+What Keras needs to load a saved flow is imported at once; every other part on first use.
+"""
+
+import importlib
+import sys
+from typing import TYPE_CHECKING
+
+from tfflows import distributions, layers, models, networks, ode, transforms
 from tfflows.flow import Flow
+from tfflows.utils.moved import MovedFinder, moved_attribute
 
-__version__ = "0.1.0"
-__all__ = ["Flow", "datasets", "distributions", "layers", "models", "networks", "transforms"]
+if TYPE_CHECKING:
+    from tfflows import cli, datasets, evaluation, runs, serving, testing, training, zoo
+    from tfflows.saving import load_model
+
+__version__ = "0.2.0"
+__all__ = [
+    "Flow",
+    "cli",
+    "datasets",
+    "distributions",
+    "evaluation",
+    "layers",
+    "load_model",
+    "models",
+    "networks",
+    "ode",
+    "runs",
+    "serving",
+    "testing",
+    "training",
+    "transforms",
+    "zoo",
+]
+
+if not any(isinstance(finder, MovedFinder) for finder in sys.meta_path):
+    sys.meta_path.insert(0, MovedFinder())
+
+
+def __getattr__(name):
+    if name == "load_model":
+        return importlib.import_module("tfflows.saving").load_model
+    if name in __all__:
+        return importlib.import_module(f"tfflows.{name}")
+    raise AttributeError(moved_attribute(__name__, name))
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})

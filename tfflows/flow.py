@@ -11,17 +11,18 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfflows import compilation, random
+from tfflows.backend import compilation, rng
+from tfflows.backend.tensor_ops import Tensor, batch_mean, data_dtype
 from tfflows.distributions import Distribution, StandardNormal
-from tfflows.files import replaced_on_success
-from tfflows.flow_matching import matching_loss
-from tfflows.inputs import as_arrays, as_shape, check_shape, split_condition
 from tfflows.layers import Dequantize, FlowLayer, Pad
 from tfflows.layers.continuous_flow import continuous_flows
 from tfflows.layers.flow_layer import deserialize_arguments
-from tfflows.summary import flow_summary
-from tfflows.tensors import Tensor, batch_mean, data_dtype
-from tfflows.training import LikelihoodTraining
+from tfflows.training.flow_matching import matching_loss
+from tfflows.training.inputs import as_arrays, split_condition
+from tfflows.training.trainer import LikelihoodTraining
+from tfflows.utils.atomic import replaced_on_success
+from tfflows.utils.checks import as_shape, check_shape
+from tfflows.utils.summary import flow_summary
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -194,7 +195,7 @@ class Flow(LikelihoodTraining, keras.Model):
         return x, self.base(z, condition=condition) - log_det
 
     def _draw(self, num_samples, seed, temperature, condition=None):
-        noise = random.BatchNoise(num_samples, seed, self.compute_dtype)
+        noise = rng.BatchNoise(num_samples, seed, self.compute_dtype)
         return self.base.draw(noise, condition, temperature)
 
     def _sample(self, num_samples, seed, temperature, condition=None):
@@ -247,7 +248,7 @@ class Flow(LikelihoodTraining, keras.Model):
         self,
         num_samples: int,
         condition: Tensor | None = None,
-        seed: random.Seed = None,
+        seed: rng.Seed = None,
         temperature: float = 1.0,
     ) -> Tensor:
         """Draw data `[num_samples, *event_shape]`, in the units of the training data.
@@ -266,7 +267,7 @@ class Flow(LikelihoodTraining, keras.Model):
         self,
         num_samples: int,
         condition: Tensor | None = None,
-        seed: random.Seed = None,
+        seed: rng.Seed = None,
         temperature: float = 1.0,
     ) -> tuple[Tensor, Tensor]:
         """Draw data as `sample` does, with their log p(x | condition) `[num_samples]`.
@@ -285,7 +286,7 @@ class Flow(LikelihoodTraining, keras.Model):
             raise ValueError(f"temperature must be finite and >= 0. Received: {temperature!r}")
         condition = self._check_condition(condition, num_samples)
         temperature = np.asarray(temperature, self.compute_dtype)
-        return int(num_samples), random.make_seed(seed), temperature, condition
+        return int(num_samples), rng.make_seed(seed), temperature, condition
 
     def _run(self, method, *args, jit=True):
         """`method(*args)`, compiled unless it stands in a function that is being traced."""
@@ -356,7 +357,7 @@ class Flow(LikelihoodTraining, keras.Model):
     def export(self, filepath: str | Path, warmup: bool = False) -> Path:
         """Write a SavedModel with the serving signatures; see `tfflows.export.export_flow`."""
         # Here and not above: export.py needs TensorFlow, which training on JAX does without.
-        from tfflows.export import export_flow
+        from tfflows.serving.export import export_flow
 
         return export_flow(self, filepath, warmup)
 

@@ -1,131 +1,10 @@
 """Data by name or path: `load(name, split)` -> tf.data.Dataset and a description."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-
-from tfflows.datasets.dataset_info import DatasetInfo, nearest
-from tfflows.datasets.registry import EMBEDDED, NAMES, check_options, find_loader
-from tfflows.datasets.rows import RowView, one_hot, stream_rows
-from tfflows.datasets.tables import stream_table
-from tfflows.datasets.tfds_images import load_tfds
-from tfflows.datasets.toys import sample_toy
-
-if TYPE_CHECKING:  # the library imports TensorFlow only where it is used
-    import tensorflow as tf
-
-
-def load(
-    name: str | Path,
-    split: str = "train",
-    condition: bool = False,
-    data_dir: str | None = None,
-    shuffle_seed: int | None = None,
-    **options: Any,
-) -> tuple["tf.data.Dataset", DatasetInfo]:
-    """Load one split of a dataset, unbatched and in a fixed order.
-
-    `flow.fit(dataset.batch(128).prefetch(2))` takes what comes back. Arrays are read a few
-    megabytes at a time: a .npy file may be larger than memory, and no array is held twice.
-
-    Args:
-        name: one of `NAMES` ("digits", a toy such as "moons", ...), the path of a .csv, .parquet,
-            .npy or .npz file, or the TFDS name of an image dataset.
-        split: "train", "validation" or "test"; for files "all" too, for TFDS any of its strings.
-        condition: False gives a dataset of x, True one of {"x": x, "condition": one-hot label}.
-        data_dir: folder of the files, or of TFDS datasets; None takes TFDS_DATA_DIR or TFDS's
-            default for the latter.
-        shuffle_seed: None keeps the order; a seed gives each pass over the rows another random
-            order, of all rows (for TFDS datasets: through a buffer of 10,000 rows).
-        **options: of the dataset; those of files are `files.load_file`'s: columns, label, array,
-            missing, header, validation, test, seed; of TFDS datasets `bits`, 5 for 5-bit images.
-
-    Returns:
-        A tf.data.Dataset of x `[*event_shape]` (uint8 images, float32 points), and a DatasetInfo.
-
-    Raises:
-        ValueError: the name (the nearest ones are named), the split or an option is unknown, the
-            file holds what no density has, or there are no labels to condition on.
-        OSError: the data are neither there nor can be downloaded.
-    """
-    import tensorflow as tf
-
-    name = str(name)
-    loader = find_loader(name)
-    check_options(name, loader, options)
-    if loader is not None:
-        x, labels, info = loader(name, split, data_dir, **options)
-        _check_labels(info, condition)
-        return stream_rows(x, labels if condition else None, info.num_classes, shuffle_seed), info
-    dataset, info = load_tfds(name, split, data_dir, **options)
-    _check_labels(info, condition)
-    if shuffle_seed is not None:
-        dataset = dataset.shuffle(10_000, shuffle_seed)
-    if not condition:
-        return dataset.map(lambda row: row["image"]), info
-    return dataset.map(
-        lambda row: {"x": row["image"], "condition": tf.one_hot(row["label"], info.num_classes)}
-    ), info
-
-
-def load_arrays(
-    name: str,
-    split: str = "train",
-    condition: bool = False,
-    data_dir: str | None = None,
-    **options: Any,
-) -> tuple[np.ndarray | tuple[np.ndarray, np.ndarray], DatasetInfo]:
-    """As `load`, but NumPy arrays: x `[size, *event_shape]`, or (x, one-hot float32 labels).
-
-    A whole .npy file comes as a memory map of its own type; a part of its rows or columns is read
-    into memory, so that `load` is the way to data larger than that.
-    """
-    data, info = load_rows(name, split, condition, data_dir, **options)
-    if not condition:
-        return _in_memory(data), info
-    return (_in_memory(data[0]), data[1]), info
-
-
-def load_rows(
-    name: str,
-    split: str = "train",
-    condition: bool = False,
-    data_dir: str | None = None,
-    **options: Any,
-) -> tuple[np.ndarray | RowView | tuple[np.ndarray | RowView, np.ndarray], DatasetInfo]:
-    """As `load_arrays`, but rows and columns of a .npy file stay on disk until they are indexed."""
-    loader = find_loader(name)
-    check_options(name, loader, options)
-    if loader is None:
-        return _load_tfds_arrays(name, split, condition, data_dir, options)
-    x, labels, info = loader(name, split, data_dir, **options)
-    _check_labels(info, condition)
-    return (x, one_hot(labels, info.num_classes)) if condition else x, info
-
-
-def _in_memory(x):
-    return x if isinstance(x, np.ndarray) else np.asarray(x)
-
-
-def _load_tfds_arrays(name, split, condition, data_dir, options):
-    dataset, info = load(name, split, condition, data_dir, **options)
-    x = np.empty((info.size, *info.event_shape), "uint8")
-    labels = np.empty((info.size, info.num_classes or 0), "float32")
-    start = 0
-    for batch in dataset.batch(4096).as_numpy_iterator():
-        rows = slice(start, start + len(batch["x"] if condition else batch))
-        x[rows] = batch["x"] if condition else batch
-        if condition:
-            labels[rows] = batch["condition"]
-        start = rows.stop
-    return (x, labels) if condition else x, info
-
-
-def _check_labels(info, condition):
-    if condition and info.num_classes is None:
-        raise ValueError(f"{info.name} has no labels to condition on; a file takes label=")
-
+from tfflows.datasets.dataset_info import DatasetInfo
+from tfflows.datasets.loading import load, load_arrays, load_rows
+from tfflows.datasets.readers.table import stream_table
+from tfflows.datasets.registry import EMBEDDED, NAMES
+from tfflows.datasets.sets.toys import sample_toy
 
 __all__ = [
     "EMBEDDED",
@@ -134,7 +13,6 @@ __all__ = [
     "load",
     "load_arrays",
     "load_rows",
-    "nearest",
     "sample_toy",
     "stream_table",
 ]

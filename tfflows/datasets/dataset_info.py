@@ -1,9 +1,7 @@
 """What a dataset is, beside its data."""
 
 import dataclasses
-import difflib
 import math
-from collections.abc import Iterable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,9 +36,3 @@ class DatasetInfo:
     def dims(self) -> int:
         """Number of elements of an example."""
         return math.prod(self.event_shape)
-
-
-def nearest(name: str, names: Iterable[str]) -> str:
-    """ "; did you mean ...?" for the names nearest to a wrong one, or nothing."""
-    matches = difflib.get_close_matches(name, list(names), n=3, cutoff=0.5)
-    return f"; did you mean {' or '.join(matches)}?" if matches else ""

@@ -4,9 +4,9 @@ import importlib
 import inspect
 from collections.abc import Callable
 
-from tfflows.datasets.dataset_info import nearest
-from tfflows.datasets.embedded import NAMES as EMBEDDED
-from tfflows.datasets.files import is_file_name, load_file
+from tfflows.datasets.sets.embedded import NAMES as EMBEDDED
+from tfflows.datasets.user_file import is_file_name, load_file
+from tfflows.utils.suggest import nearest
 
 # name: module and function (name, split, data_dir, **options) -> (x, class numbers or None,
 # DatasetInfo); imported when the name is asked for.
@@ -26,14 +26,12 @@ def find_loader(name: str) -> Callable | None:
     """The function that loads the arrays of a name or path, or None for a TFDS dataset."""
     if name in ARRAYS:
         module, function = ARRAYS[name]
-        return getattr(importlib.import_module(f"tfflows.datasets.{module}"), function)
+        return getattr(importlib.import_module(f"tfflows.datasets.sets.{module}"), function)
     return load_file if is_file_name(name) else None
 
 
-def check_options(name: str, loader: Callable | None, options: dict) -> None:
+def check_options(name: str, loader: Callable, options: dict) -> None:
     """ValueError for options that this dataset does not take."""
-    if loader is None:
-        from tfflows.datasets.tfds_images import load_tfds as loader
     known = list(inspect.signature(loader).parameters)[3:]
     for option in options:
         if option not in known:

@@ -6,13 +6,13 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfflows import compilation
+from tfflows.backend import compilation
+from tfflows.backend.tensor_ops import sum_event
 from tfflows.distributions.distribution import LOG_2_PI, Distribution
 from tfflows.networks import MADE
-from tfflows.networks.made import bounded
-from tfflows.networks.made_inversion import invert_by_degrees, invert_in_order
-from tfflows.networks.order import make_order, reorder
-from tfflows.tensors import sum_event
+from tfflows.networks.made.inversion import invert_by_degrees, invert_in_order
+from tfflows.networks.made.made import bounded
+from tfflows.networks.made.order import make_order, reorder
 from tfflows.transforms.log_scale import LOG_SCALES
 
 SPREAD = 2.0  # the components' means at first reach from -SPREAD to SPREAD

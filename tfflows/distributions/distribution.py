@@ -5,8 +5,8 @@ import math
 import keras
 from keras import ops
 
-from tfflows import random
-from tfflows.tensors import data_dtype
+from tfflows.backend import rng
+from tfflows.backend.tensor_ops import data_dtype
 
 LOG_2_PI = math.log(2 * math.pi)
 
@@ -47,7 +47,7 @@ class Distribution(keras.layers.Layer):
         self,
         num_samples: int,
         condition=None,
-        seed: random.Seed = None,
+        seed: rng.Seed = None,
         temperature: float = 1.0,
     ):
         """Draw z `[num_samples, *event]`.
@@ -58,7 +58,7 @@ class Distribution(keras.layers.Layer):
             seed: None (fresh), an integer or a `keras.random.SeedGenerator`.
             temperature: factor on the spread: 1 samples the distribution, 0 its centres.
         """
-        noise = random.BatchNoise(num_samples, random.make_seed(seed), self.compute_dtype)
+        noise = rng.BatchNoise(num_samples, rng.make_seed(seed), self.compute_dtype)
         return self.draw(noise, condition, temperature)
 
     def draw(self, noise, condition=None, temperature=1.0):

@@ -3,8 +3,8 @@
 import keras
 from keras import ops
 
+from tfflows.backend.tensor_ops import sum_event
 from tfflows.distributions.distribution import LOG_2_PI, Distribution
-from tfflows.tensors import sum_event
 
 
 @keras.saving.register_keras_serializable(package="tfflows")

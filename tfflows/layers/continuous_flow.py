@@ -8,13 +8,13 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfflows import compilation, random
-from tfflows.adjoint import solve_with_adjoint
-from tfflows.autodiff import value_and_pullback
+from tfflows.backend import compilation, rng
+from tfflows.backend.autodiff import value_and_pullback
+from tfflows.backend.tensor_ops import Tensor, batch_mean, sum_event
 from tfflows.layers.flow_layer import FlowLayer
 from tfflows.networks import DynamicsConvNet, DynamicsMLP
-from tfflows.solvers import DormandPrince, FixedStep, Solver
-from tfflows.tensors import Tensor, batch_mean, sum_event
+from tfflows.ode.adjoint import solve_with_adjoint
+from tfflows.ode.solvers import DormandPrince, FixedStep, Solver
 
 TRACES = ("exact", "hutchinson")
 NOISES = ("rademacher", "normal")
@@ -265,8 +265,8 @@ class ContinuousFlow(FlowLayer):
     def _draw_noise(self, x, training):
         """Directions `[batch, *event]` of Hutchinson's estimate, of unit covariance."""
         if training:
-            seed = random.replica_seed(self.seed_generator)
-            numbers = random.normal(ops.shape(x), seed, self.compute_dtype)
+            seed = rng.replica_seed(self.seed_generator)
+            numbers = rng.normal(ops.shape(x), seed, self.compute_dtype)
         else:
             fixed = np.random.default_rng(0).normal(size=(1, *self.event_shape))
             numbers = ops.broadcast_to(ops.cast(fixed, self.compute_dtype), ops.shape(x))

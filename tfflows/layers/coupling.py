@@ -6,11 +6,11 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfflows import compilation
+from tfflows.backend import compilation
+from tfflows.backend.tensor_ops import sum_event
 from tfflows.layers.flow_layer import FlowLayer
 from tfflows.layers.partitions import make_partition
 from tfflows.networks import MLP, ConvResNet, join_condition, joined_shape
-from tfflows.tensors import sum_event
 from tfflows.transforms import Transform
 
 

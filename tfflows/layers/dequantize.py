@@ -6,9 +6,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfflows import random
+from tfflows.backend import rng
+from tfflows.backend.tensor_ops import repeat_log_det
 from tfflows.layers.flow_layer import FlowLayer
-from tfflows.tensors import repeat_log_det
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -41,11 +41,11 @@ class Dequantize(FlowLayer):
 
     def _noise(self, x, training, draw):
         if training:
-            seed = random.replica_seed(self.seed_generator)
-            noise = random.uniform(ops.shape(x), seed, x.dtype)
+            seed = rng.replica_seed(self.seed_generator)
+            noise = rng.uniform(ops.shape(x), seed, x.dtype)
         else:
-            rows = random.row_seeds(ops.cast(ops.clip(x, 0, self.levels - 1), "int32"))
-            noise = random.row_uniform(rows, self.event_shape, self.compute_dtype, draw)
+            rows = rng.row_seeds(ops.cast(ops.clip(x, 0, self.levels - 1), "int32"))
+            noise = rng.row_uniform(rows, self.event_shape, self.compute_dtype, draw)
         return (ops.floor(noise * self._noise_steps) + 0.5) / self._noise_steps
 
     def forward_draw(self, x, draw):

@@ -3,8 +3,8 @@
 import keras
 from keras import ops
 
+from tfflows.backend.tensor_ops import repeat_log_det
 from tfflows.layers.flow_layer import FlowLayer
-from tfflows.tensors import repeat_log_det
 
 
 @keras.saving.register_keras_serializable(package="tfflows")

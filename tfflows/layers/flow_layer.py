@@ -5,7 +5,7 @@ import math
 import keras
 from keras import ops
 
-from tfflows.tensors import Tensor, batch_mean, data_dtype
+from tfflows.backend.tensor_ops import Tensor, batch_mean, data_dtype
 
 
 def deserialize_arguments(config: dict) -> dict:

@@ -6,9 +6,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from tfflows.backend.tensor_ops import identity, repeat_log_det
 from tfflows.layers.flow_layer import FlowLayer
 from tfflows.layers.lu_linear import lu_inverse
-from tfflows.tensors import identity, repeat_log_det
 
 FORMS = ("plain", "lu")
 

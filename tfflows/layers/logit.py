@@ -5,8 +5,8 @@ import math
 import keras
 from keras import ops
 
+from tfflows.backend.tensor_ops import sum_event
 from tfflows.layers.flow_layer import FlowLayer
-from tfflows.tensors import sum_event
 
 
 @keras.saving.register_keras_serializable(package="tfflows")

@@ -7,8 +7,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from tfflows.backend.tensor_ops import Tensor, identity, repeat_log_det
 from tfflows.layers.flow_layer import FlowLayer
-from tfflows.tensors import Tensor, identity, repeat_log_det
 
 MIN_DIAGONAL = 1e-3
 

@@ -6,13 +6,13 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfflows import compilation
+from tfflows.backend import compilation
+from tfflows.backend.tensor_ops import sum_event
 from tfflows.layers.flow_layer import FlowLayer
 from tfflows.networks import MADE
-from tfflows.networks.made import bounded
-from tfflows.networks.made_inversion import invert_by_degrees, invert_in_order, invert_jacobi
-from tfflows.networks.order import make_order, reorder
-from tfflows.tensors import sum_event
+from tfflows.networks.made.inversion import invert_by_degrees, invert_in_order, invert_jacobi
+from tfflows.networks.made.made import bounded
+from tfflows.networks.made.order import make_order, reorder
 from tfflows.transforms import Affine, Transform
 
 INVERSIONS = ("by_degrees", "jacobi", "in_order")

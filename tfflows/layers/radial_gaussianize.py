@@ -4,8 +4,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from tfflows.backend.tensor_ops import sum_event
 from tfflows.layers.adaptive_layer import AdaptiveLayer
-from tfflows.tensors import sum_event
 from tfflows.transforms.rational_quadratic import Bin, in_bin, root_in_bin
 
 STEEPEST = 100.0  # of the curve, where norms hardly differ

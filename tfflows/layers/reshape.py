@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import keras
 from keras import ops
 
-from tfflows.inputs import as_shape
+from tfflows.backend.tensor_ops import repeat_log_det
 from tfflows.layers.flow_layer import FlowLayer
-from tfflows.tensors import repeat_log_det
+from tfflows.utils.checks import as_shape
 
 
 @keras.saving.register_keras_serializable(package="tfflows")

@@ -4,8 +4,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from tfflows.backend.tensor_ops import identity, repeat_log_det
 from tfflows.layers.adaptive_layer import AdaptiveLayer
-from tfflows.tensors import identity, repeat_log_det
 
 
 @keras.saving.register_keras_serializable(package="tfflows")

@@ -6,11 +6,11 @@ import keras
 
 from tfflows.distributions import Distribution
 from tfflows.flow import Flow
-from tfflows.inputs import as_shape
 from tfflows.layers import ContinuousFlow
-from tfflows.models.preprocessing import check_positive, vector_preprocessing
+from tfflows.models.preprocessing import vector_preprocessing
 from tfflows.networks import DynamicsMLP
-from tfflows.solvers import make_solver
+from tfflows.ode.solvers import make_solver
+from tfflows.utils.checks import as_shape, check_positive
 
 
 @keras.saving.register_keras_serializable(package="tfflows")

@@ -6,7 +6,6 @@ import keras
 
 from tfflows.distributions import Distribution
 from tfflows.flow import Flow
-from tfflows.inputs import as_shape
 from tfflows.layers import (
     ActNorm,
     AdditiveCoupling,
@@ -18,8 +17,9 @@ from tfflows.layers import (
     Pad,
     Squeeze,
 )
-from tfflows.models.preprocessing import check_positive, preprocessing
+from tfflows.models.preprocessing import preprocessing
 from tfflows.networks import GlowNet
+from tfflows.utils.checks import as_shape, check_positive
 
 SIZES = {
     "small": {"num_levels": 2, "depth": 8, "filters": 128},  # MNIST on two CPU cores

@@ -7,10 +7,10 @@ import numpy as np
 
 from tfflows.distributions import Distribution
 from tfflows.flow import Flow
-from tfflows.inputs import as_shape
 from tfflows.layers import ActNorm, AffineCoupling, Permute, Reshape, Squeeze
-from tfflows.models.preprocessing import check_positive, preprocessing
+from tfflows.models.preprocessing import preprocessing
 from tfflows.networks import VisionTransformer
+from tfflows.utils.checks import as_shape, check_positive
 
 SIZES = {
     "small": {"depth": 16, "width": 64, "num_blocks": 1, "num_heads": 2},  # two CPU cores

@@ -6,9 +6,9 @@ import keras
 
 from tfflows.distributions import AutoregressiveMixture, Distribution
 from tfflows.flow import Flow
-from tfflows.inputs import as_shape
 from tfflows.layers import MaskedAutoregressive
-from tfflows.models.preprocessing import check_positive, vector_preprocessing
+from tfflows.models.preprocessing import vector_preprocessing
+from tfflows.utils.checks import as_shape, check_positive
 
 
 @keras.saving.register_keras_serializable(package="tfflows", name="MADEFlow")

@@ -6,11 +6,11 @@ import keras
 
 from tfflows.distributions import Distribution
 from tfflows.flow import Flow
-from tfflows.inputs import as_shape
 from tfflows.layers import MaskedAutoregressive
 from tfflows.models.normalization import normalization_layers
-from tfflows.models.preprocessing import check_positive, vector_preprocessing
+from tfflows.models.preprocessing import vector_preprocessing
 from tfflows.transforms import Affine
+from tfflows.utils.checks import as_shape, check_positive
 
 ORDERS = ("alternating", "random")
 

@@ -6,11 +6,11 @@ import keras
 
 from tfflows.distributions import Distribution
 from tfflows.flow import Flow
-from tfflows.inputs import as_shape
 from tfflows.layers import ActNorm, ContinuousFlow, FactorOut, Flatten, Squeeze
-from tfflows.models.preprocessing import check_positive, preprocessing
+from tfflows.models.preprocessing import preprocessing
 from tfflows.networks import DynamicsConvNet
-from tfflows.solvers import make_solver
+from tfflows.ode.solvers import make_solver
+from tfflows.utils.checks import as_shape, check_positive
 
 
 @keras.saving.register_keras_serializable(package="tfflows")

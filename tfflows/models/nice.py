@@ -6,10 +6,10 @@ import keras
 
 from tfflows.distributions import Distribution, StandardLogistic
 from tfflows.flow import Flow
-from tfflows.inputs import as_shape
 from tfflows.layers import AdditiveCoupling, DiagonalScaling
-from tfflows.models.preprocessing import check_positive, vector_preprocessing
+from tfflows.models.preprocessing import vector_preprocessing
 from tfflows.networks import MLP
+from tfflows.utils.checks import as_shape, check_positive
 
 
 @keras.saving.register_keras_serializable(package="tfflows")

@@ -6,17 +6,11 @@ import keras
 
 from tfflows.distributions import Distribution
 from tfflows.flow import Flow
-from tfflows.inputs import as_shape
-from tfflows.layers import (
-    ActNorm,
-    LULinear,
-    MaskedAutoregressive,
-    Permute,
-    SplineCoupling,
-)
-from tfflows.models.preprocessing import check_positive, vector_preprocessing
+from tfflows.layers import ActNorm, LULinear, MaskedAutoregressive, Permute, SplineCoupling
+from tfflows.models.preprocessing import vector_preprocessing
 from tfflows.networks import ResidualMLP
 from tfflows.transforms import RationalQuadraticSpline
+from tfflows.utils.checks import as_shape, check_positive
 
 LINEARS = {"lu": LULinear, "permutation": Permute}
 

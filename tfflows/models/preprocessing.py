@@ -59,10 +59,3 @@ def vector_preprocessing(
     if radial:
         layers.append(RadialGaussianize(dtype=dtype))
     return layers
-
-
-def check_positive(**counts: int) -> None:
-    """Raise ValueError for a count that is no positive integer, naming it."""
-    for name, count in counts.items():
-        if not isinstance(count, int) or count < 1:
-            raise ValueError(f"{name} must be a positive integer. Received: {count!r}")

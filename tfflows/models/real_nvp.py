@@ -8,11 +8,11 @@ import numpy as np
 
 from tfflows.distributions import Distribution
 from tfflows.flow import Flow
-from tfflows.inputs import as_shape
 from tfflows.layers import AffineCoupling
 from tfflows.models.normalization import normalization_layers
-from tfflows.models.preprocessing import check_positive, vector_preprocessing
+from tfflows.models.preprocessing import vector_preprocessing
 from tfflows.networks import MLP
+from tfflows.utils.checks import as_shape, check_positive
 
 
 def _random_half(size, seed):

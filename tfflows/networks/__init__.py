@@ -4,8 +4,8 @@ from tfflows.networks.condition import join_condition, joined_shape
 from tfflows.networks.conv_resnet import ConvResNet
 from tfflows.networks.dynamics import DynamicsConvNet, DynamicsMLP
 from tfflows.networks.glow_net import GlowNet
-from tfflows.networks.made import MADE
-from tfflows.networks.masked_dense import MaskedDense
+from tfflows.networks.made.made import MADE
+from tfflows.networks.made.masked_dense import MaskedDense
 from tfflows.networks.mlp import MLP
 from tfflows.networks.residual_mlp import ResidualMLP
 from tfflows.networks.vision_transformer import VisionTransformer

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from keras import ops
 
-from tfflows.tensors import Tensor
+from tfflows.backend.tensor_ops import Tensor
 
 PLACES = [(row, column) for row in range(3) for column in range(3)]
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import keras
 from keras import ops
 
-from tfflows.tensors import sum_event
+from tfflows.backend.tensor_ops import sum_event
 
 LAYERS = ("concat", "concatsquash", "gated")
 

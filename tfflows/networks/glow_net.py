@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from tfflows.compilation import is_under_xla
+from tfflows.backend.compilation import is_under_xla
 from tfflows.networks.conv3x3 import patches_pay, product_of_patches
 from tfflows.networks.zero_conv import ZeroConv2D
 

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfflows.tensors import Tensor
+from tfflows.backend.tensor_ops import Tensor
 from tfflows.transforms.transform import Transform
 
 MIN_SHARE = 1e-3  # of the interval, for each bin's width and height

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from tfflows.tensors import Tensor
+from tfflows.backend.tensor_ops import Tensor
 
 
 class Transform:

@@ -1,0 +1,201 @@
+"""Every layer in the forms that the promises of the design are tested on."""
+
+import dataclasses
+import math
+from collections.abc import Callable
+
+import numpy as np
+from keras import ops
+
+from tfflows import layers
+from tfflows.networks import MLP, ConvResNet, DynamicsMLP, GlowNet, ResidualMLP, VisionTransformer
+from tfflows.ode.solvers import DormandPrince
+
+VECTOR = (5,)
+IMAGE = (4, 4, 2)
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """A layer to test: `make(**kwargs)` builds it, `event_shape` and `domain` say on what."""
+
+    name: str
+    make: Callable
+    event_shape: tuple
+    domain: str = "real"  # or "unit" (0 to 1) or "integer" (0 to 7)
+
+    def data(self, n, seed=0, dtype="float32"):
+        rng = np.random.default_rng(seed)
+        shape = (n, *self.event_shape)
+        if self.domain == "unit":
+            return rng.uniform(0.02, 0.98, shape).astype(dtype)
+        if self.domain == "integer":
+            return rng.integers(0, 8, shape).astype(dtype)
+        return rng.normal(size=shape).astype(dtype)
+
+    def latent(self, layer, n, seed=0, dtype="float32"):
+        rng = np.random.default_rng(seed)
+        shape = (n, *layer.latent_event_shape(self.event_shape))
+        if self.domain == "integer":
+            return rng.uniform(0.02, 0.98, shape).astype(dtype)
+        return rng.normal(size=shape).astype(dtype)
+
+
+def _affine(**kwargs):
+    def make(dtype=None):
+        conditioner = MLP((8, 8), "tanh", dtype=dtype)
+        return layers.AffineCoupling(conditioner=conditioner, dtype=dtype, **kwargs)
+
+    return make
+
+
+def _affine_image(weight_norm=False, **kwargs):
+    def make(dtype=None):
+        conditioner = ConvResNet(6, 1, "tanh", weight_norm, dtype=dtype)
+        return layers.AffineCoupling(conditioner=conditioner, dtype=dtype, **kwargs)
+
+    return make
+
+
+def _glow_coupling(dtype=None):
+    return layers.AffineCoupling("channel", 0, GlowNet(6, "tanh", dtype=dtype), dtype=dtype)
+
+
+def _tokens(partition):
+    def make(dtype=None):
+        network = VisionTransformer(6, 1, 2, dtype=dtype)
+        return layers.AffineCoupling(partition, 1, network, log_scale="two_sigmoid", dtype=dtype)
+
+    return make
+
+
+def _additive(**kwargs):
+    def make(dtype=None):
+        conditioner = MLP((8,), dtype=dtype)
+        return layers.AdditiveCoupling(conditioner=conditioner, dtype=dtype, **kwargs)
+
+    return make
+
+
+def _spline(**kwargs):
+    def make(dtype=None):
+        conditioner = ResidualMLP(8, 1, "tanh", dtype=dtype)
+        return layers.SplineCoupling(conditioner=conditioner, num_bins=4, dtype=dtype, **kwargs)
+
+    return make
+
+
+def _spline_image(dtype=None):
+    conditioner = ConvResNet(4, 1, "tanh", dtype=dtype)
+    return layers.SplineCoupling("checkerboard", 1, conditioner, num_bins=3, dtype=dtype)
+
+
+def _factor_out(dtype=None):
+    inner = [layers.ActNorm(dtype=dtype), layers.Squeeze(dtype=dtype), _last_scale(dtype)]
+    return layers.FactorOut(inner, ConvResNet(4, 0, dtype=dtype), dtype=dtype)
+
+
+def _last_scale(dtype):
+    coupling = _affine_image(partition="channel")(dtype)
+    return layers.FactorOut([coupling], GlowNet(0, dtype=dtype), "soft_clip", dtype=dtype)
+
+
+def _continuous(network, **kwargs):
+    def make(dtype=None):
+        tolerance = 1e-9 if dtype == "float64" else 1e-6
+        solver = DormandPrince(tolerance, tolerance)
+        network_dtype = "float32" if dtype == "mixed_bfloat16" else dtype
+        return layers.ContinuousFlow(
+            network(dtype=network_dtype, **kwargs), test_solver=solver, seed=0, dtype=dtype
+        )
+
+    return make
+
+
+def _plain(layer, **kwargs):
+    return lambda dtype=None: layer(dtype=dtype, **kwargs)
+
+
+ARBITRARY = [True, False, False, True, False]
+MASK = (np.arange(32).reshape(IMAGE) % 3 == 0).tolist()
+
+REVERSED = {"hidden_units": (8, 8), "activation": "silu", "order": "reversed"}
+FIELD = {"hidden_units": (6,), "kind": "gated", "frequencies": 1}
+PLAIN = {"form": "plain", "seed": 0}
+RESIDUAL = {"hidden_units": (8, 8, 8), "residual": True, "order": "random", "seed": 1}
+
+CASES = [
+    Case("actnorm", _plain(layers.ActNorm), VECTOR),
+    Case("actnorm_image", _plain(layers.ActNorm), IMAGE),
+    Case("additive_half", _additive(), VECTOR),
+    Case("additive_checkerboard", _additive(partition="checkerboard", parity=1), VECTOR),
+    Case("affine_half", _affine(), VECTOR),
+    Case("affine_half_parity", _affine(parity=1), VECTOR),
+    Case("affine_checkerboard", _affine(partition="checkerboard"), VECTOR),
+    Case("affine_arbitrary", _affine(partition=ARBITRARY), VECTOR),
+    Case("affine_two_sigmoid", _affine(log_scale="two_sigmoid"), VECTOR),
+    Case("affine_channel", _affine_image(partition="channel"), IMAGE),
+    Case("affine_channel_soft_clip", _affine_image(log_scale="soft_clip", parity=1), IMAGE),
+    Case("affine_checkerboard_image", _affine_image(partition="checkerboard"), IMAGE),
+    Case("affine_mask_image", _affine_image(partition=MASK, parity=1), IMAGE),
+    Case("affine_weight_norm", _affine_image(True, partition="checkerboard", parity=1), IMAGE),
+    Case("affine_glow", _glow_coupling, IMAGE),
+    Case("affine_tokens", _tokens([True, False, False, True]), (4, 3)),
+    Case("affine_token_channels", _tokens("channel"), (4, 3)),
+    Case("batch_norm", _plain(layers.BatchNorm), VECTOR),
+    Case("batch_norm_image", _plain(layers.BatchNorm), IMAGE),
+    Case("conditional_affine", _plain(layers.ConditionalAffine), VECTOR),
+    Case("conditional_affine_image", _plain(layers.ConditionalAffine), IMAGE),
+    Case("continuous_flow", _continuous(DynamicsMLP, **FIELD), (2,)),
+    Case("dequantize", _plain(layers.Dequantize, levels=8), IMAGE, "integer"),
+    Case("diagonal_scaling", _plain(layers.DiagonalScaling), VECTOR),
+    Case("diagonal_scaling_image", _plain(layers.DiagonalScaling), IMAGE),
+    Case("factor_out", _factor_out, (4, 4, 3)),
+    Case("flatten", _plain(layers.Flatten), IMAGE),
+    Case("inverse_autoregressive", _plain(layers.InverseAutoregressive, **REVERSED), VECTOR),
+    Case("invertible_conv1x1", _plain(layers.InvertibleConv1x1, seed=0), (2, 2, 5)),
+    Case("invertible_conv1x1_plain", _plain(layers.InvertibleConv1x1, **PLAIN), (2, 2, 5)),
+    Case("masked_autoregressive", _plain(layers.MaskedAutoregressive, **RESIDUAL), VECTOR),
+    Case("logit", _plain(layers.Logit, alpha=0.05), VECTOR, "unit"),
+    Case("lu_linear", _plain(layers.LULinear, seed=0), VECTOR),
+    Case("pad", _plain(layers.Pad, sides=(7, 4)), IMAGE, "integer"),
+    Case("permute", _plain(layers.Permute, permutation=[3, 1, 0, 4, 2]), VECTOR),
+    Case("permute_drawn", _plain(layers.Permute, seed=3), IMAGE),
+    Case("radial_gaussianize", _plain(layers.RadialGaussianize, num_bins=4), VECTOR),
+    Case("reshape", _plain(layers.Reshape, shape=(4, 8)), IMAGE),
+    Case("reverse", _plain(layers.Reverse), VECTOR),
+    Case("spline_half", _spline(), VECTOR),
+    Case("spline_checkerboard_image", _spline_image, IMAGE),
+    Case("spline_circular", _spline(circular=True, bound=math.pi), VECTOR),
+    Case("squeeze", _plain(layers.Squeeze), IMAGE),
+    Case("standardize", _plain(layers.Standardize), VECTOR),
+    Case("standardize_image", _plain(layers.Standardize), IMAGE),
+    Case("whiten", _plain(layers.Whiten), VECTOR),
+]
+
+
+def randomize(layer, seed=0, spread=0.3):
+    """Random weights, the same on every backend: the identity would prove nothing."""
+    rng = np.random.default_rng(seed)
+    for weight in layer.weights:
+        values = spread * rng.normal(size=weight.shape)
+        if weight.name in ("std", "running_variance"):
+            values = np.exp(values)
+        if weight.name == "adapted":
+            values = np.ones(())
+        if "seed_generator" not in weight.path:
+            weight.assign(ops.cast(values, weight.dtype))
+    return layer
+
+
+def build(case, condition=False, dtype="float32", seed=0):
+    """The case's layer with random weights, and a condition `[n, 3]` maker or None."""
+    layer = case.make(dtype=dtype)
+    layer.build((None, *case.event_shape), (None, 3) if condition else None)
+    return randomize(layer, seed)
+
+
+def make_condition(conditional, n, dtype="float32"):
+    if not conditional:
+        return None
+    return np.random.default_rng(7).normal(size=(n, 3)).astype(dtype)

@@ -1,0 +1,247 @@
+"""Runs in a folder: what they write, and that a killed one ends like one that was not."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+
+from tfflows import Flow, datasets, layers
+from tfflows.datasets.batches import Batches
+from tfflows.runs.diagnose import explain
+from tfflows.runs.recipe import read_recipe
+from tfflows.runs.run import run_recipe
+
+RECIPE = """
+name: small
+seed: 3
+data: {name: digits, conditional: true}
+preprocessing: {logit: 0.05}
+model: {name: realnvp, arguments: {num_couplings: 2, hidden_units: [8]}}
+optimizer: {learning_rate: 1e-3, warmup_steps: 5, weight_decay: 1e-3, clipnorm: 50, ema: 0.9}
+training: {epochs: 6, batch_size: 64, steps_per_epoch: 15}
+backend: {jit: false}
+"""
+
+
+def write(folder, text=RECIPE):
+    path = folder / "small.yaml"
+    path.write_text(text)
+    return path
+
+
+def metrics(folder):
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole")
+    run_recipe(read_recipe(write(folder)), folder / "run", verbose=0)
+    return folder / "run"
+
+
+def test_a_mixed_precision_run_keeps_its_best_model_in_float32(tmp_path):
+    text = RECIPE.replace("jit: false", "jit: false, mixed_precision: true")
+    text = text.replace("epochs: 6", "epochs: 2")
+    best = run_recipe(read_recipe(write(tmp_path, text)), tmp_path / "run", verbose=0)
+    flow = keras.saving.load_model(best)
+    assert flow.dtype_policy.name == flow.flow_layers[-1].conditioner.dtype_policy.name == "float32"
+    last = keras.saving.load_model(tmp_path / "run" / "last.keras")
+    assert last.dtype_policy.name == "mixed_bfloat16"
+    x, y = datasets.load_arrays("digits", "validation", condition=True)[0]
+    nll = -np.mean(keras.ops.convert_to_numpy(flow.log_prob(x, y)))
+    assert abs(nll - metrics(tmp_path / "run")[-1]["val_nll"]) < 0.01 * nll
+
+
+def test_a_run_leaves_recipe_versions_metrics_and_models(whole):
+    assert read_recipe(whole / "recipe.yaml").seed == 3
+    run = json.loads((whole / "run.json").read_text())
+    assert run["versions"]["keras"] == keras.__version__
+    assert run["data"]["shape"] == [1437, 8, 8, 1]
+    rows = metrics(whole)
+    assert [row["epoch"] for row in rows] == [1, 2, 3, 4, 5, 6]
+    assert [row["step"] for row in rows] == [15, 30, 45, 60, 75, 90]
+    assert rows[-1]["val_nll"] < rows[0]["val_nll"]
+    assert list((whole / "tensorboard").iterdir())
+
+
+def test_the_best_model_is_the_averaged_one_that_validation_saw(whole):
+    from tfflows import datasets
+
+    (x, condition), _ = datasets.load_arrays("digits", "validation", condition=True)
+    best = keras.saving.load_model(whole / "best.keras")
+    lowest = min(row["val_nll"] for row in metrics(whole))
+    np.testing.assert_allclose(-np.mean(best.log_prob(x, condition)), lowest, rtol=1e-5)
+    last = keras.saving.load_model(whole / "last.keras")
+    assert abs(-np.mean(last.log_prob(x, condition)) - lowest) > 1e-3
+
+
+KILL = """
+import sys
+from tfflows.runs.recipe import read_recipe
+from tfflows.runs.run import run_recipe
+run_recipe(read_recipe(sys.argv[1]), sys.argv[2], verbose=0)
+"""
+
+
+def test_a_killed_run_ends_like_one_that_was_not(whole, tmp_path):
+    recipe, folder = write(tmp_path), tmp_path / "run"
+    process = subprocess.Popen([sys.executable, "-c", KILL, str(recipe), str(folder)])
+    while process.poll() is None and not (
+        (folder / "metrics.jsonl").exists() and len(metrics(folder)) >= 2
+    ):
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    with zipfile.ZipFile(folder / "last.keras") as archive:
+        at_kill = json.loads(archive.read("run_state.json"))["epoch"]
+    assert at_kill < 6
+    assert len(metrics(folder)) - at_kill in (0, 1)
+
+    run_recipe(read_recipe(recipe), folder, resume=True, verbose=0)
+    assert [row["epoch"] for row in metrics(folder)] == [1, 2, 3, 4, 5, 6]
+    for resumed, uninterrupted in zip(metrics(folder), metrics(whole), strict=True):
+        for name in ("nll", "val_nll"):
+            np.testing.assert_allclose(resumed[name], uninterrupted[name], atol=1e-4)
+    finished = (folder / "last.keras").stat().st_mtime_ns
+    run_recipe(read_recipe(recipe), folder, resume=True, verbose=0)  # nothing is left to do
+    assert (folder / "last.keras").stat().st_mtime_ns == finished
+
+
+def test_a_run_in_the_folder_is_neither_replaced_nor_mixed(whole, tmp_path):
+    recipe = write(tmp_path)
+    before = {path.name: path.stat().st_mtime_ns for path in whole.iterdir()}
+    with pytest.raises(FileExistsError, match="holds a run already: give --resume"):
+        run_recipe(read_recipe(recipe), whole)
+    other = read_recipe(recipe, ["optimizer.learning_rate=1"])
+    with pytest.raises(ValueError, match=r"another recipe.*learning_rate: 0.001, now 1"):
+        run_recipe(other, whole, resume=True)
+    with pytest.raises(ValueError, match=r"no run to resume in .*nowhere"):
+        run_recipe(read_recipe(recipe), tmp_path / "nowhere", resume=True)
+    assert before == {path.name: path.stat().st_mtime_ns for path in whole.iterdir()}
+
+
+TABLE = """
+name: table
+data: {name: PATH}
+model: {name: realnvp, arguments: {num_couplings: 1, hidden_units: [4]}}
+optimizer: {name: sgd, learning_rate: 1e-3, schedule: constant}
+training: {epochs: 2, batch_size: 50}
+backend: {jit: false}
+"""
+
+
+def save_table(folder, change=lambda x: x):
+    x = np.random.default_rng(0).normal(size=(500, 3)).astype("float32")
+    np.save(folder / "x.npy", change(x))
+    return read_recipe(write(folder, TABLE.replace("PATH", str(folder / "x.npy"))))
+
+
+def test_changed_data_are_not_resumed_on(tmp_path):
+    run_recipe(save_table(tmp_path), tmp_path / "run", verbose=0)
+    recipe = save_table(tmp_path, lambda x: x + 1)
+    with pytest.raises(ValueError, match=r"data of the run .*have changed. Different: sha256"):
+        run_recipe(recipe, tmp_path / "run", resume=True)
+
+
+def test_early_stopping_ends_the_run_and_a_resumed_one(tmp_path):
+    recipe = save_table(tmp_path).model_copy(
+        update={"training": read_recipe(tmp_path / "small.yaml").training.model_copy(
+            update={"epochs": 50, "early_stopping": 2}
+        )}
+    )  # fmt: skip
+    recipe = recipe.model_copy(
+        update={"optimizer": recipe.optimizer.model_copy(update={"learning_rate": 1e-12})}
+    )
+    run_recipe(recipe, tmp_path / "run", verbose=0)
+    rows = metrics(tmp_path / "run")
+    best = int(np.argmin([row["val_nll"] for row in rows])) + 1
+    assert len(rows) == best + 2 < 50
+
+
+def test_a_diverging_run_names_step_and_layer_and_keeps_its_checkpoint(tmp_path):
+    recipe = save_table(tmp_path)
+    recipe = recipe.model_copy(
+        update={"optimizer": recipe.optimizer.model_copy(update={"learning_rate": 1e12})}
+    )
+    message = r"(?s)The loss is (nan|inf) at step \d+: .*last\.keras holds the model after epoch 0"
+    with pytest.raises(FloatingPointError, match=message):
+        run_recipe(recipe, tmp_path / "run", verbose=0)
+    flow = keras.saving.load_model(tmp_path / "run" / "last.keras")
+    assert np.isfinite(flow.log_prob(np.zeros((1, 3), "float32"))).all()
+
+
+def test_a_run_without_a_finite_validation_has_no_best_model(tmp_path):
+    save_table(tmp_path)
+    np.save(tmp_path / "far.npy", np.linspace(1e29, 1e30, 300, dtype="float32").reshape(100, 3))
+    recipe = read_recipe(
+        tmp_path / "small.yaml", [f"data.options={{validation: {tmp_path / 'far.npy'}}}"]
+    )
+    with pytest.raises(FloatingPointError, match=r"No epoch had a finite validation nll.*epoch 2"):
+        run_recipe(recipe, tmp_path / "run", verbose=0)
+    assert not (tmp_path / "run" / "best.keras").exists()
+    assert len(metrics(tmp_path / "run")) == 2
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class LogOfFirst(layers.FlowLayer):
+    """z = log x, NaN for negative x."""
+
+    def _forward(self, x, condition=None, training=False):
+        z = keras.ops.log(x)
+        return z, -keras.ops.sum(z, axis=-1)
+
+
+def test_the_layer_and_the_rows_that_become_nan_are_named():
+    flow = Flow([layers.Reverse(), LogOfFirst(), layers.Reverse()], (2,))
+    flow.compile(keras.optimizers.SGD(0.0))
+    good, bad = np.ones((4, 2), "float32"), np.ones((4, 2), "float32")
+    bad[2, 0] = -1
+    sentence = explain(flow, [good, good, bad], first_step=10)
+    assert sentence.startswith("The loss is nan at step 13: the output of layer 1, log_of_first")
+    assert sentence.endswith("1 of 4 rows of the batch, the first 2")
+    bad[3] = np.inf
+    assert "the batch holds NaN or inf in 1 of 4 rows of the batch, the first 3" in explain(
+        flow, [bad], 0
+    )
+    assert explain(flow, [good], 0) is None
+
+
+def test_batches_go_over_the_data_in_an_order_that_can_be_taken_up():
+    x = np.arange(10)
+    batches = Batches(x, 3, seed=1)
+    assert batches.num_batches is None
+    assert batches.batches_per_pass == 3
+    passes = [np.concatenate([batches[i][0] for i in range(p, p + 3)]) for p in (0, 3)]
+    assert all(len(set(rows)) == 9 for rows in passes)
+    assert list(passes[0]) != list(passes[1])
+    later = Batches(x, 3, seed=1, first_step=4)
+    np.testing.assert_array_equal(later[1][0], batches[5][0])
+    assert list(Batches(x, 3, seed=2)[0][0]) != list(batches[0][0])
+
+
+def test_batches_without_a_seed_hold_each_row_once_in_order():
+    x, condition = np.arange(10), np.arange(10) * 2
+    batches = Batches((x, condition), 4)
+    assert batches.num_batches == 3
+    rows = [batches[i] for i in range(3)]
+    np.testing.assert_array_equal(np.concatenate([row["x"] for row in rows]), x)
+    np.testing.assert_array_equal(np.concatenate([row["condition"] for row in rows]), condition)
+    assert Batches(x, 100)[0][0].base is x
+
+
+def test_a_validation_of_fewer_rows_takes_evenly_spread_ones(tmp_path):
+    settings = ["training.epochs=1", "training.steps_per_epoch=2", "training.validation_rows=5"]
+    recipe = read_recipe(write(tmp_path), settings)
+    best = run_recipe(recipe, tmp_path / "run", verbose=0)
+    (x, condition), _ = datasets.load_arrays("digits", "validation", condition=True)
+    rows = np.linspace(0, len(x) - 1, 5).astype(int)
+    nll = -np.mean(keras.saving.load_model(best).log_prob(x[rows], condition[rows]))
+    np.testing.assert_allclose(metrics(tmp_path / "run")[0]["val_nll"], nll, rtol=1e-5)

@@ -1,0 +1,60 @@
+"""The SavedModels of the repository are the zoo's models: the same weights, the same densities."""
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfflows import zoo
+
+ROOT = Path(__file__).parents[2]
+NAMES = zoo.list_models()
+QUICK = ("realnvp-2spirals", "nice-mnist", "made-bsds300", "maf-mnist-classes")  # to load and run
+
+
+def exported_arrays(name):
+    folder = ROOT / "savedmodels" / name / "1" / "variables"
+    checkpoint = tf.train.load_checkpoint(str(folder / "variables"))
+    keys = [key for key in checkpoint.get_variable_to_shape_map() if key.endswith("VARIABLE_VALUE")]
+    return [checkpoint.get_tensor(key) for key in keys]
+
+
+def weights_of_the_zoo(name):
+    found = []
+
+    def take(_, item):
+        if isinstance(item, h5py.Dataset):
+            found.append(item[()])
+
+    with h5py.File(ROOT / "zoo" / name / "model.weights.h5") as file:
+        file.visititems(take)
+    return found
+
+
+def by_content(arrays):
+    return sorted((a.dtype.name, a.shape, a.tobytes()) for a in map(np.asarray, arrays))
+
+
+def test_every_model_of_the_zoo_is_exported_and_no_other():
+    exported = [path.parent.name for path in ROOT.glob("savedmodels/*/1")]
+    assert sorted(exported) == sorted(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_saved_model_has_the_weights_of_the_zoo(name):
+    weights = by_content(weights_of_the_zoo(name))
+    assert weights
+    assert by_content(exported_arrays(name)) == weights
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_a_saved_model_gives_the_densities_of_the_fixture(name):
+    log_prob = tf.saved_model.load(ROOT / "savedmodels" / name / "1").signatures["log_prob"]
+    with np.load(ROOT / "zoo" / name / "fixture.npz") as fixture:
+        rows = {key: fixture[key][:20] for key in fixture.files}
+    wanted = rows.pop("log_prob")
+    types = {key: spec.dtype for key, spec in log_prob.structured_input_signature[1].items()}
+    (found,) = log_prob(**{key: tf.cast(rows[key], types[key]) for key in rows}).values()
+    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-3)

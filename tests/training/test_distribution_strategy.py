@@ -1,0 +1,50 @@
+"""Two replicas on two logical CPU devices train as one device does.
+
+The devices must be made before TensorFlow starts, so the work runs in a process of its own.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from marks import needs_tensorflow
+
+
+@needs_tensorflow
+def test_mirrored_training_equals_training_on_one_device():
+    script = Path(__file__).parents[1] / "helpers" / "train_mirrored.py"
+    environment = {**os.environ, "KERAS_BACKEND": "tensorflow"}
+    done = subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+    assert "EQUAL" in done.stdout
+
+
+RUN = """
+import json, sys
+from tfflows.runs.recipe import make_recipe
+from tfflows.runs.run import run_recipe
+recipe = make_recipe({
+    "name": "mirrored",
+    "data": {"name": "moons"},
+    "model": {"name": "realnvp", "arguments": {"num_couplings": 1, "hidden_units": [4]}},
+    "optimizer": {"ema": 0.9},
+    "training": {"epochs": 2, "steps_per_epoch": 20, "batch_size": 64},
+    "backend": {"jit": False, "strategy": sys.argv[2] if len(sys.argv) > 2 else None},
+})
+run_recipe(recipe, sys.argv[1], verbose=0)
+"""
+
+
+@needs_tensorflow
+def test_a_run_under_a_strategy_equals_one_without(tmp_path):
+    found = []
+    for strategy in ((), ("mirrored",)):
+        folder = tmp_path / "-".join(("run", *strategy))
+        command = [sys.executable, "-c", RUN, str(folder), *strategy]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        found.append(json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1]))
+    assert found[0]["val_nll"] == pytest.approx(found[1]["val_nll"], abs=1e-5)

@@ -1,0 +1,1 @@
+"""What the backends do differently: compilation, differentiation, random numbers; a case each."""

@@ -1,0 +1,136 @@
+"""The commands `tfflows zoo list | card | pull | verify | evaluate | save`."""
+
+import click
+
+from tfflows import zoo
+from tfflows.cli.common import Commands, ZooModel, with_progress
+from tfflows.evaluation.evaluation import evaluate
+from tfflows.utils.errors import first_paragraph
+from tfflows.zoo import readme, verification
+
+_model = click.argument("folder", metavar="MODEL", type=ZooModel())
+_data_dir = click.option("--data-dir", type=click.Path(), help="Folder of the data.")
+
+
+@click.group(name="zoo", cls=Commands)
+def zoo_commands():
+    """Pretrained models.
+
+    MODEL is the name of one, its folder, or a URL: https://host/base/name, hf://owner/repo/name.
+    """
+
+
+@zoo_commands.command(name="list")
+@click.argument("pattern", default="*")
+def list_command(pattern):
+    """Names, families, data and numbers of the models here, such as glow-*."""
+    names = zoo.list_models(pattern)
+    if not names:
+        click.echo(f"There is no model {pattern!r} here")
+    for name in names:
+        try:
+            card = zoo.card(name)
+            text = f"{card.family:18} {card.data.name:16} {readme.metric_text(card.metric)}"
+        except ValueError as error:
+            text = f"cannot be used: {first_paragraph(error)}"
+        click.echo(f"{name:24} {text}")
+
+
+@zoo_commands.command(name="card")
+@_model
+@click.option("--json", "as_json", is_flag=True, help="Print card.json.")
+def card_command(folder, as_json):
+    """What is known of a model: data, training, numbers, limitations."""
+    card = zoo.card(folder)
+    click.echo(card.model_dump_json(indent=2) if as_json else zoo.model_readme(card))
+
+
+@zoo_commands.command()
+@_model
+def pull(folder):
+    """Download a model to the cache, if it is not there, and print its folder."""
+    click.echo(folder)
+
+
+@zoo_commands.command()
+@click.argument("names", metavar="[MODEL]...", nargs=-1)
+@click.option("--all", "every", is_flag=True, help="Verify every model that `list` names.")
+@click.option("--full", is_flag=True, help="Compute the metric on the whole test set too.")
+@_data_dir
+def verify(names, every, full, data_dir):
+    """Check the hashes of models, load them, and compute their metric anew."""
+    if not names and not every:
+        raise click.UsageError("Give the models to verify, or --all")
+    names = zoo.list_models() if every else names
+    if not names:
+        click.echo("There is no model here")
+    failed = []
+    for name in names:
+        try:
+            found = zoo.verify(name, full, data_dir)
+        except (ValueError, OSError) as error:
+            failed.append(name)
+            click.echo(f"{name}: FAILED: {first_paragraph(error)}")
+            continue
+        units = found.card.metric.units
+        text = (
+            f"{found.fixture.found:.4f} {units} on its fixture, {found.fixture.stored:.4f} wanted"
+        )
+        if found.metric is not None:
+            text += (
+                f"; {found.metric.value:.4f} on the test set, {found.card.metric.value:.4f} wanted"
+            )
+        click.echo(f"{name}: {text}")
+    if failed:
+        raise click.ClickException(f"{len(failed)} of {len(names)} failed: {', '.join(failed)}")
+
+
+@zoo_commands.command(name="evaluate")
+@_model
+@click.option("--split", default="test", show_default=True)
+@click.option("--draws", type=click.IntRange(1), help="Dequantization draws; default the card's.")
+@_data_dir
+def evaluate_command(folder, split, draws, data_dir):
+    """Held-out log-likelihood, bits/dim and round-trip error, beside the card's number."""
+    card = zoo.card(folder)
+    rows, info = verification.load_split(verification.recipe_of(folder), split, data_dir)
+    batches = with_progress(rows, 256, split)
+    result = evaluate(zoo.load(folder), batches, num_draws=draws or card.metric.num_draws)
+    click.echo(f"{info.name} {split}: {result}")
+    click.echo(f"card, test: {readme.metric_text(card.metric)}")
+
+
+@zoo_commands.command()
+@click.argument("run", type=click.Path(exists=True, file_okay=False))
+@click.argument("folder", type=click.Path())
+@click.option("--licence", required=True, help="Of the data.")
+@click.option("--limitations", required=True, help="What the model is not for, or does badly.")
+@click.option("--published", type=float, help="The number to compare with.")
+@click.option("--published-units", type=click.Choice(["nats", "bits/dim"]), help="Of that number.")
+@click.option("--published-source", help="Where it stands.")
+@click.option("--draws", type=click.IntRange(1), default=1, help="Dequantization draws a row.")
+@click.option("--rows", type=click.IntRange(1), help="Test rows, evenly spread; default all.")
+@click.option("--machine", help="That of the training; default the run's own words.")
+@_data_dir
+def save(
+    run, folder, licence, limitations, published, published_units, published_source, draws,
+    rows, machine, data_dir,
+):  # fmt: skip
+    """Make FOLDER, a model of the zoo, from the best model of a RUN."""
+    parts = (published, published_units, published_source)
+    if None in parts and any(part is not None for part in parts):
+        raise click.UsageError("--published, --published-units and --published-source go together")
+    if published is not None:
+        published = zoo.Published(value=published, units=published_units, source=published_source)
+    card = zoo.save_to_zoo(
+        run,
+        folder,
+        licence=licence,
+        limitations=limitations,
+        published=published,
+        num_draws=draws,
+        num_rows=rows,
+        machine=machine,
+        data_dir=data_dir,
+    )
+    click.echo(f"Wrote {folder}: {readme.metric_text(card.metric)}")

@@ -1,0 +1,304 @@
+"""A user's own arrays: .csv, .parquet, .npy and .npz files and their splits."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from tfflows.datasets.dataset_info import DatasetInfo
+from tfflows.datasets.readers.labels import LabelCodes
+from tfflows.datasets.readers.npy import ArrayTable, npz_keys, npz_labels
+from tfflows.datasets.readers.table import (
+    SUFFIXES,
+    TableReader,
+    choose_columns,
+    find_column,
+    open_table,
+)
+from tfflows.datasets.rows import RowView
+
+SPLITS = ("train", "validation", "test", "all")
+# How the arrays of a split are called in .npz files, before or after the name of the array.
+_SPLIT_NAMES = {
+    "train": ("train", "trn"),
+    "validation": ("validation", "valid", "val"),
+    "test": ("test", "tst"),
+}
+
+
+def is_file_name(name: str) -> bool:
+    """Whether a dataset's name is the path of a file."""
+    return Path(name).suffix.lower() in SUFFIXES or Path(name).is_file()
+
+
+def load_file(
+    name: str,
+    split: str,
+    data_dir: str | None = None,
+    *,
+    columns: Sequence[str | int] | None = None,
+    label: str | int | None = None,
+    array: str | None = None,
+    missing: str = "refuse",
+    header: bool | None = None,
+    validation: float | str | Path = 0.1,
+    test: float | str | Path = 0.1,
+    seed: int = 0,
+) -> tuple[np.ndarray | RowView, np.ndarray | None, DatasetInfo]:
+    """x `[size, *event_shape]`, class numbers `[size]` or None, and the description.
+
+    Tables are float32. uint8 arrays `[n, h, w]` or `[n, h, w, c]` are images of 256 grey levels. A
+    .npy file stays on disk: x is a memory map of its own type, or a view of its rows.
+
+    Args:
+        name: path of a .csv, .parquet, .npy or .npz file.
+        split: "train", "validation", "test", or "all" for every row (of a .npz with splits, of
+            its training array).
+        data_dir: folder that relative paths start from; None takes the current one.
+        columns: names or indices of the columns of a table, in the order wanted. None takes all
+            but the label, and refuses a table with a column that is no number.
+        label: the column, by name or index, whose whole numbers or words are the classes; or the
+            key of a .npz's labels, found for each split as the data are.
+        array: key of a .npz's data; None takes its one array beside the labels, or x_train,
+            x_valid (x_val, x_validation) and x_test; `array="images"` finds images_train, ...
+        missing: "refuse" missing values (empty, NA, NaN, ?) by ValueError, or "drop" their rows;
+            `DatasetInfo.dropped` counts them.
+        header: whether a .csv begins with the names of its columns; None finds out.
+        validation: fraction of rows, or the path of a file that holds this split.
+        test: as validation. A .npz that has the split ignores its fraction.
+        seed: of the permutation that chooses the rows of the splits, which keep the file's order.
+
+    Raises:
+        ValueError: what `stream_table` refuses, a column that is constant, a label of fractions or
+            of too many classes, or a split without rows.
+        OSError: there is no such file.
+    """
+    if split not in SPLITS:
+        raise ValueError(f"{name} has the splits {list(SPLITS)}. Received: {split!r}")
+    folder, options = Path(data_dir or ""), _Options(columns, label, array, missing, header)
+    path = folder / name
+    own = dict.fromkeys(_npz_splits(path, array, label), path)
+    held_out = {"validation": validation, "test": test}
+    own |= {s: folder / file for s, file in held_out.items() if isinstance(file, str | Path)}
+    codes = LabelCodes(f"{path}, label {label!r}")
+    if split in own and split != "train":
+        part = _read_own(path, own[split], split, options, codes)
+        return _select(part, np.arange(len(part.rows)), name, split, codes)
+    part = _read(_open(path, "train", options), options, codes, check_constant=True)
+    fractions = {s: fraction for s, fraction in held_out.items() if s not in own}
+    chosen = _split_rows(name, len(part.rows), split, fractions, seed)
+    return _select(part, chosen, name, split, codes)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Options:
+    columns: Sequence[str | int] | None
+    label: str | int | None
+    array: str | None
+    missing: str
+    header: bool | None
+
+
+@dataclasses.dataclass(frozen=True)
+class _Source:
+    """An open table, which of its columns are x, and where its labels are: a column or a key."""
+
+    table: object
+    columns: list[int]
+    label_column: int | None
+    label_key: str | None
+
+    @property
+    def is_table(self):
+        return not isinstance(self.table, ArrayTable) or len(self.table.shape) <= 2
+
+
+@dataclasses.dataclass(frozen=True)
+class _Part:
+    """What was read of a file: rows `rows` of `x` are complete, and `codes` are their labels."""
+
+    source: _Source
+    x: np.ndarray
+    rows: np.ndarray
+    codes: np.ndarray | None
+    dropped_text: str
+    dropped: int
+
+
+def _npz_splits(path, array, label):
+    """{"train": key, ...} of a .npz, with the other splits where it has them; {} of other files."""
+    if path.suffix.lower() != ".npz" or not path.is_file():
+        return {}
+    keys = npz_keys(path)
+    others = []
+    if isinstance(label, str):
+        others = [k for k in keys if k == label or k.startswith(f"{label}_")]
+        others += [k for k in keys if k.endswith(f"_{label}")]
+    keys = [key for key in keys if key not in others]
+    if array in keys:
+        return {"train": array}
+    stems = ("x", "X", "") if array is None else (array,)
+    found = {}
+    for split, names in _SPLIT_NAMES.items():
+        pairs = [(stem, name) for stem in stems for name in names]
+        wanted = [f"{a}_{b}".strip("_") for stem, n in pairs for a, b in ((stem, n), (n, stem))]
+        found[split] = next((key for key in wanted if key in keys), None)
+    found = {split: key for split, key in found.items() if key is not None}
+    if "train" in found:
+        return found
+    if array is None and len(keys) == 1:
+        return {"train": keys[0]}
+    raise ValueError(
+        f"{path} wants one array, or x_train and such; choose one by array=. Received: "
+        f"array={array!r}, and arrays {keys} in the file"
+    )
+
+
+def _open(path, split, options, main=None):
+    """Open one file, or one array of a .npz; `main` is the training source it has to match."""
+    key = _npz_splits(path, options.array, options.label).get(split)
+    table = open_table(path, key if key else options.array, options.header)
+    label_key = None
+    if key and isinstance(options.label, str):
+        label_key = _npz_splits(path, options.label, None).get(split)
+        if label_key is None:
+            raise ValueError(f"{path} has no labels {options.label!r} of the split {split}")
+    label = None
+    if options.label is not None and label_key is None:
+        if isinstance(table, ArrayTable) and len(table.shape) > 2:
+            raise ValueError(
+                f"label= wants a column of a table or a key of a .npz. Received: "
+                f"{options.label!r} for {path}, {table.shape}"
+            )
+        label = find_column(table, options.label)
+    columns = options.columns
+    if main is not None and isinstance(table, ArrayTable):
+        if table.shape[1:] != getattr(main.table, "shape", (0, len(main.table.names)))[1:]:
+            raise ValueError(
+                f"{path} wants the shape of {main.table.path}. Received: {table.shape}"
+            )
+    elif main is not None:
+        columns = [main.table.names[i] for i in main.columns]
+    if columns is not None and isinstance(table, ArrayTable) and len(table.shape) > 2:
+        raise ValueError(f"columns= wants a table. Received: {path}, {table.shape}")
+    return _Source(table, choose_columns(table, columns, label), label, label_key)
+
+
+def _read_own(path, own_path, split, options, codes):
+    """A split in a file or array of its own, with the columns and classes of the training rows."""
+    main = _open(path, "train", options)
+    if options.label is not None:
+        _read(main, options, codes, check_constant=False)
+        codes.close(f"{own_path}, label {options.label!r}")
+    source = _open(own_path, split if own_path == path else "train", options, main)
+    return _read(source, options, codes, check_constant=False)
+
+
+def _read(source, options, codes, check_constant):
+    """Read a file once, checking its values; what is in memory afterwards is one float32 array."""
+    table = source.table
+    keep_file = isinstance(table, ArrayTable) and (table.key is None or not source.is_table)
+    reader = TableReader(table, source.columns, source.label_column, options.missing)
+    x = np.empty((0, len(source.columns)), "float32")
+    low, high, filled = np.inf, -np.inf, 0
+    rows, labels = [], []
+    is_image = keep_file and not source.is_table and table.dtype == "uint8"
+    for part, values, numbers in () if is_image else reader:
+        if keep_file or source.label_key is not None:
+            rows.append(numbers)
+        if values is not None:
+            labels.append(codes.encode(values))
+        if len(part):
+            low, high = np.minimum(low, part.min(axis=0)), np.maximum(high, part.max(axis=0))
+        if not keep_file:
+            end = filled + len(part)
+            if end > len(x):  # resize moves no bytes where the system can remap them
+                x.resize((max(end, len(x) * 9 // 8), x.shape[1]), refcheck=False)
+            x[filled:end], filled = part, end
+    x.resize((filled, x.shape[1]), refcheck=False)
+    if check_constant and source.is_table:
+        _refuse_constant(source, low, high)
+    labels = np.concatenate(labels) if labels else None
+    rows = np.concatenate(rows) if rows else np.arange(table.shape[0] if is_image else len(x))
+    if source.label_key is not None:
+        labels = codes.encode(npz_labels(table.path, source.label_key, table.shape[0])[rows])
+    if keep_file:
+        x = table.array()
+    else:
+        rows = np.arange(len(x))
+    return _Part(source, x, rows, labels, reader.dropped_text, reader.dropped)
+
+
+def _refuse_constant(source, low, high):
+    constant = [source.table.names[source.columns[i]] for i in np.flatnonzero(low == high)]
+    if constant:
+        raise ValueError(
+            f"{source.table.path} has the same value in all rows, so that no density exists, in "
+            f"columns {', '.join(map(repr, constant))}. Leave them out by columns="
+        )
+
+
+def _split_rows(name, size, split, fractions, seed):
+    """Increasing positions of a split's rows."""
+    for key, fraction in fractions.items():
+        if not 0 <= fraction < 1:
+            raise ValueError(f"{key} wants a fraction of the rows. Received: {fraction!r}")
+    if sum(fractions.values()) >= 1:
+        raise ValueError(f"Fractions want to be together less than 1. Received: {fractions}")
+    if split == "all":
+        return np.arange(size)
+    order = np.random.default_rng(seed).permutation(size)
+    start, parts = 0, {}
+    for key, fraction in fractions.items():
+        parts[key] = order[start : start + int(fraction * size)]
+        start += len(parts[key])
+    rows = np.sort(parts.get(split, order[start:]))
+    if not len(rows):
+        raise ValueError(f"{name} has {size} rows, and none for {split}. Received: {fractions}")
+    return rows
+
+
+def _select(part, chosen, name, split, codes):
+    """The chosen rows and their description."""
+    source, table = part.source, part.source.table
+    rows, x = part.rows[chosen], part.x
+    labels = classes = None
+    if part.codes is not None:
+        classes, order = codes.ordered()
+        labels = order[part.codes[chosen]]
+    is_disk = isinstance(x, np.memmap)
+    levels = 256 if not source.is_table and x.dtype == "uint8" else None
+    if source.is_table:
+        x = x.reshape(len(x), -1)
+    if levels and x.ndim == 3:
+        x = x[..., None]
+    every = x.ndim > 2 or source.columns == list(range(x.shape[1]))
+    if not is_disk:
+        x = _keep_rows(x, rows)
+    elif len(rows) < len(x) or not every:
+        x = RowView(x, rows, None if every else source.columns)
+    info = DatasetInfo(
+        name=name,
+        split=split,
+        event_shape=tuple(x.shape[1:]),
+        levels=levels,
+        num_classes=None if classes is None else len(classes),
+        size=len(rows),
+        source=f"file {table.path}" + f" without {part.dropped_text}" * bool(part.dropped),
+        columns=tuple(table.names[i] for i in source.columns) if source.is_table else None,
+        classes=classes,
+        dropped=part.dropped,
+    )
+    return x, labels, info
+
+
+def _keep_rows(x, rows):
+    """x[rows] for increasing rows, moved to the front of x: no second copy is held."""
+    if len(rows) == len(x):
+        return x
+    step = max(1, 2**20 // max(1, x[0].size))
+    for start in range(0, len(rows), step):
+        part = rows[start : start + step]
+        x[start : start + len(part)] = x[part]
+    return x[: len(rows)]

@@ -1,0 +1,268 @@
+"""Solvers of ordinary differential equations dy/dt = field(t, y), for y a tuple of tensors.
+
+| solver | steps | for |
+|---|---|---|
+| `FixedStep` | as many as it is told: Euler, midpoint or classical Runge-Kutta | training |
+| `DormandPrince` | as many as the tolerance wants, orders 5(4) | evaluation, sampling |
+
+A field gets the time as a scalar, or, where rows step by themselves, as `[batch]`.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import keras
+import numpy as np
+from keras import ops
+
+from tfflows.backend.tensor_ops import Tensor
+
+State = Sequence[Tensor]
+Field = Callable[[Tensor, State], State]
+
+
+class Solution(NamedTuple):
+    """What a solver found.
+
+    Args:
+        state: y at the end.
+        evaluations: of the field, an int32 scalar.
+        time: where each row (or all) came to: the end, or where it could not go on.
+    """
+
+    state: tuple
+    evaluations: Tensor
+    time: Tensor
+
+
+class Solver:
+    """What turns a field and a start into an end."""
+
+    is_adaptive = False
+
+    def solve(
+        self, field: Field, state: State, start: float, end: float, controlled: int = 1
+    ) -> Solution:
+        """Follow dy/dt = field(t, y) from `start` to `end`, either of which may be the larger.
+
+        Args:
+            field: (t, state) -> derivatives of the state.
+            state: y at `start`, `[batch, ...]` each.
+            start, end: times.
+            controlled: how many tensors of the state, the first ones, an adaptive solver measures
+                its error on.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not define `solve`.")
+
+    def for_all_rows(self) -> "Solver":
+        """The solver with the same steps for all rows, so that a state need not have rows."""
+        return self
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)
+
+
+# Runge-Kutta methods by their nodes, their rows of stages, and weights.
+METHODS = {
+    "euler": ((0.0,), ((),), (1.0,)),
+    "midpoint": ((0.0, 1 / 2), ((), (1 / 2,)), (0.0, 1.0)),
+    "rk4": (
+        (0.0, 1 / 2, 1 / 2, 1.0),
+        ((), (1 / 2,), (0.0, 1 / 2), (0.0, 0.0, 1.0)),
+        (1 / 6, 1 / 3, 1 / 3, 1 / 6),
+    ),
+}
+
+
+@keras.saving.register_keras_serializable(package="tfflows")
+class FixedStep(Solver):
+    """A number of equal steps of an explicit Runge-Kutta method, one after the other in the graph.
+
+    Args:
+        method: "euler" (order 1), "midpoint" (2) or "rk4" (4).
+        num_steps: steps from start to end.
+    """
+
+    def __init__(self, method: str = "rk4", num_steps: int = 8):
+        if method not in METHODS:
+            raise ValueError(f"method must be one of {list(METHODS)}. Received: {method!r}")
+        if not isinstance(num_steps, int) or num_steps < 1:
+            raise ValueError(f"num_steps must be a positive integer. Received: {num_steps!r}")
+        self.method = method
+        self.num_steps = num_steps
+
+    def solve(self, field, state, start, end, controlled=1):
+        nodes, stages, weights = METHODS[self.method]
+        state, dtype = tuple(state), state[0].dtype
+        step = (end - start) / self.num_steps
+        for i in range(self.num_steps):
+            slopes = []
+            for node, row in zip(nodes, stages, strict=True):
+                time = ops.convert_to_tensor(start + (i + node) * step, dtype)
+                slopes.append(field(time, _advance(state, step, row, slopes)))
+            state = _advance(state, step, weights, slopes)
+        evaluations = ops.convert_to_tensor(self.num_steps * len(nodes), "int32")
+        return Solution(state, evaluations, ops.convert_to_tensor(end, dtype))
+
+    def get_config(self):
+        return {"method": self.method, "num_steps": self.num_steps}
+
+
+def _advance(state, step, weights, slopes):
+    """state + step * sum(weights * slopes); `step` is a number, or `[batch]`."""
+    moved = []
+    for i, y in enumerate(state):
+        terms = [w * slope[i] for w, slope in zip(weights, slopes, strict=False) if w]
+        moved.append(y + _like(step, y) * sum(terms) if terms else y)
+    return tuple(moved)
+
+
+def _like(value, tensor):
+    """A number or scalar as it is; `[batch]` with the axes that it wants to go with `tensor`."""
+    if len(getattr(value, "shape", ())) == 0:
+        return value
+    return ops.reshape(value, (-1, *(1 for _ in tensor.shape[1:])))
+
+
+def _select(condition, ours, theirs):
+    return tuple(ops.where(_like(condition, a), a, b) for a, b in zip(ours, theirs, strict=True))
+
+
+# Dormand and Prince 1980, orders 5(4): the last stage is the first of the next step.
+_NODES = (0.0, 1 / 5, 3 / 10, 4 / 5, 8 / 9, 1.0, 1.0)
+_STAGES = (
+    (),
+    (1 / 5,),
+    (3 / 40, 9 / 40),
+    (44 / 45, -56 / 15, 32 / 9),
+    (19372 / 6561, -25360 / 2187, 64448 / 6561, -212 / 729),
+    (9017 / 3168, -355 / 33, 46732 / 5247, 49 / 176, -5103 / 18656),
+    (35 / 384, 0.0, 500 / 1113, 125 / 192, -2187 / 6784, 11 / 84),
+)
+_FOURTH = (5179 / 57600, 0.0, 7571 / 16695, 393 / 640, -92097 / 339200, 187 / 2100, 1 / 40)
+_ERROR = tuple(np.subtract((*_STAGES[-1], 0.0), _FOURTH).tolist())
+
+
+@keras.saving.register_keras_serializable(package="tfflows")
+class DormandPrince(Solver):
+    """Steps of orders 5(4), as long as the error that they estimate allows (Hairer et al. 1993).
+
+    A step is taken where the root mean square of error / (atol + rtol |y|) is at most 1. Every row
+    has steps of its own, so that what it comes to does not depend on the rows beside it, or, with
+    `by_row=False`, all rows the same.
+
+    Args:
+        rtol, atol: relative and absolute tolerance of a step, positive.
+        max_evaluations: of the field, after which rows are left where they are; their time says so.
+        by_row: whether rows step by themselves.
+    """
+
+    is_adaptive = True
+
+    def __init__(
+        self,
+        rtol: float = 1e-5,
+        atol: float = 1e-5,
+        max_evaluations: int = 6000,
+        by_row: bool = True,
+    ):
+        for name, value in (("rtol", rtol), ("atol", atol)):
+            if not 0 < value < np.inf:
+                raise ValueError(f"{name} must be positive. Received: {value!r}")
+        if max_evaluations < 8:
+            raise ValueError(f"max_evaluations must be at least 8. Received: {max_evaluations!r}")
+        self.rtol = rtol
+        self.atol = atol
+        self.max_evaluations = max_evaluations
+        self.by_row = by_row
+
+    def solve(self, field, state, start, end, controlled=1):
+        state, dtype = tuple(state), state[0].dtype
+        sign, rows = (1.0 if end >= start else -1.0), ops.shape(state[0])[:1]
+        time = ops.full(rows if self.by_row else (), start, dtype)
+        slope = tuple(field(time, state))
+        step = self._first_step(field, time, state, slope, sign, abs(end - start), controlled)
+        resolution = 16 * float(np.finfo(keras.backend.standardize_dtype(dtype)).eps)
+        smallest = resolution * max(abs(start), abs(end))
+
+        def is_open(evaluations, time, step, state, slope):
+            more = ops.logical_and(time != end, step > smallest)
+            return ops.logical_and(evaluations + 6 <= self.max_evaluations, ops.any(more))
+
+        def advance(evaluations, time, step, state, slope):
+            left = ops.abs(end - time)
+            is_last = step >= left
+            size = ops.minimum(step, left)
+            new, new_slope, error = self._try(field, time, sign * size, state, slope)
+            ratio = self._error_ratio(error, state, new, controlled)
+            accepted = ratio <= 1  # and not NaN
+            state = _select(accepted, new, state)
+            slope = _select(accepted, new_slope, slope)
+            reached = ops.where(is_last, ops.cast(end, dtype), time + sign * size)
+            factor = ops.clip(0.9 * ops.maximum(ratio, 1e-10) ** -0.2, 0.2, 10.0)
+            factor = ops.where(accepted, factor, ops.minimum(factor, 1.0))
+            factor = ops.where(ratio < np.inf, factor, 0.2)
+            return evaluations + 6, ops.where(accepted, reached, time), size * factor, state, slope
+
+        carry = (ops.convert_to_tensor(2, "int32"), time, step, state, slope)
+        evaluations, time, _, state, _ = ops.while_loop(is_open, advance, carry)
+        return Solution(tuple(state), evaluations, time)
+
+    def for_all_rows(self):
+        return DormandPrince(**{**self.get_config(), "by_row": False})
+
+    def _try(self, field, time, step, state, slope):
+        """State and slope after a step, and the error's estimate."""
+        slopes = [slope]
+        for node, row in zip(_NODES[1:], _STAGES[1:], strict=True):
+            new = _advance(state, step, row, slopes)
+            slopes.append(tuple(field(time + node * step, new)))
+        zeros = tuple(ops.zeros_like(y) for y in state)
+        return new, slopes[-1], _advance(zeros, step, _ERROR, slopes)
+
+    def _error_ratio(self, error, state, new, controlled):
+        """Root mean square of the error in units of the tolerance, `[batch]` or a scalar."""
+        total, count = 0.0, 0
+        for e, before, after in list(zip(error, state, new, strict=True))[:controlled]:
+            size = self.atol + self.rtol * ops.maximum(ops.abs(before), ops.abs(after))
+            axes = tuple(range(1 if self.by_row else 0, len(e.shape)))
+            total = total + ops.mean(ops.square(e / size), axis=axes)
+            count += 1
+        return ops.sqrt(total / count)
+
+    def _first_step(self, field, time, state, slope, sign, length, controlled):
+        """A step that the second derivative allows (Hairer et al. 1993, section II.4)."""
+
+        def norm(values):
+            return self._error_ratio(values, state, state, controlled)
+
+        size, speed = norm(state), norm(slope)
+        tiny = ops.logical_or(size < 1e-5, speed < 1e-5)
+        first = ops.where(tiny, 1e-6, 0.01 * size / ops.maximum(speed, 1e-5))
+        first = ops.minimum(first, length)
+        after = field(time + sign * first, _advance(state, sign * first, (1.0,), [slope]))
+        change = [a - b for a, b in zip(after, slope, strict=True)]
+        steepest = ops.maximum(speed, norm(change) / first)
+        second = ops.where(
+            steepest <= 1e-15, ops.maximum(1e-6, first * 1e-3), (0.01 / steepest) ** 0.2
+        )
+        step = ops.clip(ops.minimum(100 * first, second), 1e-4 * length, length)
+        return ops.where(step > 0, step, 1e-4 * length)  # of a slope that is NaN too
+
+    def get_config(self):
+        return {
+            "rtol": self.rtol,
+            "atol": self.atol,
+            "max_evaluations": self.max_evaluations,
+            "by_row": self.by_row,
+        }
+
+
+def make_solver(name: str, num_steps: int, rtol: float, atol: float) -> Solver:
+    """A solver by its name: one of METHODS with `num_steps`, or "dopri5" with the tolerances."""
+    if name == "dopri5":
+        return DormandPrince(rtol, atol)
+    if name not in METHODS:
+        raise ValueError(f"solver must be one of {[*METHODS, 'dopri5']}. Received: {name!r}")
+    return FixedStep(name, num_steps)

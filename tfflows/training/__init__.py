@@ -1,0 +1,1 @@
+"""How flows are trained: densities in tensors, objectives, and the trainer that `Flow` is."""

@@ -1,0 +1,1 @@
+"""What any part of tfflows may use: it imports no other part."""

@@ -1,0 +1,46 @@
+"""Checks of arguments, whose errors say what was expected and what came."""
+
+import operator
+
+import keras
+
+
+def as_shape(name: str, shape) -> tuple[int, ...]:
+    """A tuple of non-negative integers, or ValueError naming the argument."""
+    try:
+        sides = tuple(operator.index(side) for side in shape)
+    except TypeError:
+        sides = (-1,)
+    if any(side < 0 for side in sides):
+        raise ValueError(
+            f"{name} must be a tuple of sizes, such as (28, 28, 1). Received: {shape!r}"
+        )
+    return sides
+
+
+def check_positive(**counts: int) -> None:
+    """Raise ValueError for a count that is no positive integer, naming it."""
+    for name, count in counts.items():
+        if not isinstance(count, int) or count < 1:
+            raise ValueError(f"{name} must be a positive integer. Received: {count!r}")
+
+
+def check_shape(x, event_shape: tuple) -> None:
+    """Raise ValueError unless x is `[n, *event_shape]` of numbers."""
+    if not hasattr(x, "shape") or not hasattr(x, "dtype"):
+        raise ValueError(f"The flow wants arrays or tensors. Received: {type(x).__name__}")
+    if not _is_number(x.dtype):
+        raise ValueError(f"The flow wants numbers. Received: x of dtype {x.dtype}")
+    if tuple(x.shape[1:]) != tuple(event_shape):
+        raise ValueError(
+            f"The flow wants x of shape {('batch', *event_shape)}. "
+            f"Received: x of shape {tuple(x.shape)}"
+        )
+
+
+def _is_number(dtype) -> bool:
+    try:
+        name = keras.backend.standardize_dtype(dtype)
+    except ValueError:
+        return False
+    return name.startswith(("float", "bfloat", "int", "uint", "bool"))

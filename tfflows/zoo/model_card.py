@@ -1,0 +1,198 @@
+"""Model cards: what a model is, was trained on and reaches, and the hashes of its files."""
+
+import hashlib
+import json
+import math
+from pathlib import Path
+from typing import Annotated, Literal
+
+import pydantic
+
+from tfflows.utils.schema import Section, readable_error
+
+FORMAT = 1
+CARD = "card.json"
+# All of a model but its card, in the order in which they are written.
+FILES = (
+    "config.json", "model.weights.h5", "recipe.yaml", "metrics.jsonl", "fixture.npz", "samples.png",
+    "README.md",
+)  # fmt: skip
+NAME = r"^[A-Za-z0-9][\w.-]*$"
+_BLANK = "0" * 64
+
+Count = Annotated[int, pydantic.Field(ge=0)]
+Text = Annotated[str, pydantic.Field(min_length=1)]
+Sha256 = Annotated[str, pydantic.Field(pattern=r"^[0-9a-f]{64}$")]
+Units = Literal["nats", "bits/dim"]
+
+
+class File(Section):
+    """Length and hash of one file of the model."""
+
+    bytes: Count
+    sha256: Sha256
+
+
+class Data(Section):
+    """What the model was trained and evaluated on.
+
+    `name` is that of `tfflows.datasets.load`; `train`, `validation` and `test` are numbers of rows.
+    """
+
+    name: Text
+    source: Text
+    licence: Text
+    event_shape: tuple[int, ...]
+    levels: int | None
+    classes: int | None
+    preprocessing: Text
+    train: Count
+    validation: Count
+    test: Count
+
+
+class Metric(Section):
+    """Mean over the test set: log-likelihood in nats, or bits/dim, which is better when lower."""
+
+    units: Units
+    value: float
+    standard_error: Annotated[float, pydantic.Field(ge=0)]
+    num_examples: Count
+    num_draws: Annotated[int, pydantic.Field(ge=1)] = 1
+
+
+class Published(Section):
+    """A number to compare the metric with, in the units of `units`, and where it stands."""
+
+    value: float
+    units: Units
+    source: Text
+
+
+class Training(Section):
+    """How the weights came about; `best_epoch` is the one they are of."""
+
+    seed: Count
+    epochs: Count
+    best_epoch: Count
+    minutes: Annotated[float, pydantic.Field(ge=0)]
+    machine: Text
+    versions: dict[str, str]
+
+
+class Card(Section):
+    """All that is said of a model of the zoo, and the length and hash of each of its files.
+
+    `sha256` is the hash of the card's own text with that hash written as zeros, so that a changed
+    byte of the card is seen as well.
+    """
+
+    format: int = FORMAT
+    name: Annotated[str, pydantic.Field(pattern=NAME)]
+    family: Text
+    data: Data
+    parameters: Count
+    metric: Metric
+    published: Published | None
+    training: Training
+    limitations: Text
+    files: dict[str, File]
+    sha256: Sha256 = _BLANK
+
+    @pydantic.field_validator("files")
+    @classmethod
+    def _has_every_file(cls, files):
+        if set(files) != set(FILES):
+            raise ValueError(f"A model has the files {list(FILES)}. Received: {list(files)}")
+        return files
+
+
+def in_units(log_likelihood: float, units: Units, dims: int) -> float:
+    """A mean log-likelihood in nats of events of `dims` elements, in the units of a metric."""
+    return log_likelihood if units == "nats" else -log_likelihood / (dims * math.log(2))
+
+
+def describe_files(folder: Path) -> dict[str, File]:
+    """Length and hash of each file of a model, for its card."""
+    return {name: _describe(folder / name) for name in FILES}
+
+
+def _describe(path):
+    content = path.read_bytes()
+    return File(bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
+
+
+def check_files(folder: Path, card: Card) -> None:
+    """Refuse a model whose files are not those of its card.
+
+    Raises:
+        ValueError: a file is missing, has another length or another hash.
+    """
+    for name, wanted in card.files.items():
+        path = folder / name
+        if not path.is_file():
+            raise ValueError(f"{folder} is no whole model: {name} is missing")
+        found = _describe(path)
+        if found.bytes != wanted.bytes:
+            raise ValueError(
+                f"{path} is not the file of the card: {wanted.bytes:,} bytes wanted. "
+                f"Received: {found.bytes:,} bytes"
+            )
+        if found.sha256 != wanted.sha256:
+            raise ValueError(
+                f"{path} is not the file of the card: sha256 {wanted.sha256} wanted. "
+                f"Received: {found.sha256}"
+            )
+
+
+def write_card(card: Card, folder: Path) -> None:
+    """Write a card into the folder of its model, and into it the hash of its own text."""
+    text = card.model_copy(update={"sha256": _BLANK}).model_dump_json(indent=2) + "\n"
+    (folder / CARD).write_bytes(text.replace(_BLANK, _hash_of(text)).encode("utf-8"))
+
+
+def read_card(folder: Path, sha256: str | None = None) -> Card:
+    """The card of the model in a folder.
+
+    Args:
+        folder: of a model.
+        sha256: the hash that the card must say of itself, where it is known.
+
+    Raises:
+        ValueError: there is no card, it lacks something, or a byte of it has changed.
+    """
+    path = folder / CARD
+    if not path.is_file():
+        raise ValueError(f"{folder} is no model of a zoo: it has no {CARD}")
+    try:
+        text = path.read_bytes().decode("utf-8")
+        content = json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"{path} is no card: {error}") from error
+    _check_format(content, path)
+    try:
+        card = Card.model_validate_json(text)
+    except pydantic.ValidationError as error:
+        raise readable_error(error, Card, str(path)) from error
+    found = _hash_of(text.replace(card.sha256, _BLANK))
+    if found != card.sha256:
+        raise ValueError(
+            f"{path} has changed: it says sha256 {card.sha256} of itself. Received: {found}"
+        )
+    if sha256 not in (None, card.sha256):
+        raise ValueError(f"{path} is another card: sha256 {sha256} wanted. Received: {card.sha256}")
+    return card
+
+
+def _check_format(content, path):
+    version = content.get("format", FORMAT) if isinstance(content, dict) else FORMAT
+    if isinstance(version, int) and version > FORMAT:
+        raise ValueError(
+            f"{path}: format: this tfflows reads cards of format {FORMAT}. "
+            f"Received: {version}, of a newer version; update tfflows"
+        )
+
+
+def _hash_of(text):
+    """sha256 of a card's text, in which its own hash is written as zeros."""
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()

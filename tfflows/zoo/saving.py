@@ -1,0 +1,152 @@
+"""From a run of `tfflows train` to a model of the zoo."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import keras
+
+from tfflows.datasets.batches import spread_rows
+from tfflows.datasets.sets.bsds_patches import patch_images
+from tfflows.layers import Dequantize, Logit, Pad, RadialGaussianize, Standardize, Whiten
+from tfflows.runs.recipe import Recipe, make_recipe, read_recipe
+from tfflows.utils.atomic import replaced_on_success
+from tfflows.zoo.curve import CURVE, best_epoch, read_epochs
+from tfflows.zoo.fixture import check_fixture, write_fixture
+from tfflows.zoo.loading import load_folder, load_keras_file
+from tfflows.zoo.model_card import (
+    FILES,
+    NAME,
+    Card,
+    Data,
+    File,
+    Published,
+    Training,
+    Units,
+    describe_files,
+    read_card,
+    write_card,
+)
+from tfflows.zoo.pictures import write_samples
+from tfflows.zoo.readme import model_readme
+from tfflows.zoo.verification import evaluate_rows, load_split, metric_of
+
+
+def save_to_zoo(
+    run: str | Path,
+    folder: str | Path,
+    *,
+    licence: str,
+    limitations: str,
+    published: Published | None = None,
+    units: Units | None = None,
+    num_draws: int = 1,
+    num_rows: int | None = None,
+    machine: str | None = None,
+    data_dir: str | None = None,
+) -> Card:
+    """Make a model of the zoo from the best model of a run: its files, evaluation and card.
+
+    Args:
+        run: folder of a run of `tfflows train`.
+        folder: a new one, such as "zoo/glow-mnist", whose name is the model's.
+        licence: of the data.
+        limitations: what the model should not be used for, or does badly.
+        published: the number to compare with.
+        units: of the metric; None takes bits/dim for discrete data, nats for others.
+        num_draws: draws of dequantization noise a row of the test set.
+        num_rows: how many rows of that set to evaluate, evenly spread; None takes all.
+        machine: that of the training; None takes the run's own words.
+        data_dir: folder of the data; None takes the recipe's.
+
+    Raises:
+        FileExistsError: there is a model in `folder` already.
+        ValueError, OSError: the run is not whole, or the data are missing. Nothing is written.
+    """
+    run, folder = Path(run), Path(folder)
+    if folder.exists():
+        raise FileExistsError(f"{folder} is there already: remove it first, or choose another name")
+    if not re.fullmatch(NAME, folder.name):
+        raise ValueError(f"A model's name matches {NAME}. Received: {folder.name!r}")
+    if not (run / "best.keras").exists():
+        raise ValueError(f"{run} is no run of `tfflows train`: it has no best.keras")
+    flow = load_keras_file(run / "best.keras")
+    recipe = read_recipe(run / "recipe.yaml")
+    rows, info = load_split(recipe, "test", data_dir)
+    units = units or ("bits/dim" if flow.is_discrete else "nats")
+    result = evaluate_rows(flow, spread_rows(rows, num_rows), num_draws)
+    card = Card(
+        name=folder.name,
+        family=recipe.model.name,
+        data=_data(run, recipe, flow, info, licence, data_dir),
+        parameters=flow.count_params(),
+        metric=metric_of(result, units, flow.dims),
+        published=published,
+        training=_training(run, recipe, machine),
+        limitations=limitations,
+        files=dict.fromkeys(FILES, File(bytes=0, sha256="0" * 64)),  # until they are written
+    )
+    with replaced_on_success(folder) as temporary:
+        temporary.mkdir()
+        shutil.copyfile(run / CURVE, temporary / CURVE)
+        _write(flow, recipe, rows, card, temporary)
+    return read_card(folder)
+
+
+def _write(flow, recipe, rows, card, folder):
+    """Write all files of a model, and see that what was written has the densities of `flow`."""
+    # As in a .keras archive; a flow that was loaded without compiling has no optimizer to save.
+    config = keras.saving.serialize_keras_object(flow)
+    (folder / "config.json").write_text(json.dumps(config))
+    flow.save_weights(folder / "model.weights.h5")
+    _without_folder(recipe).write(folder / "recipe.yaml")
+    write_fixture(flow, rows, card.metric.num_draws, folder)
+    check_fixture(load_folder(folder), card, folder)
+    as_images = patch_images if recipe.data.name == "bsds300_patches" else None
+    write_samples(flow, rows, folder / "samples.png", as_images=as_images)
+    (folder / "README.md").write_bytes(model_readme(card).encode())
+    write_card(card.model_copy(update={"files": describe_files(folder)}), folder)
+
+
+def _without_folder(recipe: Recipe) -> Recipe:
+    """The recipe without the folder that the data have on this machine."""
+    return make_recipe(recipe.model_dump(exclude_unset=True, exclude={"data": {"dir"}}))
+
+
+def _data(run, recipe, flow, info, licence, data_dir):
+    validation = load_split(recipe, "validation", data_dir)[1]
+    return Data(
+        name=info.name,
+        source=info.source,
+        licence=licence,
+        event_shape=info.event_shape,
+        levels=info.levels,
+        classes=info.num_classes if recipe.data.conditional else None,
+        preprocessing=_preprocessing(flow),
+        train=json.loads((run / "run.json").read_text())["data"]["shape"][0],
+        validation=validation.size,
+        test=info.size,
+    )
+
+
+def _preprocessing(flow):
+    """The first layers, by the classes and settings that do no more than prepare data."""
+    parts = {Pad: "padded", Dequantize: "dequantized from {0.levels} levels"}
+    parts |= {Logit: "logit of margin {0.alpha:g}", Standardize: "standardized", Whiten: "whitened"}
+    parts[RadialGaussianize] = "norms made normal"
+    texts = [parts[type(layer)].format(layer) for layer in flow.flow_layers if type(layer) in parts]
+    return ", ".join(texts) or "none"
+
+
+def _training(run, recipe, machine):
+    epochs = read_epochs(run)
+    versions = json.loads((run / "run.json").read_text())["versions"]
+    return Training(
+        seed=recipe.seed,
+        epochs=len(epochs),
+        best_epoch=best_epoch(epochs).epoch,
+        minutes=round(epochs[-1].seconds / 60, 2),
+        machine=machine or versions["machine"],
+        versions={name: value for name, value in versions.items() if name != "machine"},
+    )

@@ -1,0 +1,108 @@
+"""Where models come from: a path, the wheel, the cache, a URL; in this order."""
+
+import importlib.resources
+import os
+import re
+from fnmatch import fnmatchcase
+from pathlib import Path
+from urllib.parse import quote
+
+from tfflows.utils.suggest import nearest
+from tfflows.zoo.download import NotServed, download
+from tfflows.zoo.model_card import CARD, NAME, check_files, read_card
+
+WHEEL = Path(str(importlib.resources.files("tfflows.zoo.data")))
+
+
+def cache_folder() -> Path:
+    """Where downloaded models are kept: TFFLOWS_CACHE, or ~/.cache/tfflows."""
+    return Path(os.environ.get("TFFLOWS_CACHE") or Path.home() / ".cache" / "tfflows") / "zoo"
+
+
+def is_model(folder: Path) -> bool:
+    """Whether a folder is meant to be a model of a zoo, whole or not."""
+    return any((folder / name).is_file() for name in (CARD, "config.json", "model.weights.h5"))
+
+
+def list_models(pattern: str = "*") -> list[str]:
+    """Names of the models that the wheel carries or the cache holds, sorted.
+
+    Args:
+        pattern: of a shell, such as "glow-*".
+    """
+    folders = [*WHEEL.glob("*"), *cache_folder().glob("*/*")]
+    # A hidden folder is one that is being written.
+    names = {f.name for f in folders if is_model(f) and not f.name.startswith(".")}
+    return sorted(name for name in names if fnmatchcase(name, pattern))
+
+
+def find(reference: str | Path) -> Path:
+    """The folder of a model, downloaded where need be, its card and files checked.
+
+    Args:
+        reference: the path of a model's folder; the name of a model that the wheel carries, that
+            is in the cache or at the base TFFLOWS_ZOO, if that is set; or a URL,
+            "https://host/base/name" or "hf://owner/repo/name", each with "#sha256=" and the
+            card's hash to take no other model than that.
+
+    Raises:
+        FileNotFoundError: there is no such model; the nearest names are shown.
+        OSError: it could not be downloaded or not be written to the cache.
+        ValueError: a file is not the one that the card says, or the card is not whole.
+    """
+    url, _, pin = str(reference).partition("#sha256=")
+    sha256 = pin or None
+    remote = "://" in url
+    folder = _cached(url, sha256) if remote else _local(Path(url)) or _named(url, sha256)
+    try:
+        check_files(folder, read_card(folder, sha256))
+    except ValueError as error:
+        hint = ". Remove the folder to have it downloaded anew"
+        raise ValueError(f"{error}{hint if cache_folder() in folder.parents else ''}") from error
+    return folder
+
+
+def _local(path):
+    """A folder given by its path; a bare name is one only where a model is there."""
+    if is_model(path):
+        return path
+    if re.fullmatch(NAME, str(path)):
+        return None
+    if path.is_dir():
+        raise ValueError(f"{path} is no model of a zoo: it has no {CARD}")
+    raise FileNotFoundError(f"There is no model of a zoo at {path}")
+
+
+def _named(name, sha256):
+    if is_model(WHEEL / name):
+        return WHEEL / name
+    base = os.environ.get("TFFLOWS_ZOO")
+    unknown = FileNotFoundError(
+        f"There is no model {name!r} in the zoo{nearest(name, list_models())}; "
+        f"there are {list_models()}{f' and those at {base}' if base else ''}"
+    )
+    if base:
+        try:
+            return _cached(f"{base.rstrip('/')}/{name}", sha256)
+        except NotServed as error:
+            raise unknown from error
+    found = sorted(path for path in cache_folder().glob(f"*/{name}") if is_model(path))
+    if not found:
+        raise unknown
+    if len(found) > 1:
+        raise ValueError(
+            f"The cache has more than one model {name!r}: give one of the folders "
+            f"{[str(path) for path in found]}"
+        )
+    return found[0]
+
+
+def _cached(url, sha256):
+    """The folder in the cache of the model at a URL, which is downloaded if it is not there."""
+    base, _, name = url.rstrip("/").rpartition("/")
+    if not re.fullmatch(NAME, name):
+        raise ValueError(f"A URL of a model ends with its name. Received: {url}")
+    folder = cache_folder() / quote(base, safe="") / name
+    if not is_model(folder):
+        download(base, name, folder, sha256)
+    return folder

@@ -1,0 +1,111 @@
+"""Whether a model of the zoo is what its card says."""
+
+import dataclasses
+import math
+from pathlib import Path
+
+from tfflows import datasets
+from tfflows.datasets.batches import Batches, spread_rows
+from tfflows.evaluation.evaluation import Evaluation, evaluate
+from tfflows.flow import Flow
+from tfflows.runs.recipe import Recipe, read_recipe
+from tfflows.zoo.fixture import FixtureCheck, check_fixture
+from tfflows.zoo.loading import load_folder
+from tfflows.zoo.model_card import Card, Metric, Units, in_units, read_card
+from tfflows.zoo.sources import find
+
+
+@dataclasses.dataclass(frozen=True)
+class Verification:
+    """What was found where a model agrees with its card.
+
+    Attributes:
+        card: of the model.
+        fixture: the metric on the rows that travel with the model.
+        metric: the metric on the test set, or None where it was not asked for.
+    """
+
+    card: Card
+    fixture: FixtureCheck
+    metric: Metric | None
+
+
+def verify(name: str | Path, full: bool = False, data_dir: str | None = None) -> Verification:
+    """Check a model's hashes, load it, and compute its metric anew.
+
+    Args:
+        name: a name, a folder or a URL; see `tfflows.zoo.find`.
+        full: whether to evaluate the test set too, beside the rows that travel with the model: as
+            many rows as the card's metric is of.
+        data_dir: folder of the data, for `full`.
+
+    Raises:
+        FileNotFoundError, OSError: as `tfflows.zoo.find`, or the data are missing.
+        ValueError: the model is not what its card says.
+    """
+    folder = find(name)
+    card = read_card(folder)
+    flow = load_folder(folder)
+    if flow.count_params() != card.parameters:
+        raise ValueError(
+            f"{card.name} wants {card.parameters:,} parameters by its card. "
+            f"Received: {flow.count_params():,}"
+        )
+    fixture = check_fixture(flow, card, folder)
+    metric = None
+    if full:
+        rows, info = load_split(recipe_of(folder), "test", data_dir)
+        if info.size != card.data.test:
+            raise ValueError(
+                f"{card.name} wants {card.data.test:,} test rows. Received: {info.size:,}"
+            )
+        rows = spread_rows(rows, card.metric.num_examples)
+        result = evaluate_rows(flow, rows, card.metric.num_draws)
+        metric = metric_of(result, card.metric.units, flow.dims)
+        _check_metric(metric, card)
+    return Verification(card, fixture, metric)
+
+
+def _check_metric(found, card):
+    wanted = card.metric
+    if found.num_examples != wanted.num_examples:
+        raise ValueError(
+            f"{card.name} was evaluated on {wanted.num_examples:,} rows. "
+            f"Received: {found.num_examples:,} test rows"
+        )
+    if not abs(found.value - wanted.value) <= wanted.standard_error:  # a NaN is not near
+        raise ValueError(
+            f"{card.name} wants {wanted.value:.4f} {wanted.units} within "
+            f"{wanted.standard_error:.4f}. Received: {found.value:.4f}"
+        )
+
+
+def recipe_of(folder: Path) -> Recipe:
+    """The recipe that trains a model again."""
+    return read_recipe(folder / "recipe.yaml")
+
+
+def load_split(recipe: Recipe, split: str, data_dir: str | None = None):
+    """Rows of a split of a recipe's data, x or (x, condition), and their `DatasetInfo`."""
+    data = recipe.data
+    folder = data_dir or data.dir
+    return datasets.load_rows(data.name, split, data.conditional, folder, **data.options)
+
+
+def evaluate_rows(flow: Flow, rows, num_draws: int = 1) -> Evaluation:
+    """The held-out log-likelihood of rows x or (x, condition), as `load_split` gives them."""
+    batches = Batches(rows, batch_size=256)
+    numbers = range(batches.num_batches)
+    return evaluate(flow, (batches[i] for i in numbers), round_trip=False, num_draws=num_draws)
+
+
+def metric_of(result: Evaluation, units: Units, dims: int) -> Metric:
+    """An evaluation as the metric of a card."""
+    scale = 1.0 if units == "nats" else dims * math.log(2)
+    return Metric(
+        units=units,
+        value=in_units(result.log_likelihood, units, dims),
+        standard_error=result.standard_error / scale,
+        num_examples=result.num_examples,
+        num_draws=result.num_draws,
+    )
