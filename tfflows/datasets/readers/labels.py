@@ -54,7 +54,7 @@ class LabelCodes:
             return value
         if not number.is_integer():
             raise ValueError(
-                f"{self._where}: a label wants whole numbers or words. Received: {value}"
+                f"{self._where}: a label must hold whole numbers or words. Received: {value}"
             )
         return str(int(number))
 
@@ -66,8 +66,8 @@ class LabelCodes:
             )
         if len(self._names) == _MAX_CLASSES:
             raise ValueError(
-                f"{self._where}: a label wants at most {_MAX_CLASSES} classes. Received: more, "
-                f"such as {', '.join(self._names[:3])}"
+                f"{self._where}: a label must have at most {_MAX_CLASSES} classes. Received: "
+                f"more, such as {', '.join(self._names[:3])}"
             )
         self._names.append(name)
 
