@@ -4,7 +4,7 @@
 
 The paper's numbers are densities of y = logit(alpha + (1 - 2 alpha) (u + U[0, 1)) / levels), so the
 log-det of the first two layers of a model, Dequantize and Logit, is taken off its log_prob. One
-draw of noise a row. `--gaussian` fits the paper's full-covariance Gaussian to y as well.
+draw of noise per row. `--gaussian` fits the paper's full-covariance Gaussian to y as well.
 """
 
 import argparse
@@ -16,9 +16,9 @@ import numpy as np
 from keras import ops
 
 import tfflows
-from tfflows.evaluation.evaluation import GaussianBaseline
+from tfflows.evaluation import GaussianBaseline
 from tfflows.layers import Dequantize, Logit
-from tfflows.runs.recipe import read_recipe
+from tfflows.runs import read_recipe
 from tfflows.training.inputs import split_condition
 
 
@@ -63,7 +63,7 @@ def main():
         flow = keras.saving.load_model(run / "best.keras")
         layers = flow.flow_layers[:2]
         if [type(layer) for layer in layers] != [Dequantize, Logit]:
-            parser.error(f"{run} wants a model that begins with Dequantize and Logit")
+            parser.error(f"Expected a model that begins with Dequantize and Logit. Received: {run}")
 
         def load(split, data=data):
             dataset, _ = tfflows.datasets.load(

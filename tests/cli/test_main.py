@@ -145,6 +145,7 @@ def test_conditional_models_are_trained_and_sampled_by_label(recipe, tmp_path):
     ("arguments", "message"),
     [
         (("trian",), "did you mean train"),
+        (("film", "--model", "flow.keras"), "No such command 'film'; it is called animate now"),
         (("train",), "Missing argument 'RECIPE'"),
         (("train", "nice-mnits"), "no recipe file 'nice-mnits'; did you mean nice-mnist"),
         (("evaluate", "--model", "nowhere.keras", "--data", "moons"), "no model at nowhere.keras"),
@@ -189,10 +190,10 @@ def test_samples_that_do_not_fit_the_file_are_refused(tmp_path):
 def test_failures_exit_1(tmp_path):
     broken = tmp_path / "broken.keras"
     broken.write_bytes(b"not a model")
-    assert "no readable model" in run("info", "--model", broken, code=1)
+    assert "not a readable model" in run("info", "--model", broken, code=1)
     other = tmp_path / "other.keras"
     keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).save(other)
-    assert "which is no flow" in run("info", "--model", other, code=1)
+    assert "which is not a flow" in run("info", "--model", other, code=1)
     model = tmp_path / "flow.keras"
     small_flow(num_couplings=1).save(model)
     (tmp_path / "1").mkdir()

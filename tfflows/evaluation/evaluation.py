@@ -24,7 +24,7 @@ class Evaluation:
         standard_error: standard error of that mean.
         bits_per_dim: -log_likelihood / (dims log 2).
         num_examples: rows evaluated.
-        num_draws: draws of dequantization noise a row.
+        num_draws: draws of dequantization noise per row.
         round_trip_error: largest |inverse(encode(x)) - x| over the rows, or None if not measured.
     """
 
@@ -60,7 +60,7 @@ def evaluate(
         flow: a `tfflows.Flow`, or a `tfflows.serving.ServedFlow`.
         batches: batches of x, of (x, condition) for a conditional flow, or of dicts of these.
         round_trip: whether to measure the round trip as well.
-        num_draws: draws of noise a row, whose mean density is taken; see `Flow.log_prob`.
+        num_draws: draws of noise per row, whose mean density is taken; see `Flow.log_prob`.
     """
     error = 0.0
 
@@ -92,7 +92,7 @@ def _summarise(log_prob: Callable, batches: Iterable, dims: int) -> Evaluation:
 
 
 class GaussianBaseline:
-    """A full-covariance Gaussian fitted to data: what a density model must beat at the least.
+    """A full-covariance Gaussian fitted to data: the least that a density model must beat.
 
     Args:
         batches: training batches of x, (x, condition) or dicts, `[batch, *event]`; read once.
