@@ -104,7 +104,7 @@ def test_an_installed_package_carries_its_models(zoo_model, tmp_path):
     shutil.copytree(zoo_model, source / "zoo" / zoo_model.name)
     build = [sys.executable, "-c", "from setuptools import setup; setup()", "-q", "build_py"]
     subprocess.run([*build, "--build-lib", built], cwd=source, check=True, capture_output=True)
-    found = built / "tfflows" / "zoo" / zoo_model.name
+    found = built / "tfflows" / "zoo" / "data" / zoo_model.name
     assert sorted(path.name for path in found.iterdir()) == sorted(ALL)
     command = [sys.executable, "-c", f"import sys; sys.path.insert(0, sys.argv[1]){OUTSIDE}", built]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
