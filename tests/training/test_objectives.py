@@ -41,7 +41,7 @@ def test_fit_by_reverse_kl_takes_steps_and_no_data():
     assert history["loss"][-1] > -np.log(2 * np.pi) - 0.05  # -log Z bounds it from below
     with pytest.raises(ValueError, match=r"takes no data.*Received: x="):
         flow.fit(rows(8), verbose=0)
-    with pytest.raises(ValueError, match="to be a function of x. Received: str"):
+    with pytest.raises(ValueError, match=r"to be a function of x\. Received: str"):
         ReverseKL("normal")
 
 
