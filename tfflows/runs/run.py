@@ -27,10 +27,11 @@ from keras import ops
 
 from tfflows import datasets
 from tfflows.datasets.batches import Batches, spread_rows
-from tfflows.runs.diagnose import explain
-from tfflows.utils.atomic import replaced_on_success
 from tfflows.flow import Flow
+from tfflows.runs.diagnose import explain
 from tfflows.runs.recipe import Recipe, make_flow, make_optimizer, read_recipe
+from tfflows.training.objectives import get_objective
+from tfflows.utils.atomic import replaced_on_success
 
 _STATE = "run_state.json"
 
@@ -100,8 +101,7 @@ def _compiled_flow(recipe, info, total_steps):
     _decay_kernels_only(optimizer, flow)
     flow.compile(
         optimizer,
-        objective=recipe.training.objective,
-        time_exponent=recipe.training.time_exponent,
+        objective=get_objective(recipe.training.objective, recipe.training.time_exponent),
         jit_compile=recipe.backend.jit,
         steps_per_execution=recipe.backend.steps_per_execution,
     )
