@@ -5,7 +5,7 @@
 MODEL is a .keras file, a run or zoo:NAME; without any, one small model of each family is taken,
 with random weights. saved_model_cli runs every signature, the others log_prob and decode. The table
 says for each "yes" and the largest difference, relative to the largest value where that is above 1,
-or why the model is refused. `--write` writes it into docs/guides/serving.md, between two comments.
+or why the model is refused. `--write` writes it into docs/results/serving.md, between two comments.
 Fails where a number differs by more than 1e-4; a refusal is not a failure. Requires the extra
 `serving`.
 """
@@ -25,7 +25,7 @@ from tfflows.backend.rng import RowNoise
 from tfflows.flow import Flow
 from tfflows.saving import load_model
 
-PAGE = Path(__file__).parents[1] / "docs" / "guides" / "serving.md"
+PAGE = Path(__file__).parents[1] / "docs" / "results" / "serving.md"
 BEGIN = "<!-- serving: written by scripts/check_serving.py --write -->\n"
 END = "<!-- /serving -->\n"
 TOLERANCE = 1e-4
@@ -183,7 +183,7 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("models", metavar="MODEL", nargs="*")
-    parser.add_argument("--write", action="store_true", help="into docs/guides/serving.md")
+    parser.add_argument("--write", action="store_true", help="into docs/results/serving.md")
     parser.add_argument("--software", choices=SOFTWARE, action="append", help="only these")
     arguments = parser.parse_args()
     software = arguments.software or list(SOFTWARE)

@@ -19,14 +19,14 @@ import tfflows
 from tfflows.evaluation import GaussianBaseline
 from tfflows.layers import Dequantize, Logit
 from tfflows.runs import read_recipe
-from tfflows.training.inputs import split_condition
+from tfflows.training.batch import Batch
 
 
-def in_logit_space(layers, x, condition):
+def in_logit_space(layers, batch):
     """y `[batch, *event]` and log |det dy/dx| `[batch]` of the first two layers."""
-    log_det = 0.0
+    x, log_det = batch.x, 0.0
     for layer in layers:
-        x, term = layer.forward_and_log_det(x, condition)
+        x, term = layer.forward_and_log_det(x, batch.condition)
         log_det = log_det + ops.convert_to_numpy(term).astype("float64")
     return ops.convert_to_numpy(x), log_det
 
@@ -42,10 +42,10 @@ def evaluate(flow, batches):
     """Log-densities in logit space and of the pixels, `[rows]` each."""
     values, pixels = [], []
     for batch in batches:
-        x, condition = split_condition(batch)
-        log_prob = ops.convert_to_numpy(flow.log_prob(x, condition)).astype("float64")
+        batch = Batch.parse(batch)
+        log_prob = ops.convert_to_numpy(flow.log_prob(batch.x, batch.condition)).astype("float64")
         pixels.append(log_prob)
-        values.append(log_prob - in_logit_space(flow.flow_layers[:2], x, condition)[1])
+        values.append(log_prob - in_logit_space(flow.flow_layers[:2], batch)[1])
     return np.concatenate(values), np.concatenate(pixels)
 
 
@@ -75,7 +75,7 @@ def main():
         describe(run.name, values, flow.dims, pixels)
     if arguments.gaussian:
         spaces = {
-            split: [in_logit_space(layers, *split_condition(batch)) for batch in load(split)]
+            split: [in_logit_space(layers, Batch.parse(batch)) for batch in load(split)]
             for split in ("train", arguments.split)
         }
         gaussian = GaussianBaseline(y for y, _ in spaces["train"])

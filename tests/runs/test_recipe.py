@@ -5,9 +5,8 @@ import numpy as np
 import pytest
 
 from tfflows import zoo
-
-from tfflows.runs import recipe as recipes
 from tfflows.datasets import DatasetInfo
+from tfflows.runs import recipe as recipes
 
 GOOD = """
 name: small

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from keras import ops
 
-from tfflows.training.inputs import split_condition
+from tfflows.training.batch import Batch
 
 if TYPE_CHECKING:
     from tfflows.flow import Flow
@@ -68,7 +68,8 @@ def evaluate(
         nonlocal error
         if flow.condition_shape is None and isinstance(batch, tuple):
             batch = batch[0]  # of (x, labels)
-        x, condition = split_condition(batch)
+        parsed = Batch.parse(batch)
+        x, condition = parsed.x, parsed.condition
         if round_trip:
             again = flow.inverse(flow.encode(x, condition), condition)
             difference = ops.convert_to_numpy(again) - ops.convert_to_numpy(x)
@@ -121,7 +122,7 @@ class GaussianBaseline:
         self._factor = np.linalg.cholesky(covariance + floor * np.eye(len(covariance)))
 
     def _rows(self, batch):
-        x, _ = split_condition(batch)
+        x = Batch.parse(batch).x
         rows = np.asarray(ops.convert_to_numpy(x), "float64").reshape(len(x), -1)
         return rows + self._rng.uniform(size=rows.shape) if self._discrete else rows
 

@@ -16,11 +16,11 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from tfflows import distributions, models
-from tfflows.utils.atomic import replaced_on_success
 from tfflows.flow import Flow
+from tfflows.utils.atomic import replaced_on_success
 from tfflows.utils.errors import first_paragraph
-from tfflows.utils.suggest import nearest
 from tfflows.utils.schema import Section, readable_error
+from tfflows.utils.suggest import nearest
 
 FORMAT = 1
 

@@ -24,6 +24,7 @@ from tfflows.runs.checkpoint import Checkpoint
 from tfflows.runs.data import RunData
 from tfflows.runs.diagnose import explain
 from tfflows.runs.recipe import Recipe, make_flow, make_optimizer, read_recipe
+from tfflows.training.objectives import get_objective
 from tfflows.utils.atomic import replaced_on_success
 
 _ADAPT_ELEMENTS = 2**20
@@ -112,8 +113,7 @@ def _compiled_flow(recipe, info, total_steps):
     _decay_kernels_only(optimizer, flow)
     flow.compile(
         optimizer,
-        objective=recipe.training.objective,
-        time_exponent=recipe.training.time_exponent,
+        objective=get_objective(recipe.training.objective, recipe.training.time_exponent),
         jit_compile=recipe.backend.jit,
         steps_per_execution=recipe.backend.steps_per_execution,
     )
