@@ -50,7 +50,7 @@ def check_log_density(flow, log_density: Callable, condition) -> None:
     """Raise ValueError for what cannot be trained on, before the first step."""
     if flow.is_discrete:
         raise ValueError("fit_to_density wants a flow of real data. Received: one with Dequantize")
-    if not flow.base.is_reparametrized:
+    if not flow.base.is_reparameterized:
         raise ValueError(
             "fit_to_density wants a base whose draws are smooth in its parameters. "
             f"Received: {type(flow.base).__name__}"
