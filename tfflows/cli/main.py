@@ -17,6 +17,7 @@ from tfflows.evaluation import plots
 from tfflows.evaluation.evaluation import GaussianBaseline, evaluate
 from tfflows.evaluation.scoring import score_file
 from tfflows.runs import recipe as recipes
+from tfflows.runs.settings import parse_settings
 from tfflows.utils.atomic import replaced_on_success
 from tfflows.utils.errors import first_paragraph
 
@@ -133,7 +134,7 @@ def evaluate_command(
 
 def _data_of(model_path, data, data_dir, options):
     """The data asked for, or those of the run that the model is in."""
-    options = recipes.parse_settings(options)
+    options = parse_settings(options)
     if data is not None:
         return data, data_dir, options
     folder = model_path if model_path.is_dir() else model_path.parent
@@ -265,7 +266,7 @@ def info(model_path, data, data_dir, options):
     if model_path is not None:
         open_flow(model_path).summary(click.echo)
     if data is not None:
-        _, description = _load(data, "train", data_dir, options=recipes.parse_settings(options))
+        _, description = _load(data, "train", data_dir, options=parse_settings(options))
         for field, value in vars(description).items():
             click.echo(f"{field:>12}  {value}")
     if model_path is None and data is None:

@@ -27,10 +27,11 @@ from keras import ops
 
 from tfflows import datasets
 from tfflows.datasets.batches import Batches, spread_rows
-from tfflows.runs.diagnose import explain
-from tfflows.utils.atomic import replaced_on_success
 from tfflows.flow import Flow
-from tfflows.runs.recipe import Recipe, make_flow, make_optimizer, read_recipe
+from tfflows.runs.build import make_flow, make_optimizer
+from tfflows.runs.diagnose import explain
+from tfflows.runs.recipe import Recipe, read_recipe
+from tfflows.utils.atomic import replaced_on_success
 
 _STATE = "run_state.json"
 
