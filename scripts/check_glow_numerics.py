@@ -24,7 +24,7 @@ POLICIES = ("float32", "mixed_bfloat16")
 
 def make_glow(policy: str, filters: int) -> Glow:
     """The model of the table."""
-    return Glow((28, 28, 1), 3, 16, filters, levels=256, logit=1e-6, pad=True, dtype=policy)
+    return Glow((28, 28, 1), 3, 16, filters, logit=1e-6, pad=True, dtype=policy)
 
 
 def round_trip(flow: tfflows.Flow, x: np.ndarray, batch_size: int = 250) -> tuple[float, float]:

@@ -20,7 +20,7 @@ import numpy as np
 from keras import ops
 from serving_software import SOFTWARE, Refused, is_installed
 
-from tfflows import models, zoo
+from tfflows import layers, models, networks, zoo
 from tfflows.backend.rng import RowNoise
 from tfflows.flow import Flow
 from tfflows.saving import load_model
@@ -32,21 +32,21 @@ TOLERANCE = 1e-4
 ROWS = 8
 
 FAMILIES = {
-    "NICE, pixels": lambda: models.NICE((4, 4, 1), 2, (16,), levels=17),
+    "NICE, pixels": lambda: models.NICE((4, 4, 1), 2, (16,), preprocessing=[layers.Dequantize(17)]),
     "RealNVP": lambda: models.RealNVP((3,), 4, (16, 16)),
     "RealNVP with a condition": lambda: models.RealNVP((3,), 4, (16, 16), condition_shape=(3,)),
     "multi-scale RealNVP, pixels": lambda: models.MultiScaleRealNVP(
-        (4, 4, 1), 2, 1, filters=4, num_blocks=1, levels=17
+        (4, 4, 1), 2, 1, filters=4, num_blocks=1, quantization_levels=17
     ),
-    "Glow, pixels": lambda: models.Glow((4, 4, 1), 2, 1, 4, levels=17),
-    "Jet, pixels": lambda: models.Jet((4, 4, 1), 2, 2, 8, 1, 2, levels=17),
-    "MADE": lambda: models.MADE((5,), hidden_units=(16,)),
-    "MADE, mixtures": lambda: models.MADE((5,), 3, (16,)),
+    "Glow, pixels": lambda: models.Glow((4, 4, 1), 2, 1, 4, quantization_levels=17),
+    "Jet, pixels": lambda: models.Jet((4, 4, 1), 2, 2, 8, 1, 2, quantization_levels=17),
+    "MADE": lambda: models.MADEFlow((5,), hidden_units=(16,)),
+    "MADE, mixtures": lambda: models.MADEFlow((5,), 3, (16,)),
     "MAF": lambda: models.MAF((5,), 2, (16,)),
     "IAF": lambda: models.IAF((5,), 2, (16,)),
     "NSF, couplings": lambda: models.NSF((4,), 2, 16, 1, 6),
     "NSF, autoregressive": lambda: models.NSF((4,), 2, 16, 1, 6, autoregressive=True),
-    "FFJORD": lambda: models.FFJORD((2,), hidden_units=(8,)),
+    "FFJORD": lambda: models.FFJORD((2,), network=networks.DynamicsMLP((8,))),
 }
 
 

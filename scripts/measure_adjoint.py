@@ -28,9 +28,10 @@ def measure(num_steps: int, gradient: str) -> dict:
     import numpy as np
 
     from tfflows.models import FFJORD
+    from tfflows.ode import FixedStep
 
     x = np.random.default_rng(0).normal(size=(MANY_ROWS, 43)).astype("float32")
-    flow = FFJORD((43,), num_steps=num_steps, adjoint=gradient == "adjoint")
+    flow = FFJORD((43,), solver=FixedStep("rk4", num_steps), adjoint=gradient == "adjoint")
     flow.compile(keras.optimizers.Adam(1e-5), jit_compile=False)
     stamps = []
     stamp = keras.callbacks.LambdaCallback(

@@ -21,7 +21,7 @@ def main(folder: Path):
     validation, _ = tfflows.datasets.load_arrays("digits", "validation")
     test, _ = tfflows.datasets.load("digits", "test")
 
-    flow = tfflows.models.MultiScaleRealNVP(info.event_shape, levels=info.levels)
+    flow = tfflows.models.MultiScaleRealNVP(info.event_shape, quantization_levels=info.levels)
     schedule = keras.optimizers.schedules.CosineDecay(2e-3, EPOCHS * (len(train) // BATCH))
     flow.compile(keras.optimizers.Adam(schedule, clipnorm=5.0), jit_compile=True)
     flow.summary()

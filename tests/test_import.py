@@ -10,7 +10,7 @@ import tfflows
 heavy = ("tensorflow_datasets", "tensorflow_probability", "matplotlib", "sklearn", "click")
 heavy += ("pyarrow", "pandas")
 assert not [m for m in set(sys.modules) - before if m.partition(".")[0] in heavy]
-abstract = ("FlowLayer", "Coupling", "AdaptiveLayer", "Distribution", "ClassConditional")
+abstract = ("FlowLayer", "Coupling", "DataDependentLayer", "Distribution", "ClassConditional")
 names = keras.saving.get_custom_objects()
 for name in tfflows.transforms.__all__:
     assert name == "Transform" or f"tfflows>{name}" in names, name

@@ -8,7 +8,7 @@ from layer_table import randomize
 from PIL import Image
 
 import tfflows
-from tfflows import layers, models
+from tfflows import layers, models, networks
 from tfflows.cli.main import main
 from tfflows.evaluation import animate
 from tfflows.evaluation.animation import states
@@ -36,7 +36,7 @@ def test_a_path_ends_where_the_inverse_does():
 
 
 def test_a_command_writes_a_strip_or_an_animation(tmp_path):
-    randomize(models.FFJORD((2,), hidden_units=(4,))).save(tmp_path / "flow.keras")
+    randomize(models.FFJORD((2,), network=networks.DynamicsMLP((4,)))).save(tmp_path / "flow.keras")
     models.RealNVP((3,), 2).save(tmp_path / "three.keras")
 
     def run(*arguments):

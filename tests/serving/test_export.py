@@ -13,7 +13,7 @@ from layer_table import randomize
 from marks import needs_tensorflow
 from model_table import data_for, small_flow, small_image_flow, small_mixture
 
-from tfflows import distributions
+from tfflows import distributions, layers
 from tfflows.models import IAF, MAF, NICE, NSF, Glow, Jet
 
 
@@ -23,13 +23,17 @@ def numpy(tensor):
 
 FLOWS = {
     "condition": lambda: small_flow((3,), 2),
-    "batch_norm": lambda: small_flow(None, 2, normalization="batch_norm", standardize=True),
+    "batch_norm": lambda: small_flow(
+        None, 2, normalization="batch_norm", preprocessing=[layers.Standardize()]
+    ),
     "mixture": lambda: small_flow(None, 2, base=distributions.MixtureOfGaussians(3, seed=0)),
     "class_base": lambda: small_flow((3,), 2, base=distributions.DiagonalNormal(num_classes=3)),
     "image_condition": lambda: small_image_flow(condition_shape=(3,)),
-    "glow_condition": lambda: Glow((4, 4, 1), 2, 1, 4, levels=17, condition_shape=(3,)),
-    "jet": lambda: Jet((4, 4, 1), 2, 4, 8, 1, 2, levels=17),
-    "nice": lambda: NICE((4, 4, 1), 1, (16,), levels=17),
+    "glow_condition": lambda: Glow(
+        (4, 4, 1), 2, 1, 4, quantization_levels=17, condition_shape=(3,)
+    ),
+    "jet": lambda: Jet((4, 4, 1), 2, 4, 8, 1, 2, quantization_levels=17),
+    "nice": lambda: NICE((4, 4, 1), 1, (16,), preprocessing=[layers.Dequantize(17)]),
     "made_mixture_condition": lambda: small_mixture(condition_shape=(3,)),
     "maf_condition": lambda: MAF((9,), 1, (16,), condition_shape=(3,)),
     "iaf": lambda: IAF((2, 2, 1), 1, (16,)),

@@ -7,7 +7,7 @@ from keras import ops
 from scipy.optimize import linear_sum_assignment
 
 import tfflows
-from tfflows import layers, models
+from tfflows import layers, models, networks, ode
 from tfflows.backend.rng import BatchNoise, make_seed
 from tfflows.layers import ContinuousFlow
 from tfflows.training import Batch, FlowMatching, MaximumLikelihood
@@ -85,7 +85,8 @@ def test_an_exponent_takes_times_near_the_data():
 @pytest.mark.parametrize("coupling", COUPLINGS)
 def test_training_raises_the_likelihood_that_validation_reports(coupling, tmp_path):
     keras.utils.set_random_seed(0)
-    flow = models.FFJORD((2,), hidden_units=(32,), rtol=1e-3, atol=1e-3)
+    network, test_solver = networks.DynamicsMLP((32,)), ode.DormandPrince(1e-3, 1e-3)
+    flow = models.FFJORD((2,), network=network, test_solver=test_solver)
     x, held_out = rows(1024), rows(128, seed=1)
     before = -np.mean(flow.log_prob(held_out))
     objective = FlowMatching(coupling, time_exponent=1.5)
@@ -107,7 +108,7 @@ def test_rows_of_weight_zero_do_not_count():
     weighted = np.concatenate([x, 100 + x])
     losses = []
     for weight in (np.repeat([1.0, 0.0], 64), None):
-        flow = models.FFJORD((2,), hidden_units=(4,))
+        flow = models.FFJORD((2,), network=networks.DynamicsMLP((4,)))
         flow.compile(keras.optimizers.SGD(0.0), objective="flow_matching")
         losses += flow.fit(weighted, sample_weight=weight, batch_size=128, verbose=0).history[
             "loss"
@@ -153,14 +154,15 @@ def test_what_cannot_be_matched_is_refused():
 def test_ffjord_and_its_images_train_sample_and_invert():
     rng = np.random.default_rng(0)
     x = rng.integers(0, 8, (16, 4, 4, 1)).astype("uint8")
-    flow = models.MultiScaleFFJORD((4, 4, 1), 2, 1, (4,), solver="midpoint", num_steps=1, levels=8)
+    network, solver = networks.DynamicsConvNet((4,)), ode.FixedStep("midpoint", 1)
+    flow = models.MultiScaleFFJORD((4, 4, 1), 2, 1, network, solver=solver, quantization_levels=8)
     flow.compile(keras.optimizers.Adam(0.05))
     history = flow.fit(x, batch_size=8, epochs=1, verbose=0).history
     assert history["evaluations"] == [3 * 2]  # three fields of one step of two stages
     assert history["loss"][0] != history["nll"][0]  # the regularizers
     np.testing.assert_array_equal(flow.inverse(flow.encode(x)), x)
     assert flow.sample(3, seed=0).shape == (3, 4, 4, 1)
-    with pytest.raises(ValueError, match=r"solver must be one of .*'dopri5'.* Received: 'rk45'"):
+    with pytest.raises(ValueError, match=r"solver of tfflows.ode.* Received: 'rk45'"):
         models.FFJORD((2,), solver="rk45")
     with pytest.raises(ValueError, match=r"height and width that .* = 4 divides"):
         models.MultiScaleFFJORD((6, 6, 1), 3)

@@ -64,7 +64,8 @@ def _data_of(model_path, data, data_dir, options):
     if data is None and not (folder / "recipe.yaml").exists():
         raise click.UsageError(f"--data is missing, and {folder} is not a run with a recipe.yaml")
     import_backend()
-    from tfflows.runs.recipe import parse_settings, read_recipe
+    from tfflows.runs.recipe import read_recipe
+    from tfflows.runs.settings import parse_settings
 
     options = parse_settings(options)
     if data is not None:

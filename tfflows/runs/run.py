@@ -20,10 +20,11 @@ from pathlib import Path
 
 import keras
 
+from tfflows.runs.build import make_flow, make_optimizer
 from tfflows.runs.checkpoint import Checkpoint
 from tfflows.runs.data import RunData
 from tfflows.runs.diagnose import explain
-from tfflows.runs.recipe import Recipe, make_flow, make_optimizer, read_recipe
+from tfflows.runs.recipe import Recipe, read_recipe
 from tfflows.training.objectives import get_objective
 from tfflows.utils.atomic import replaced_on_success
 

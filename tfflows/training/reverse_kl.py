@@ -56,7 +56,7 @@ class ReverseKL(Objective):
             raise ValueError(
                 "Reverse KL expects a flow of real data. Received: one with Dequantize"
             )
-        if not density.base.is_reparametrized:
+        if not density.base.is_reparameterized:
             raise ValueError(
                 "Reverse KL expects a base whose draws are smooth in its parameters. "
                 f"Received: {type(density.base).__name__}"
