@@ -140,7 +140,7 @@ def _model_page(folder):
 
 
 def _page(module):
-    return f"{module.partition('.')[2].replace('.', '-') or 'tfflows'}.md"
+    return f"{module.partition('.')[2].replace('.', '-') or 'flow'}.md"
 
 
 def _source(module):
