@@ -26,6 +26,7 @@ FLAGS = (
     "--hide-scrollbars", "--window-size=1280,900",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )  # fmt: skip
+MAX_HEIGHT = 2400  # of a screenshot
 LATE = "[...document.images].forEach(i => i.loading = 'eager')"
 BROKEN = "[...document.images].filter(i => !i.complete || !i.naturalWidth).map(i => i.src).join()"
 SEARCH = """(async () => {
@@ -108,9 +109,13 @@ class Browser:
         return errors + [text for text in map(_error, self.events) if text]
 
     def screenshot(self, path: Path) -> None:
-        """The page's first screen."""
+        """A picture of the page, down to `MAX_HEIGHT` pixels."""
+        size = self.call("Page.getLayoutMetrics")["cssContentSize"]
+        clip = {"x": 0, "y": 0, "width": size["width"], "scale": 1}
+        clip["height"] = min(size["height"], MAX_HEIGHT)
+        answer = self.call("Page.captureScreenshot", clip=clip, captureBeyondViewport=True)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot")["data"]))
+        path.write_bytes(base64.b64decode(answer["data"]))
 
     def close(self):
         """End the browser."""
@@ -151,11 +156,14 @@ def main():
     parser.add_argument("pages", nargs="*")
     parser.add_argument("--screenshots", type=Path)
     parser.add_argument("--chromium", default="chromium")
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     files = arguments.site.rglob("index.html")
     every = sorted(f"{f.parent.relative_to(arguments.site).as_posix()}/" for f in files)
     found = []
-    with tempfile.TemporaryDirectory() as folder, serving(arguments.site) as address:
+    with (
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
+        serving(arguments.site) as address,
+    ):
         browser = Browser(arguments.chromium, folder)
         try:
             for page in arguments.pages or every:

@@ -5,6 +5,7 @@ A hook of mkdocs.yml. It reads sources only, so that the pages are built without
 
 import ast
 import json
+import os
 import re
 from pathlib import Path
 
@@ -16,6 +17,13 @@ API = (
     "tfflows.evaluation", "tfflows.evaluation.plots", "tfflows.runs", "tfflows.serving",
     "tfflows.zoo", "tfflows.testing",
 )  # fmt: skip
+# Pages of the repository that stand outside docs/.
+OUTSIDE = {
+    "CHANGELOG.md": "changelog.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "savedmodels/README.md": "savedmodels.md",
+}
+LINK = re.compile(r"(?<=\]\()([^)#:\s]+)")
 # Pages that need the width of a column of navigation.
 HIDDEN = {
     "index.md": ["navigation"], "models.md": ["toc"], "results/zoo.md": ["toc"],
@@ -24,8 +32,9 @@ HIDDEN = {
 
 
 def on_page_markdown(markdown, page, config, files):
-    """Hide the columns that a page leaves no room for."""
+    """Hide the columns that a page leaves no room for; lead links to pages outside to theirs."""
     page.meta["hide"] = HIDDEN.get(page.file.src_uri, [])
+    return _relinked(markdown, f"docs/{page.file.src_uri}", page.file.src_uri)
 
 
 def on_config(config):
@@ -57,8 +66,7 @@ def pages() -> dict[str, str]:
     """The Markdown of every page that is made here, by its path below docs/."""
     models = _models()
     return {
-        "changelog.md": _of_root("CHANGELOG.md"),
-        "contributing.md": _of_root("CONTRIBUTING.md"),
+        **{page: _outside(source, page) for source, page in OUTSIDE.items()},
         "zoo/index.md": _zoo_index(models),
         **{f"zoo/{name}.md": _model_page(folder) for name, folder in models.items()},
         "api/index.md": _api_index(),
@@ -70,10 +78,21 @@ def _position(nav, title):
     return next(i for i, entry in enumerate(nav) if title in entry)
 
 
-def _of_root(name):
-    """A page at the top of the repository, its links as they are from docs/."""
-    text = (ROOT / name).read_text(encoding="utf-8")
-    return re.sub(r"\]\(docs/", "](", text).replace("](CHANGELOG.md", "](changelog.md")
+def _outside(source, page):
+    return _relinked((ROOT / source).read_text(encoding="utf-8"), source, page)
+
+
+def _relinked(text, source, page):
+    """The text of a file of the repository, with its links as they are from a page of docs/."""
+
+    def target(link):
+        path = os.path.normpath(os.path.join(os.path.dirname(source), link[0]))
+        path = OUTSIDE.get(path, path)
+        if path not in OUTSIDE.values() and not path.startswith("docs/"):
+            return link[0]
+        return os.path.relpath(path.removeprefix("docs/"), os.path.dirname(page) or ".")
+
+    return LINK.sub(target, text)
 
 
 def _models():
@@ -121,7 +140,7 @@ def _model_page(folder):
 
 
 def _page(module):
-    return f"{module.partition('.')[2].replace('.', '-') or 'tfflows'}.md"
+    return f"{module.partition('.')[2].replace('.', '-') or 'flow'}.md"
 
 
 def _source(module):

@@ -42,7 +42,7 @@ class Flow(Trainer):
         log_p = flow.log_prob(x)
 
     Args:
-        layers: flow layers from data to latent.
+        layers: flow layers from data to latent, or one.
         event_shape: shape of one example, without its batch axis.
         base: distribution of the latents; standard normal by default.
         condition_shape: shape of one condition, or None.
@@ -50,7 +50,7 @@ class Flow(Trainer):
 
     def __init__(
         self,
-        layers: Sequence[FlowLayer],
+        layers: Sequence[FlowLayer] | FlowLayer,
         event_shape: Sequence[int],
         base: Distribution | None = None,
         condition_shape: Sequence[int] | None = None,
@@ -142,11 +142,13 @@ class Flow(Trainer):
         """The arguments of `_sample`: the number as an integer, the others as arrays."""
         if not isinstance(num_samples, int | np.integer) or num_samples < 0:
             raise ValueError(f"num_samples must be an integer >= 0. Received: {num_samples!r}")
-        if not isinstance(temperature, numbers.Real) or not 0 <= temperature < math.inf:
+        is_number = isinstance(temperature, numbers.Real)
+        if not is_number or not 0 <= float(temperature) < math.inf:
             raise ValueError(f"temperature must be finite and >= 0. Received: {temperature!r}")
+        num_samples = int(num_samples)
         condition = self.check_condition(condition, num_samples)
         temperature = np.asarray(temperature, self.compute_dtype)
-        return int(num_samples), rng.make_seed(seed), temperature, condition
+        return num_samples, rng.make_seed(seed), temperature, condition
 
     def _check_call(self, x, condition):
         batch = Batch.parse(x, condition)

@@ -86,7 +86,7 @@ def _save(flow, folder, warmup):
     import tensorflow as tf
 
     module = tf.Module()
-    module.weights = [variable.value for variable in flow.weights]
+    module.weights = [w.value for w in flow.weights]  # pyright: ignore[reportAttributeAccessIssue]
     signatures = make_signatures(flow)
     signatures["serving_default"] = signatures["log_prob"]
     try:

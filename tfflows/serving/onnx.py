@@ -42,7 +42,7 @@ def write_onnx(flow: "Density", path: Path, signature: str = "log_prob") -> None
         ValueError: there is no such signature, or ONNX lacks an operation of it.
     """
     import tensorflow as tf
-    import tf2onnx
+    import tf2onnx  # pyright: ignore[reportMissingImports]
 
     signatures = make_signatures(flow)
     del signatures["sample"]
@@ -70,9 +70,9 @@ def write_onnx(flow: "Density", path: Path, signature: str = "log_prob") -> None
 
 def _is_unknown(node):
     """Whether tf2onnx left an operation of TensorFlow as it was."""
-    import onnx
+    from onnx import defs  # pyright: ignore[reportMissingImports, reportAttributeAccessIssue]
 
-    return not node.domain and not onnx.defs.has(node.op_type)
+    return not node.domain and not defs.has(node.op_type)
 
 
 def _reason(error):

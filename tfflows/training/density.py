@@ -22,7 +22,7 @@ class Density(keras.Model):
     traced, and neither compiles nor looks at values. A user calls `Flow`.
 
     Args:
-        layers: flow layers from data to latent.
+        layers: flow layers from data to latent, or one.
         event_shape: shape of one example, without its batch axis.
         base: distribution of the latents; standard normal by default.
         condition_shape: shape of one condition, or None.
@@ -30,7 +30,7 @@ class Density(keras.Model):
 
     def __init__(
         self,
-        layers: Sequence[FlowLayer],
+        layers: Sequence[FlowLayer] | FlowLayer,
         event_shape: Sequence[int],
         base: Distribution | None = None,
         condition_shape: Sequence[int] | None = None,
@@ -41,7 +41,8 @@ class Density(keras.Model):
         self.condition_shape = condition_shape
         if condition_shape is not None:
             self.condition_shape = as_shape("condition_shape", condition_shape)
-        self.flow_layers = list(layers) if isinstance(layers, list | tuple) else [layers]
+        is_one = isinstance(layers, FlowLayer)
+        self.flow_layers: list[FlowLayer] = [layers] if is_one else list(layers)
         self.base = StandardNormal(dtype=self.dtype_policy) if base is None else base
         self._check_parts()
         self.build((None, *self.event_shape))
@@ -161,10 +162,13 @@ class Density(keras.Model):
 
         The first layer, or the first after Pad, must be Dequantize.
         """
-        start = self.flow_layers.index(self.first_layer)
+        dequantize = self.first_layer
+        if not isinstance(dequantize, Dequantize):
+            raise ValueError(f"Expected a flow that dequantizes. Received: {dequantize!r} first")
+        start = self.flow_layers.index(dequantize)
         for pad in self.flow_layers[:start]:
             x, _ = pad.forward_and_log_det(x, condition)
-        x, log_det = self.first_layer.forward_draw(x, draw)
+        x, log_det = dequantize.forward_draw(x, draw)
         layers = self.flow_layers[start + 1 :]
         z, log_det = self._through(layers, x, log_det, condition, training=False)
         return self.base(z, condition=condition) + log_det
@@ -183,16 +187,16 @@ class Density(keras.Model):
         noise = rng.BatchNoise(num_samples, seed, self.compute_dtype)
         return self.base.draw(noise, condition, temperature)
 
-    def check_condition(self, condition: Tensor | None, num_rows: int | None) -> Tensor | None:
+    def check_condition(self, condition: Tensor | None, num_rows: int | None) -> Tensor:
         """The condition as a tensor of `num_rows` rows; one row is repeated.
 
         Raises:
             ValueError: it is missing, not wanted, or of another shape.
         """
         wanted = self.condition_shape
-        if wanted is None and condition is None:
-            return None
         if wanted is None:
+            if condition is None:
+                return None
             came = f"condition of shape {np.shape(condition)}"
             raise ValueError(f"The flow takes no condition. Received: {came}")
         if condition is None:
@@ -200,15 +204,14 @@ class Density(keras.Model):
                 f"The flow expects a condition {wanted} per row: pass (x, condition) as x, or a "
                 'dict with the keys "x" and "condition". Received: none'
             )
-        condition = ops.convert_to_tensor(condition)
-        rows = condition.shape[0] if condition.shape else 0
-        if tuple(condition.shape[1:]) != wanted or (
-            None not in (rows, num_rows) and (rows not in (1, num_rows))
-        ):
+        tensor = ops.convert_to_tensor(condition)
+        rows = tensor.shape[0] if tensor.shape else 0
+        fits = None in (rows, num_rows) or rows in (1, num_rows)
+        if tuple(tensor.shape[1:]) != wanted or not fits:
             raise ValueError(
                 f"Expected a condition of shape {(num_rows, *wanted)}. "
-                f"Received: condition of shape {tuple(condition.shape)}"
+                f"Received: condition of shape {tuple(tensor.shape)}"
             )
         if rows == 1 and num_rows not in (None, 1):
-            condition = ops.repeat(condition, num_rows, axis=0)
-        return condition
+            tensor = ops.repeat(tensor, num_rows, axis=0)
+        return tensor

@@ -19,11 +19,9 @@ class Objective:
     Attributes:
         is_likelihood: whether the terms add up to the negative log-likelihood of the batch, so
             that training logs it as `nll`.
-        needs_data: whether `fit` must be given data.
     """
 
     is_likelihood = False
-    needs_data = True
 
     def check(self, density: "Density") -> None:
         """Raise ValueError where this objective cannot train the flow."""
@@ -32,7 +30,9 @@ class Objective:
         """What `terms` gets as its batch, from what the flow was called with."""
         return Batch.parse(inputs, condition)
 
-    def terms(self, density: "Density", batch: Any, training: bool) -> tuple[Tensor, list[Tensor]]:
+    def terms(
+        self, density: "Density", batch: Any, training: bool | None
+    ) -> tuple[Tensor, list[Tensor]]:
         """The flow's output for a batch, and the terms of its loss per row.
 
         Args:

@@ -42,8 +42,6 @@ class ReverseKL(Objective):
     annealing_steps: int = 0
     seed: rng.Seed = None
 
-    needs_data = False
-
     def __post_init__(self):
         if not callable(self.log_density):
             raise ValueError(

@@ -140,6 +140,8 @@ class Trainer(Density):
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Sum of the add_loss terms, each row's times its `sample_weight`."""
         step, self._step = self._step, None
+        if step is None:
+            raise ValueError("compute_loss belongs to the call before it: call the flow first")
         loss = super().compute_loss(x, y, y_pred, sample_weight, training)
         if sample_weight is not None:
             # add_loss terms never see sample_weight, so the difference is added here.
@@ -206,10 +208,10 @@ class Trainer(Density):
             FloatingPointError: the loss became NaN or infinite.
         """
         arguments = inspect.signature(super().fit).bind(x, y, *args, **kwargs).arguments
-        if self.objective.needs_data:
-            batch = self._prepare_data(arguments)
+        if isinstance(self.objective, ReverseKL):
+            batch = self._prepare_draws(arguments, self.objective)
         else:
-            batch = self._prepare_draws(arguments)
+            batch = self._prepare_data(arguments)
         arguments["validation_data"] = self._check_validation(arguments.get("validation_data"))
         if self.needs_adapt:
             rows = min(MAX_ADAPT_ROWS, max(256, MAX_ADAPT_ELEMENTS // self.dims))
@@ -230,13 +232,12 @@ class Trainer(Density):
             arguments.setdefault("shuffle", False)  # Keras warns that it cannot shuffle a dataset
         return lambda: batch
 
-    def _prepare_draws(self, arguments) -> Callable[[], Batch]:
+    def _prepare_draws(self, arguments, objective: ReverseKL) -> Callable[[], Batch]:
         """As `_prepare_data` for `ReverseKL`, whose data are the seeds and weights of its steps."""
-        objective = self.objective
         for name in ("x", "y", "sample_weight", "batch_size", "validation_split"):
             if arguments.get(name) is not None:
                 raise ValueError(
-                    f"{type(objective).__name__} trains on draws of the flow, and takes no data: "
+                    "ReverseKL trains on draws of the flow, and takes no data: "
                     f"give `epochs` and `steps_per_epoch`. Received: {name}="
                 )
         objective.check_density(self)

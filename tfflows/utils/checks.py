@@ -33,8 +33,7 @@ def check_shape(x, event_shape: tuple) -> None:
         raise ValueError(f"Expected numbers. Received: x of dtype {x.dtype}")
     if tuple(x.shape[1:]) != tuple(event_shape):
         raise ValueError(
-            f"Expected x of shape {('batch', *event_shape)}. "
-            f"Received: x of shape {tuple(x.shape)}"
+            f"Expected x of shape {('batch', *event_shape)}. Received: x of shape {tuple(x.shape)}"
         )
 
 

@@ -38,12 +38,13 @@ def flow_summary(
         shape = layer.latent_event_shape(shape)
     _add_row(table, flow.base, type(flow.base).__name__, "base", shape, flow.base.count_params())
     trainable = sum(math.prod(weight.shape) for weight in flow.trainable_weights)
-    console = Console(file=io.StringIO(), width=width, color_system=None)
+    text = io.StringIO()
+    console = Console(file=text, width=width, color_system=None)
     condition = flow.condition_shape if flow.condition_shape is not None else "none"
     console.print(f"{type(flow).__name__} on {flow.event_shape}, condition {condition}")
     console.print(table)
     console.print(f"{flow.count_params():,} parameters, {trainable:,} trainable")
-    return console.file.getvalue()
+    return text.getvalue()
 
 
 def _range_of(flow, layer_range):
