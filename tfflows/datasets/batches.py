@@ -1,9 +1,12 @@
 """Batches of arrays that stay where they are, in an order that can be taken up at any step."""
 
+from typing import TYPE_CHECKING
+
 import keras
 import numpy as np
 
-from tfflows.datasets.rows import Rows
+if TYPE_CHECKING:  # rows import their batches
+    from tfflows.datasets.rows import Rows
 
 
 class Batches(keras.utils.PyDataset):
@@ -26,7 +29,7 @@ class Batches(keras.utils.PyDataset):
         first_step: number of the first batch.
     """
 
-    def __init__(self, rows: Rows, batch_size: int, seed: int | None = None, first_step: int = 0):
+    def __init__(self, rows: "Rows", batch_size: int, seed: int | None = None, first_step: int = 0):
         super().__init__()
         self.rows = rows
         self.batch_size = min(batch_size, len(rows))
