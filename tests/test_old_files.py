@@ -31,7 +31,8 @@ def meaning(flow):
     """What a model is, without what a process counts up and what rounding it has."""
     lines = []
     flow.summary(print_fn=lines.append)
-    return lines, _without_names({**flow.get_config(), "base": None})
+    parts = [*flow.flow_layers, flow.base]
+    return lines, [(type(part), _without_names(part.get_config())) for part in parts]
 
 
 def _without_names(value):

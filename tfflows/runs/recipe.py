@@ -14,8 +14,8 @@ layers, networks and solvers by the names of their classes:
         solver: {FixedStep: {method: rk4, num_steps: 8}}
     training: {epochs: 2}
 
-A recipe without `format` may be of format 1, which had none: its forms are understood, and its
-defaults hold.
+A recipe without `format` is one of format 1, whose recipes did not say it, unless `preprocessing`
+is a list. It is read as what it meant, defaults included.
 """
 
 import inspect

@@ -117,6 +117,8 @@ def _network(name: str, *keywords: str) -> Callable[[dict], None]:
     """Arguments of the network become an object; `radial_field` has another name in it."""
 
     def rule(arguments):
+        if "network" in arguments:
+            return
         given = {key: arguments.pop(key) for key in keywords if key in arguments}
         if "radial_field" in given:
             given["polar_features"] = given.pop("radial_field")
@@ -141,7 +143,7 @@ def _solvers(num_steps: int) -> Callable[[dict], None]:
         if name == "dopri5":
             arguments["solver"] = {"DormandPrince": dict(tolerances)}
         elif name is not None or steps is not None:
-            settings = {"method": name or "rk4", "num_steps": steps or num_steps}
+            settings = {"method": name or "rk4", "num_steps": num_steps if steps is None else steps}
             arguments["solver"] = {"FixedStep": settings}
         if tolerances:
             arguments["test_solver"] = {"DormandPrince": tolerances}
@@ -217,7 +219,8 @@ def upgrade_recipe(
     """The content of a recipe of format 1 as one of format 2.
 
     Args:
-        content: nested dicts; what is not as it should be stays as it is.
+        content: nested dicts. What is not as it should be stays as it is, and so does all of it
+            where `preprocessing` is a list, which format 1 did not have.
         models: classes by the names that recipes have for them.
         source: what was read, for the error.
 
