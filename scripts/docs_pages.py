@@ -27,7 +27,8 @@ LINK = re.compile(r"(?<=\]\()([^)#:\s]+)")
 # Pages that need the width of a column of navigation.
 HIDDEN = {
     "index.md": ["navigation"], "models.md": ["toc"], "results/zoo.md": ["toc"],
-    "results/serving.md": ["toc"], "benchmark-rows.md": ["toc"], "zoo/index.md": ["toc"],
+    "results/serving.md": ["toc"], "guides/from-others.md": ["toc"],
+    "benchmark-rows.md": ["toc"], "zoo/index.md": ["toc"],
 }  # fmt: skip
 
 
