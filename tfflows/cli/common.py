@@ -146,7 +146,7 @@ def load_rows(
 def with_progress(rows: "Rows", batch_size: int, label: str) -> Iterator:
     """Batches in order, with a bar on standard error."""
     batches = rows.batches(batch_size)
-    with click.progressbar(range(batches.num_batches), file=sys.stderr, label=label) as bar:
+    with click.progressbar(range(batches.num_batches or 0), file=sys.stderr, label=label) as bar:
         for number in bar:
             batch = batches[number]
             yield batch if isinstance(batch, dict) else batch[0]

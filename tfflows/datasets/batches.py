@@ -35,7 +35,8 @@ class Batches(keras.utils.PyDataset):
         self.batch_size = min(batch_size, len(rows))
         self.seed = seed
         self.first_step = first_step
-        self._shuffled_pass, self._order = None, None
+        self._shuffled_pass: int | None = None
+        self._order = np.arange(0)
 
     @property
     def num_batches(self) -> int | None:
@@ -51,15 +52,17 @@ class Batches(keras.utils.PyDataset):
             chosen = slice(index * self.batch_size, (index + 1) * self.batch_size)
         else:
             which, part = divmod(self.first_step + index, self.batches_per_pass)
-            chosen = self._permutation(which)[part * self.batch_size :][: self.batch_size]
+            chosen = self._permutation(self.seed, which)[part * self.batch_size :][
+                : self.batch_size
+            ]
         x = np.asarray(self.rows.x[chosen])
         if self.rows.condition is None:
             return (x,)
         # A dict, because Keras takes a pair for (x, targets).
         return {"x": x, "condition": np.asarray(self.rows.condition[chosen])}
 
-    def _permutation(self, which):
+    def _permutation(self, seed, which):
         if which != self._shuffled_pass:
-            self._order = np.random.default_rng([self.seed, which]).permutation(len(self.rows))
+            self._order = np.random.default_rng([seed, which]).permutation(len(self.rows))
             self._shuffled_pass = which
         return self._order

@@ -77,7 +77,7 @@ def load_arrays(
     condition: bool = False,
     data_dir: str | None = None,
     **options: Any,
-) -> tuple[np.ndarray | tuple[np.ndarray, np.ndarray], DatasetInfo]:
+) -> tuple[Any, DatasetInfo]:
     """As `load`, but NumPy arrays: x `[size, *event_shape]`, or (x, one-hot float32 labels).
 
     A whole .npy file comes as a memory map of its own type; a part of its rows or columns is read

@@ -103,7 +103,7 @@ def stream_rows(
         for start in range(0, len(x), step):
             rows = slice(start, start + step) if order is None else order[start : start + step]
             part = np.asarray(x[rows], dtype)
-            if labels is None:
+            if labels is None or num_classes is None:
                 yield part
             else:
                 yield {"x": part, "condition": one_hot(labels[rows], num_classes)}

@@ -104,10 +104,10 @@ class GaussianBaseline:
     def __init__(self, batches: Iterable, discrete: bool = False, seed: int = 0):
         self._discrete = discrete
         self._rng = np.random.default_rng(seed)
-        count, total, products, origin = 0, 0.0, 0.0, None
+        count, total, products, origin = 0, np.zeros(()), np.zeros(()), np.zeros(())
         for batch in batches:
             rows = self._rows(batch)
-            origin = rows.mean(axis=0) if origin is None else origin
+            origin = origin if count else rows.mean(axis=0)
             rows = rows - origin  # so that squares of a large mean do not swallow the variance
             count += len(rows)
             total = total + rows.sum(axis=0)

@@ -63,7 +63,7 @@ def _fetch(base, name, file, folder):
         owner, repo, *rest = base.removeprefix("hf://").split("/")
         path = "/".join([*rest, name, file])
         with contextlib.suppress(ImportError):
-            from huggingface_hub import hf_hub_download
+            from huggingface_hub import hf_hub_download  # pyright: ignore
 
             found = hf_hub_download(repo_id=f"{owner}/{repo}", filename=path)
             (folder / file).write_bytes(Path(found).read_bytes())

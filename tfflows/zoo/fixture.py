@@ -44,7 +44,8 @@ def write_fixture(flow: Flow, rows: Rows, num_draws: int, folder: Path) -> None:
     if rows.condition is not None:
         arrays["condition"] = np.asarray(rows.condition)
     log_prob = _log_prob(flow, arrays, num_draws)
-    np.savez_compressed(folder / FIXTURE, log_prob=log_prob, **arrays)
+    arrays["log_prob"] = log_prob
+    np.savez_compressed(folder / FIXTURE, **arrays)  # pyright: ignore[reportArgumentType]
 
 
 def check_fixture(flow: Flow, card: Card, folder: Path) -> FixtureCheck:
@@ -58,8 +59,9 @@ def check_fixture(flow: Flow, card: Card, folder: Path) -> FixtureCheck:
         arrays = {name: file[name] for name in file.files}
     stored = arrays.pop("log_prob")
     found = _log_prob(flow, arrays, card.metric.num_draws)
-    means = (in_units(float(v.mean()), card.metric.units, flow.dims) for v in (stored, found))
-    check = FixtureCheck(*means, float(np.abs(found - stored).max()))
+    units, difference = card.metric.units, float(np.abs(found - stored).max())
+    before, now = (in_units(float(each.mean()), units, flow.dims) for each in (stored, found))
+    check = FixtureCheck(before, now, difference)
     is_near = abs(check.found - check.stored) <= card.metric.standard_error
     # Another machine sums float32 in another order; the noise of a row depends only on the row. An
     # adaptive solver takes other steps there, and has another error within its tolerance.

@@ -30,9 +30,9 @@ class LabelCodes:
 
     def ordered(self) -> tuple[tuple[str, ...], np.ndarray]:
         """Names in sorted order (whole numbers by value), and the place of each code in it."""
-        numeric = all(_whole_number(name) is not None for name in self._names)
-        key = _whole_number if numeric else str
-        order = sorted(range(len(self._names)), key=lambda code: key(self._names[code]))
+        numbers = [_whole_number(name) for name in self._names]
+        keys = self._names if None in numbers else np.asarray(numbers, object)
+        order = np.argsort(keys, kind="stable")
         return tuple(self._names[code] for code in order), np.argsort(order).astype("int32")
 
     def _code(self, value):

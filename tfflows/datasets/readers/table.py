@@ -165,7 +165,9 @@ class TableReader:
     @staticmethod
     def _gaps(x, labels):
         gaps = np.isnan(x)
-        return gaps if labels is None else np.column_stack([gaps, np.equal(labels, None)])
+        return (
+            gaps if labels is None else np.column_stack([gaps, [label is None for label in labels]])
+        )
 
     def _name(self, column):
         return self.table.names[[*self.columns, self.label][column]]

@@ -79,7 +79,7 @@ def _check_features(name, features):
         raise ValueError(f"Images must be uint8. Received: {name}, {dtype}")
 
 
-def _split_spec(name, split, splits):
+def _split_spec(name: str, split: str, splits) -> str:
     if "validation" not in splits and "train" in splits:
         held_out = splits["train"].num_examples // 6
         carved = {"train": f"train[:-{held_out}]", "validation": f"train[-{held_out}:]"}
