@@ -4,7 +4,7 @@
 
 Three levels of 16 steps (28 padded to 32), in float32 and in mixed_bfloat16. `fit` itself stops at
 a loss that is not finite. After training, test images go to latents and back, in float32, in the
-precision of the training, and in float64, which tells rounding from an inverse that is none; the
+precision of the training, and in float64, which tells rounding from a wrong inverse; the
 error is in units of the range of a pixel. Prints a Markdown table.
 """
 

@@ -32,16 +32,16 @@ def flow():
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (np.zeros((8, 3)), r"wants x of shape \('batch', 2\).*\(8, 3\)"),
+        (np.zeros((8, 3)), r"Expected x of shape \('batch', 2\).*\(8, 3\)"),
         (np.zeros(8), r"x of shape \(8,\)"),
-        (np.array([["a", "b"]]), "wants numbers.*dtype"),
-        (np.zeros((8, 2), "complex64"), "wants numbers.*complex64"),
+        (np.array([["a", "b"]]), "Expected numbers.*dtype"),
+        (np.zeros((8, 2), "complex64"), "Expected numbers.*complex64"),
         (with_value(np.nan), r"1 values that are NaN or inf; the first stands at x\[3, 1\]"),
         (with_value(np.inf), r"x\[3, 1\]"),
         (np.zeros((0, 2)), "data are empty"),
-        (None, "wants data"),
-        ({"image": GOOD}, r"keys \"x\".*\['image'\]"),
-        ((GOOD, GOOD[:, :1]), "wants no condition.*"),
+        (None, "Expected data.*None"),
+        ({"image": GOOD}, r"key \"x\".*\['image'\]"),
+        ((GOOD, GOOD[:, :1]), "takes no condition.*"),
         ((GOOD, GOOD, GOOD), "3 parts"),
     ],
 )
@@ -115,13 +115,13 @@ def test_diverging_training_stops_with_an_error():
 
 def test_conditions_are_checked(flow):
     conditional = small_flow(condition_shape=(3,), num_couplings=1)
-    with pytest.raises(ValueError, match=r"wants a condition \(3,\) a row.*Received: none"):
+    with pytest.raises(ValueError, match=r"expects a condition \(3,\) per row.*Received: none"):
         conditional.log_prob(GOOD)
     with pytest.raises(ValueError, match=r"shape \(8, 3\). Received: condition of shape \(8, 2\)"):
         conditional.log_prob(GOOD, GOOD)
     with pytest.raises(ValueError, match=r"Received: condition of shape \(5, 3\)"):
         conditional.sample(8, np.zeros((5, 3), "float32"))
-    with pytest.raises(ValueError, match="wants no condition"):
+    with pytest.raises(ValueError, match="takes no condition"):
         flow.sample(8, np.zeros((8, 3), "float32"))
 
 

@@ -10,7 +10,9 @@ import tfflows
 from tfflows import layers, models, networks, ode
 from tfflows.backend.rng import BatchNoise, make_seed
 from tfflows.layers import ContinuousFlow
-from tfflows.training import flow_matching
+from tfflows.training import Batch, FlowMatching, MaximumLikelihood
+from tfflows.training.flow_matching import COUPLINGS, transport_pairs
+from tfflows.training.objectives import get_objective
 
 MEAN, STD = 1.0, 0.5
 
@@ -35,7 +37,7 @@ def test_the_loss_of_the_best_field_is_the_variance_that_is_left():
     keras.utils.set_random_seed(0)
     flow = tfflows.Flow([ContinuousFlow(_Optimum(), seed=0)], (3,))
     x = (MEAN + STD * np.random.default_rng(0).normal(size=(40_000, 3))).astype("float32")
-    loss, draws = flow_matching.matching_loss(flow, "flow_matching", x)
+    draws, (loss,) = FlowMatching().terms(flow, Batch(x), training=True)
     t = np.linspace(0, 1, 10_001)
     covariance, variance = t - (1 - t) * STD**2, (1 - t) ** 2 * STD**2 + t**2
     wanted = np.mean(1 + STD**2 - covariance**2 / variance)
@@ -55,7 +57,7 @@ def test_transport_pairs_what_is_close():
     """Nearly as close as the best assignment, which SciPy finds, and with draws spread evenly."""
     x, z = np.random.default_rng(0).normal(size=(2, 256, 2)).astype("float32")
     noise = BatchNoise(256, make_seed(0), "float32")
-    pairs = flow_matching._pairs(ops.convert_to_tensor(x), ops.convert_to_tensor(z), noise)
+    pairs = transport_pairs(ops.convert_to_tensor(x), ops.convert_to_tensor(z), noise)
     pairs = ops.convert_to_numpy(pairs)
     cost = np.square(x[:, None] - z[None]).sum(axis=-1)
     best = cost[linear_sum_assignment(cost)].mean()
@@ -75,19 +77,20 @@ def test_an_exponent_takes_times_near_the_data():
     field = Times()
     flow = tfflows.Flow([ContinuousFlow(field)], (2,))
     for exponent in (1.0, 3.0):
-        flow_matching.matching_loss(flow, "flow_matching", rows(1000), None, exponent)
+        FlowMatching(time_exponent=exponent).terms(flow, Batch(rows(1000)), training=True)
         wanted = np.linspace(0, 1, 1000) ** exponent
         np.testing.assert_allclose(field.seen, wanted, atol=exponent / 500)
 
 
-@pytest.mark.parametrize("objective", flow_matching.OBJECTIVES)
-def test_training_raises_the_likelihood_that_validation_reports(objective, tmp_path):
+@pytest.mark.parametrize("coupling", COUPLINGS)
+def test_training_raises_the_likelihood_that_validation_reports(coupling, tmp_path):
     keras.utils.set_random_seed(0)
     network, test_solver = networks.DynamicsMLP((32,)), ode.DormandPrince(1e-3, 1e-3)
     flow = models.FFJORD((2,), network=network, test_solver=test_solver)
     x, held_out = rows(1024), rows(128, seed=1)
     before = -np.mean(flow.log_prob(held_out))
-    flow.compile(keras.optimizers.Adam(1e-2), objective=objective, time_exponent=1.5)
+    objective = FlowMatching(coupling, time_exponent=1.5)
+    flow.compile(keras.optimizers.Adam(1e-2), objective=objective)
     settings = {"epochs": 10, "validation_freq": 10, "batch_size": 128, "verbose": 0}
     history = flow.fit(x, validation_data=held_out, **settings).history
     assert sorted(history) == ["loss", "val_evaluations", "val_loss", "val_nll"]
@@ -95,7 +98,7 @@ def test_training_raises_the_likelihood_that_validation_reports(objective, tmp_p
     np.testing.assert_allclose(-np.mean(flow.log_prob(held_out)), history["val_nll"][-1], atol=1e-3)
     flow.save(tmp_path / "flow.keras")
     again = keras.saving.load_model(tmp_path / "flow.keras")
-    assert (again.objective, again.time_exponent) == (objective, 1.5)
+    assert again.objective == objective
     np.testing.assert_allclose(again.log_prob(held_out), flow.log_prob(held_out), atol=1e-4)
     assert sorted(again.fit(x, epochs=1, verbose=0).history) == ["loss"]
 
@@ -118,13 +121,13 @@ def test_the_layers_around_the_field_stand_in_the_path():
     x = np.random.default_rng(0).normal(5.0, 3.0, (256, 2)).astype("float32")
     flow = tfflows.Flow([layers.Standardize(), ContinuousFlow(), layers.Reverse()], (2,))
     flow.adapt(x)
-    loss, draws = flow_matching.matching_loss(flow, "flow_matching", x)
+    draws, (loss,) = FlowMatching().terms(flow, Batch(x), training=True)
     assert abs(float(ops.mean(loss)) - 2.0) < 0.5  # the field is zero, x and z have variance 1
     assert draws.shape == x.shape
 
 
 def test_what_cannot_be_matched_is_refused():
-    with pytest.raises(ValueError, match=r"objective must be one of .* Received: 'matching'"):
+    with pytest.raises(ValueError, match=r"`objective` to be one of .* Received: 'matching'"):
         models.FFJORD((2,)).compile("adam", objective="matching")
     with pytest.raises(ValueError, match=r"exactly one ContinuousFlow.* Received: 2 of them"):
         models.FFJORD((2,), num_flows=2).compile("adam", objective="flow_matching")
@@ -136,11 +139,15 @@ def test_what_cannot_be_matched_is_refused():
     flow = models.FFJORD((2,), condition_shape=(3,))
     with pytest.raises(ValueError, match=r"draws of other conditions.* a conditional flow"):
         flow.compile("adam", objective="ot_flow_matching")
-    with pytest.raises(ValueError, match=r"time_exponent must be a positive.* Received: 0 with"):
-        flow.compile("adam", objective="flow_matching", time_exponent=0)
+    with pytest.raises(ValueError, match=r"`time_exponent` to be a positive.* Received: 0"):
+        FlowMatching(time_exponent=0)
+    with pytest.raises(ValueError, match=r"`coupling` to be one of .* Received: 'ot'"):
+        FlowMatching(coupling="ot")
     with pytest.raises(ValueError, match=r"is for flow matching.* Received: 2 with .*likelihood"):
-        flow.compile("adam", time_exponent=2)
-    flow.compile("adam", objective="flow_matching", time_exponent=2)
+        get_objective("likelihood", 2)
+    assert get_objective("ot_flow_matching", 2) == FlowMatching("optimal_transport", 2)
+    assert get_objective("likelihood") == MaximumLikelihood()
+    flow.compile("adam", objective=FlowMatching(time_exponent=2))
     flow.fit((rows(8), np.eye(3, dtype="float32")[[0] * 8]), verbose=0)
 
 

@@ -34,5 +34,8 @@ def batch_mean(values: Tensor) -> Tensor:
 
 
 def repeat_log_det(log_det: Tensor, x: Tensor) -> Tensor:
-    """A log-det that is the same for every example, as `[batch]`."""
-    return ops.broadcast_to(ops.cast(log_det, x.dtype), (ops.shape(x)[0],))
+    """A log-det that is the same for every example, as `[batch]`.
+
+    `ops.cast` would make a Python number float32 first.
+    """
+    return ops.broadcast_to(ops.convert_to_tensor(log_det, dtype=x.dtype), (ops.shape(x)[0],))

@@ -123,7 +123,7 @@ def check_arguments(
     Raises:
         ValueError: names the path of each argument that is wrong.
     """
-    reserved = {"self", "dtype", "name", "kwargs", *reserved}
+    reserved = ("self", "dtype", "name", "kwargs", *reserved)
     for name in arguments if isinstance(arguments, dict) else ():
         message = replaced_keyword(cls, name)
         if message is not None:

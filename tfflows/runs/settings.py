@@ -34,7 +34,7 @@ def parse_settings(settings: Sequence[str]) -> dict[str, Any]:
     return content
 
 
-def apply_setting(content: dict[str, Any], setting: str) -> None:
+def apply_setting(content: Any, setting: str) -> None:
     """Set the value at a path, in place; a number is a place in a list.
 
     Args:
@@ -48,12 +48,15 @@ def apply_setting(content: dict[str, Any], setting: str) -> None:
     keys = path.split(".")
     if not equals or not all(keys):
         raise ValueError(f"Expected a setting KEY.KEY=VALUE. Received: {setting!r}")
-    for depth, key in enumerate(keys):
+    for depth, name in enumerate(keys):
+        key: Any = name
         parent = ".".join(keys[:depth])
         if isinstance(content, list):
-            if not key.isdecimal() or int(key) >= len(content):
-                raise ValueError(f"{setting}: {parent} is a list of {len(content)}: no {key} in it")
-            key = int(key)
+            if not name.isdecimal() or int(name) >= len(content):
+                raise ValueError(
+                    f"{setting}: {parent} is a list of {len(content)}: no {name} in it"
+                )
+            key = int(name)
         elif not isinstance(content, dict):
             raise ValueError(f"{setting}: {parent} is a value and has no keys")
         if depth == len(keys) - 1:
