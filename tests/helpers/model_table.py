@@ -54,7 +54,7 @@ def small_field(**kwargs):
 
 def small_image_field(**kwargs):
     network = networks.DynamicsConvNet((4,), dtype=kwargs.get("dtype"))
-    solver, test_solver = ode.FixedStep("euler", 2), ode.DormandPrince(1e-4, 1e-4)
+    solver, test_solver = ode.FixedStep("euler", 1), ode.FixedStep("midpoint", 2)
     return MultiScaleFFJORD(
         (4, 4, 1), 2, 1, network, solver, test_solver, quantization_levels=17, **kwargs
     )
