@@ -17,12 +17,12 @@ from tfflows.backend.tensor_ops import Tensor
 from tfflows.distributions import Distribution
 from tfflows.layers import Dequantize, FlowLayer
 from tfflows.layers.continuous_flow import continuous_flows
-from tfflows.layers.flow_layer import deserialize_arguments
 from tfflows.training.batch import Batch
 from tfflows.training.inputs import as_arrays
 from tfflows.training.trainer import Trainer
 from tfflows.utils.atomic import replaced_on_success
 from tfflows.utils.checks import check_shape
+from tfflows.utils.config import deserialize_arguments
 from tfflows.utils.summary import flow_summary
 
 
@@ -275,15 +275,12 @@ class Flow(Trainer):
 
     def get_config(self):
         layers = [keras.saving.serialize_keras_object(layer) for layer in self.flow_layers]
-        return {**self._common_config(), "layers": layers}
-
-    def _common_config(self):
-        """The arguments that every model has; a published model adds its own to them."""
         return {
             **super().get_config(),
+            "layers": layers,
             "event_shape": self.event_shape,
-            "condition_shape": self.condition_shape,
             "base": keras.saving.serialize_keras_object(self.base),
+            "condition_shape": self.condition_shape,
         }
 
     @classmethod

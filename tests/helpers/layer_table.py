@@ -6,7 +6,15 @@ import math
 import numpy as np
 
 from tfflows import layers
-from tfflows.networks import MLP, ConvResNet, DynamicsConvNet, DynamicsMLP, GlowNet, ResidualMLP, VisionTransformer
+from tfflows.networks import (
+    MLP,
+    ConvResNet,
+    DynamicsConvNet,
+    DynamicsMLP,
+    GlowNet,
+    ResidualMLP,
+    VisionTransformer,
+)
 from tfflows.ode.solvers import DormandPrince
 from tfflows.testing import LayerCase as Case
 from tfflows.testing import randomize  # noqa: F401, for tests of other layers

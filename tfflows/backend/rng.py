@@ -10,6 +10,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from tfflows.backend.tensor_ops import Tensor
+
 Seed = int | keras.random.SeedGenerator | None
 
 
@@ -25,7 +27,7 @@ def make_seed(seed: Seed) -> np.ndarray:
     raise ValueError(f"seed must be None, an integer or a SeedGenerator. Received: {seed!r}")
 
 
-def replica_seed(generator: keras.random.SeedGenerator):
+def replica_seed(generator: keras.random.SeedGenerator) -> Tensor:
     """The next seed `[2]` of a layer's generator, different on every replica of a strategy."""
     seed = ops.cast(generator.next(), "int32")
     if keras.backend.backend() != "tensorflow":

@@ -40,7 +40,7 @@ class ClassConditional(Distribution):
 
     def _one_hot(self, condition):
         shape = tuple(condition.shape)
-        if len(shape) == 1 or (len(shape) == 2 and shape[1] == 1 and self.num_classes > 1):
+        if len(shape) == 1 or (len(shape) == 2 and shape[1] == 1 != self.num_classes):
             labels = ops.cast(ops.reshape(condition, (-1,)), "int32")
             one_hot = ops.one_hot(labels, self.num_classes, dtype=self.compute_dtype)
             known = ops.logical_and(labels >= 0, labels < self.num_classes)

@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from tfflows.backend import rng
-from tfflows.backend.tensor_ops import data_dtype
+from tfflows.backend.tensor_ops import Tensor, data_dtype
 
 LOG_2_PI = math.log(2 * math.pi)
 
@@ -39,17 +39,17 @@ class Distribution(keras.layers.Layer):
     def compute_output_spec(self, z, condition=None):
         return keras.KerasTensor((z.shape[0],), dtype=self.compute_dtype)
 
-    def log_prob(self, z, condition=None):
+    def log_prob(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
         """log p(z | condition) in nats, `[batch]`, for z `[batch, *event]`."""
         return self(z, condition=condition)
 
     def sample(
         self,
         num_samples: int,
-        condition=None,
+        condition: Tensor | None = None,
         seed: rng.Seed = None,
         temperature: float = 1.0,
-    ):
+    ) -> Tensor:
         """Draw z `[num_samples, *event]`.
 
         Args:
@@ -61,7 +61,12 @@ class Distribution(keras.layers.Layer):
         noise = rng.BatchNoise(num_samples, rng.make_seed(seed), self.compute_dtype)
         return self.draw(noise, condition, temperature)
 
-    def draw(self, noise, condition=None, temperature=1.0):
+    def draw(
+        self,
+        noise: rng.BatchNoise | rng.RowNoise,
+        condition: Tensor | None = None,
+        temperature: float | Tensor = 1.0,
+    ) -> Tensor:
         """z `[noise.num_samples, *event]` from a `BatchNoise` or `RowNoise`."""
         if not self.built:
             raise ValueError(

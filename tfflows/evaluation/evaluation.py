@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from keras import ops
 
+from tfflows.backend.tensor_ops import Tensor
 from tfflows.training.batch import Batch
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ class GaussianBaseline:
         rows = np.asarray(ops.convert_to_numpy(x), "float64").reshape(len(x), -1)
         return rows + self._rng.uniform(size=rows.shape) if self._discrete else rows
 
-    def log_prob(self, x) -> np.ndarray:
+    def log_prob(self, x: Tensor) -> np.ndarray:
         """log N(x; mean, covariance) in nats, `[batch]`."""
         from scipy.linalg import solve_triangular
 

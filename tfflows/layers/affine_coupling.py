@@ -1,6 +1,9 @@
 """Affine coupling (Dinh et al. 2017, RealNVP, equations 4 to 8)."""
 
+from collections.abc import Sequence
+
 import keras
+import numpy as np
 
 from tfflows.layers.coupling import Coupling
 from tfflows.transforms import Affine
@@ -23,7 +26,12 @@ class AffineCoupling(Coupling):
     """
 
     def __init__(
-        self, partition="half", parity=0, conditioner=None, log_scale: str | None = None, **kwargs
+        self,
+        partition: str | Sequence | np.ndarray = "half",
+        parity: int = 0,
+        conditioner: keras.layers.Layer | None = None,
+        log_scale: str | None = None,
+        **kwargs,
     ):
         super().__init__(partition, parity, conditioner, **kwargs)
         if log_scale is not None and log_scale not in LOG_SCALES:

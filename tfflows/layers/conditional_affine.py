@@ -29,15 +29,14 @@ class ConditionalAffine(FlowLayer):
         self.bias = self.add_weight(name="bias", shape=(2 * channels,), initializer="zeros")
         self.kernel = None
         if condition_shape is not None:
-            shape = (math.prod(self.condition_shape), 2 * channels)
+            shape = (math.prod(condition_shape[1:]), 2 * channels)
             self.kernel = self.add_weight(name="kernel", shape=shape, initializer="zeros")
 
     def _parameters(self, x, condition):
         values = self.bias[None]
-        if condition is not None:
-            values = values + ops.matmul(
-                ops.reshape(condition, (-1, self.kernel.shape[0])), self.kernel
-            )
+        if self.kernel is not None:
+            flat = ops.reshape(condition, (-1, self.kernel.shape[0]))
+            values = values + ops.matmul(flat, self.kernel)
         for _ in self.event_shape[:-1]:
             values = values[:, None]
         values = ops.broadcast_to(values, (*ops.shape(x)[:-1], values.shape[-1]))

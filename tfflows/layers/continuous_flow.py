@@ -3,6 +3,7 @@
 import math
 import warnings
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import keras
 import numpy as np
@@ -91,7 +92,7 @@ class ContinuousFlow(FlowLayer):
                 "Expected `network` to be a Keras layer, such as networks.DynamicsMLP(). "
                 f"Received: {network!r}"
             )
-        self.network = network
+        self.network: Any = network
         self.solver = FixedStep() if solver is None else solver
         self.test_solver = DormandPrince() if test_solver is None else test_solver
         for each in (self.solver, self.test_solver):

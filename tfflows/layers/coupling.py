@@ -1,6 +1,7 @@
 """The frame of a coupling layer: part of x sets the transform of the rest."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -40,7 +41,7 @@ class Coupling(FlowLayer):
 
     def __init__(
         self,
-        partition: str | Sequence = "half",
+        partition: str | Sequence | np.ndarray = "half",
         parity: int = 0,
         conditioner: keras.layers.Layer | None = None,
         checkpoint: bool = False,
@@ -52,7 +53,7 @@ class Coupling(FlowLayer):
         is_name = isinstance(partition, str)
         self.partition = partition if is_name else np.asarray(partition).tolist()
         self.parity = parity
-        self.conditioner = conditioner
+        self.conditioner: Any = conditioner
         self.checkpoint = checkpoint
 
     def _make_transform(self) -> Transform:

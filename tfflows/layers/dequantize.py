@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from tfflows.backend import rng
-from tfflows.backend.tensor_ops import repeat_log_det
+from tfflows.backend.tensor_ops import Tensor, repeat_log_det
 from tfflows.layers.flow_layer import FlowLayer
 
 
@@ -48,7 +48,7 @@ class Dequantize(FlowLayer):
             noise = rng.row_uniform(rows, self.event_shape, self.compute_dtype, draw)
         return (ops.floor(noise * self._noise_steps) + 0.5) / self._noise_steps
 
-    def forward_draw(self, x, draw):
+    def forward_draw(self, x: Tensor, draw: Tensor) -> tuple[Tensor, Tensor]:
         """z and log_det with the noise number `draw` of each row; 0 is that of the layer's call."""
         return self._dequantize(ops.cast(x, self.compute_dtype), False, ops.cast(draw, "int32"))
 

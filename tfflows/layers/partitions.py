@@ -88,7 +88,9 @@ class MaskPartition:
         return parameters * ops.cast(1 - self._kept, parameters.dtype)
 
 
-def make_partition(partition: str | Sequence, parity: int, event_shape: tuple):
+def make_partition(
+    partition: str | Sequence, parity: int, event_shape: tuple
+) -> SlicePartition | GatherPartition | MaskPartition:
     """The partition that a coupling's arguments name, for events of `event_shape`.
 
     Args:

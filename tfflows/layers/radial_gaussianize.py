@@ -60,7 +60,8 @@ class RadialGaussianize(DataDependentLayer):
         if not len(norms):
             raise ValueError("RadialGaussianize.adapt expects vectors that are not all zero")
         size, tail = rows.shape[1], min(0.1, 10 / len(norms))
-        v = np.linspace(*np.log(chi.ppf([tail, 1 - tail], size)), self.num_bins + 1)
+        bottom, top = np.log(chi.ppf([tail, 1 - tail], size))
+        v = np.linspace(bottom, top, self.num_bins + 1)
         u = np.quantile(np.log(norms), chi.cdf(np.exp(v), size))
         heights = np.diff(v)
         widths = np.maximum(np.diff(u), heights / MAX_SLOPE)

@@ -1,8 +1,10 @@
 """Rational-quadratic spline coupling (Durkan et al. 2019, Neural Spline Flows, section 3)."""
 
 import math
+from collections.abc import Sequence
 
 import keras
+import numpy as np
 from keras import ops
 
 from tfflows.layers.coupling import Coupling
@@ -30,9 +32,9 @@ class SplineCoupling(Coupling):
 
     def __init__(
         self,
-        partition="half",
-        parity=0,
-        conditioner=None,
+        partition: str | Sequence | np.ndarray = "half",
+        parity: int = 0,
+        conditioner: keras.layers.Layer | None = None,
         num_bins: int = 8,
         bound: float = 3.0,
         circular: bool = False,

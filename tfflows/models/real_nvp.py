@@ -67,8 +67,7 @@ class RealNVP(PublishedFlow):
         for i in range(num_couplings):
             layers += normalization_layers(normalization, dtype)
             network = MLP(hidden_units, activation, dtype=dtype)
-            kept = partition
-            if partition == "random":
-                kept = _random_half(num_elements, seed=i // 2)
+            is_drawn = partition == "random"
+            kept = _random_half(num_elements, seed=i // 2) if is_drawn else partition
             layers.append(AffineCoupling(kept, i % 2, network, log_scale, dtype=dtype))
         super().__init__(layers, event_shape, base, condition_shape, dtype=dtype, **kwargs)

@@ -4,8 +4,10 @@ import math
 
 from keras import ops
 
+from tfflows.backend.tensor_ops import Tensor
 
-def join_condition(x, condition):
+
+def join_condition(x: Tensor, condition: Tensor | None) -> Tensor:
     """Append a condition to the last axis of a network's input.
 
     Args:
@@ -16,10 +18,9 @@ def join_condition(x, condition):
     if condition is None:
         return x
     if tuple(condition.shape[1:-1]) != tuple(x.shape[1:-1]) or len(condition.shape) < 2:
-        condition = ops.reshape(condition, (-1, math.prod(condition.shape[1:])))
-        for _ in x.shape[1:-1]:
-            condition = ops.expand_dims(condition, 1)
-        condition = ops.broadcast_to(condition, (*ops.shape(x)[:-1], condition.shape[-1]))
+        size = math.prod(condition.shape[1:])
+        condition = ops.reshape(condition, (-1, *(1 for _ in x.shape[1:-1]), size))
+        condition = ops.broadcast_to(condition, (*ops.shape(x)[:-1], size))
     return ops.concatenate([x, ops.cast(condition, x.dtype)], axis=-1)
 
 

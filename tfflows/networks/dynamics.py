@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import ops
@@ -51,8 +52,10 @@ class _TimeLayer(keras.layers.Layer):
         self.shift = keras.layers.Dense(
             units, use_bias=False, kernel_initializer=initializer, name="shift", **dense
         )
-        self.gate = None if kind == "concat" else keras.layers.Dense(units, name="gate", **dense)
-        self.gate_of_x = make(use_bias=False, name="gate_of_x") if kind == "gated" else None
+        self.gate: Any = (
+            None if kind == "concat" else keras.layers.Dense(units, name="gate", **dense)
+        )
+        self.gate_of_x: Any = make(use_bias=False, name="gate_of_x") if kind == "gated" else None
 
     def build(self, x_shape, features_shape):
         for layer, shape in (
@@ -101,7 +104,7 @@ class _Dynamics(keras.layers.Layer):
         self.frequencies = frequencies
         self.time_frequencies = time_frequencies
         self.polar_features = polar_features
-        self._activation = keras.activations.get(activation)
+        self._activation: Any = keras.activations.get(activation)
 
     def _make(self, units):
         """A function that makes a layer of `units` outputs from keyword arguments."""
@@ -125,7 +128,7 @@ class _Dynamics(keras.layers.Layer):
             )
             layer.build((*x_shape[:-1], widths[i]), (None, features))
             self.layers.append(layer)
-        self.gain = None
+        self.gain: Any = None
         if self.polar_features:
             self.gain = keras.layers.Dense(
                 x_shape[-1], kernel_initializer="zeros", dtype=self.dtype_policy, name="gain"

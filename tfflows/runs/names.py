@@ -76,7 +76,7 @@ def find_name(name: str, registry: Registry, path: str, source: str) -> type:
     return registry[name]
 
 
-def make_object(spec: Any, registry: Registry, dtype: str | None, path: str, source: str):
+def make_object(spec: Any, registry: Registry, dtype: str | None, path: str, source: str) -> Any:
     """A layer, network or solver from "Name" or {"Name": {argument: value}}.
 
     Args:

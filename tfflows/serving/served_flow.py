@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tfflows.backend.tensor_ops import Tensor
 from tfflows.serving.versions import latest_version
 from tfflows.utils.checks import check_shape
 
@@ -42,7 +43,9 @@ class ServedFlow:
         """Number of elements of an event."""
         return math.prod(self.event_shape)
 
-    def log_prob(self, x, condition=None, num_draws: int = 1) -> np.ndarray:
+    def log_prob(
+        self, x: Tensor, condition: Tensor | None = None, num_draws: int = 1
+    ) -> np.ndarray:
         """log p(x | condition) in nats, `[batch]`, in the units of x `[batch, *event_shape]`."""
         if num_draws != 1:
             raise ValueError(
@@ -52,12 +55,12 @@ class ServedFlow:
         check_shape(x, self.event_shape)
         return self._call("log_prob", x=x, condition=condition)
 
-    def encode(self, x, condition=None) -> np.ndarray:
+    def encode(self, x: Tensor, condition: Tensor | None = None) -> np.ndarray:
         """Map data to latents."""
         check_shape(x, self.event_shape)
         return self._call("encode", "z", x=x, condition=condition)
 
-    def inverse(self, z, condition=None) -> np.ndarray:
+    def inverse(self, z: Tensor, condition: Tensor | None = None) -> np.ndarray:
         """Map latents to data."""
         return self._call("decode", "x", z=z, condition=condition)
 

@@ -6,6 +6,7 @@ import math
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -51,7 +52,7 @@ class _FlowCase:
         flow.adapt(self.x if self.condition is None else (self.x, self.condition))
         return randomize(flow, spread=self.spread)
 
-    def inputs(self, n):
+    def inputs(self, n) -> list[Any]:
         """[x], or [x, condition], of the first n rows."""
         return [self.x[:n]] if self.condition is None else [self.x[:n], self.condition[:n]]
 
@@ -132,7 +133,9 @@ def samples_repeat_and_agree_with_log_prob(case: _FlowCase) -> None:
     again = flow.sample(n, condition, seed=1)
     expect_close("samples", "sample to repeat for a seed", again, x, 0)
     other = to_numpy(flow.sample(n, condition, seed=2))
-    expect(np.any(other != to_numpy(x)), "samples", "other samples of another seed", "the same")
+    expect(
+        bool(np.any(other != to_numpy(x))), "samples", "other samples of another seed", "the same"
+    )
     expect_shape("samples", "sample(0)", flow.sample(0, condition), (0, *flow.event_shape))
     same, log_prob = flow.sample_and_log_prob(n, condition, seed=1)
     scale = max(1.0, float(np.abs(to_numpy(x)).max()))

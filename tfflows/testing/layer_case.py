@@ -3,7 +3,8 @@
 import contextlib
 import dataclasses
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import keras
 import numpy as np
@@ -17,7 +18,7 @@ IGNORED_CONDITION = (3,)  # shape of the condition that a layer which looks at n
 
 
 @contextlib.contextmanager
-def dtype_policy(name: str):
+def dtype_policy(name: str) -> Iterator[None]:
     """Keras' global dtype policy, set for a while."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(name)
@@ -27,7 +28,7 @@ def dtype_policy(name: str):
         keras.config.set_dtype_policy(before)
 
 
-def make_with_dtype(make: Callable, dtype: str):
+def make_with_dtype(make: Callable, dtype: str) -> Any:
     """`make()` under the global policy `dtype`, or `make(dtype=dtype)` where it takes one."""
     try:
         parameters = inspect.signature(make).parameters
@@ -130,7 +131,11 @@ class LayerCase:
         return rng.normal(size=shape).astype(dtype)
 
     def latents(
-        self, layer: FlowLayer, n: int, dtype: str = "float32", condition=None
+        self,
+        layer: FlowLayer,
+        n: int,
+        dtype: str = "float32",
+        condition: np.ndarray | None = None,
     ) -> np.ndarray:
         """Latents `[n, *latent]` that the built layer can invert."""
         if self.draw_latents is not None:
@@ -149,7 +154,7 @@ class LayerCase:
         shape = IGNORED_CONDITION if self.condition_shape is None else self.condition_shape
         return np.random.default_rng(seed).normal(size=(n, *shape)).astype(dtype)
 
-    def inputs(self, n: int, conditional: bool, dtype: str = "float32") -> list[np.ndarray]:
+    def inputs(self, n: int, conditional: bool, dtype: str = "float32") -> list[Any]:
         """[x], or [x, condition]."""
         x = self.data(n, dtype=dtype)
         return [x, self.condition(n, dtype=dtype)] if conditional else [x]

@@ -181,7 +181,11 @@ class Density(keras.Model):
         return x, self.base(z, condition=condition) - log_det
 
     def draw_latents(
-        self, num_samples, seed: Tensor, temperature, condition: Tensor | None = None
+        self,
+        num_samples: int | Tensor,
+        seed: Tensor,
+        temperature: float | Tensor,
+        condition: Tensor | None = None,
     ) -> Tensor:
         """Draw z `[num_samples, *latent_shape]` from the base, by an int32 seed `[2]`."""
         noise = rng.BatchNoise(num_samples, seed, self.compute_dtype)

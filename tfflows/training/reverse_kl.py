@@ -2,13 +2,16 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from keras import ops
 
 from tfflows.backend import rng
 from tfflows.training.objective import Objective
+
+if TYPE_CHECKING:
+    from tfflows.training.density import Density
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -60,7 +63,7 @@ class ReverseKL(Objective):
                 f"Received: {type(density.base).__name__}"
             )
 
-    def check_density(self, density) -> None:
+    def check_density(self, density: "Density") -> None:
         """Raise ValueError unless `log_density` gives one number for each draw of the flow."""
         condition = density.check_condition(self.condition, self.num_draws)
         z = density.draw_latents(2, rng.make_seed(0), 1.0, _rows(condition, 2))

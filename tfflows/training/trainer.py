@@ -12,6 +12,7 @@ from keras import ops
 
 from tfflows.backend import compilation, rng
 from tfflows.backend.tensor_ops import Tensor, batch_mean
+from tfflows.distributions import Distribution
 from tfflows.layers import Dequantize, FlowLayer
 from tfflows.layers.continuous_flow import continuous_flows
 from tfflows.training.batch import Batch
@@ -43,7 +44,14 @@ class Trainer(Density):
     solve where a layer is a ContinuousFlow.
     """
 
-    def __init__(self, layers, event_shape, base=None, condition_shape=None, **kwargs):
+    def __init__(
+        self,
+        layers: Sequence[FlowLayer] | FlowLayer,
+        event_shape: Sequence[int],
+        base: Distribution | None = None,
+        condition_shape: Sequence[int] | None = None,
+        **kwargs,
+    ):
         super().__init__(layers, event_shape, base, condition_shape, **kwargs)
         self.objective: Objective = MaximumLikelihood()
         self._step: _Step | None = None

@@ -95,7 +95,7 @@ def _rename(old: str, new: str) -> Callable[[dict], None]:
 def _preprocessing(arguments):
     """Switches become a list of layers, in the order in which they were applied."""
     levels, alpha = arguments.pop("levels", None), arguments.pop("logit", None)
-    layers = [] if levels is None else [{"Dequantize": {"levels": levels}}]
+    layers: list[Any] = [] if levels is None else [{"Dequantize": {"levels": levels}}]
     layers += [] if alpha is None else [{"Logit": {"alpha": alpha}}]
     for switch, name in (
         ("standardize", "Standardize"),

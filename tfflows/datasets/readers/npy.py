@@ -6,7 +6,7 @@ import functools
 import math
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -67,7 +67,7 @@ class ArrayTable:
             with np.load(self.path, allow_pickle=False) as arrays:
                 return arrays[self.key]
 
-    def batches(self, columns: Sequence[int], label: int | None, rows: int):
+    def batches(self, columns: Sequence[int], label: int | None, rows: int) -> Iterator:
         """As `CsvTable.batches`."""
         for part in self._parts(rows):
             part = part.reshape(len(part), -1)

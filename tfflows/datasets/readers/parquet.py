@@ -1,7 +1,7 @@
 """Parquet files as batches of numbers."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +25,7 @@ class ParquetTable:
         except pa.ArrowException as error:
             raise ValueError(f"{path} is not a Parquet file: {error}") from error
 
-    def batches(self, columns: Sequence[int], label: int | None, rows: int):
+    def batches(self, columns: Sequence[int], label: int | None, rows: int) -> Iterator:
         """As `CsvTable.batches`."""
         import pyarrow as pa
         import pyarrow.parquet

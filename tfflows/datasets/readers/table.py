@@ -12,6 +12,7 @@ from tfflows.datasets.readers.parquet import ParquetTable
 from tfflows.utils.suggest import nearest
 
 SUFFIXES = (".csv", ".parquet", ".npy", ".npz")
+Table = CsvTable | ParquetTable | ArrayTable
 MISSING_POLICIES = ("refuse", "drop")
 _CHUNK_ELEMENTS = 2**18
 
@@ -72,7 +73,7 @@ def _batches(reader, batch_size, event):
         warnings.warn(f"{reader.table.path}: left out {reader.dropped_text}", stacklevel=2)
 
 
-def open_table(path: str | Path, array: str | None = None, header: bool | None = None):
+def open_table(path: str | Path, array: str | None = None, header: bool | None = None) -> Table:
     """The table in a file: its `names`, its `batches` and the `place` of a row, for messages."""
     path = Path(path)
     suffix = path.suffix.lower()

@@ -1,6 +1,7 @@
 """Image datasets by their TFDS name, in file order."""
 
 import os
+from typing import Any
 
 import numpy as np
 
@@ -9,7 +10,9 @@ from tfflows.datasets.registry import NAMES
 from tfflows.utils.suggest import nearest
 
 
-def load_tfds(name: str, split: str, data_dir: str | None, *, bits: int = 8):
+def load_tfds(
+    name: str, split: str, data_dir: str | None, *, bits: int = 8
+) -> tuple[Any, DatasetInfo]:
     """A tf.data.Dataset of {"image": ..., "label": ...} rows and its description.
 
     Args:

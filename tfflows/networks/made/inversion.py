@@ -29,7 +29,9 @@ NUM_PANELS = 4  # panels of many, each a loop
 BLOCK_ELEMENTS = 8  # elements of a block, about
 
 
-def invert_sequential(network: MADE, element: Element, latents: Sequence[Tensor], condition=None):
+def invert_sequential(
+    network: MADE, element: Element, latents: Sequence[Tensor], condition: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """A pass of the network for each element. Every backend differentiates it."""
     return _sweep(network, element, latents, condition, latents[0].shape[-1])
 
@@ -48,9 +50,9 @@ def invert_jacobi(
     network: MADE,
     element: Element,
     latents: Sequence[Tensor],
-    condition=None,
+    condition: Tensor | None = None,
     tolerance: float = 1e-6,
-):
+) -> tuple[Tensor, Tensor]:
     """Fixed-point sweeps over all elements at once (Song et al. 2021, "Accelerating feedforward").
 
     Sweep k makes the first k elements exact, so that the last of `dims` sweeps is exact whatever
@@ -76,7 +78,9 @@ def invert_jacobi(
     return ops.while_loop(unfinished, sweep, start)[2:]
 
 
-def invert_incremental(network: MADE, element: Element, latents: Sequence[Tensor], condition=None):
+def invert_incremental(
+    network: MADE, element: Element, latents: Sequence[Tensor], condition: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Each element and each hidden unit once, in the order of their degrees.
 
     A hidden unit of degree d sees only the elements before d, and element d the units of degree d

@@ -95,7 +95,7 @@ class MADE(keras.layers.Layer):
         )
         for layer in (*self.layers, self.head):
             layer.build((None, len(layer.in_degrees)))
-        if self.conditional:
+        if condition_shape is not None:
             features = math.prod(condition_shape[1:])
             self.condition_layer = keras.layers.Dense(
                 self.hidden_units[0], use_bias=False, dtype=self.dtype_policy, name="condition"
@@ -124,11 +124,11 @@ class MADE(keras.layers.Layer):
         parameters = ops.reshape(parameters, (-1, self.num_parameters, x.shape[-1]))
         return reorder(parameters, np.argsort(self._order))
 
-    def activate(self, x):
+    def activate(self, x: Tensor) -> Tensor:
         """The activation, in x's dtype: on JAX, Keras gives float32 of float64 for some of them."""
         return ops.cast(self._activation(x), x.dtype)
 
-    def condition_features(self, condition):
+    def condition_features(self, condition: Tensor) -> Tensor:
         """What a condition adds to the first hidden layer, `[batch, hidden_units[0]]`."""
         flat = ops.reshape(condition, (-1, math.prod(condition.shape[1:])))
         return self.condition_layer(ops.cast(flat, self.compute_dtype))

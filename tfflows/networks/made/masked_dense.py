@@ -7,6 +7,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from tfflows.backend.tensor_ops import Tensor
+
 
 @keras.saving.register_keras_serializable(package="tfflows")
 class MaskedDense(keras.layers.Layer):
@@ -81,8 +83,9 @@ class MaskedDense(keras.layers.Layer):
     def _rows_below(self, degree):
         return int(np.searchsorted(self.in_degrees, degree, "left" if self.strict else "right"))
 
-    def _mask(self, rows, columns, dtype):
+    def _mask(self, degrees, dtype):
         # Compared in each call, as a SavedModel would hold a constant once for each signature.
+        rows, columns = degrees
         sees = ops.greater if self.strict else ops.greater_equal
         return ops.cast(sees(columns, rows[:, None]), dtype)
 
@@ -94,7 +97,7 @@ class MaskedDense(keras.layers.Layer):
                 start = plain.shape[0]
                 products.append(ops.matmul(inputs[:, :start], plain))
             if masked is not None:
-                kernel = masked * self._mask(*degrees, self.compute_dtype)
+                kernel = masked * self._mask(degrees, self.compute_dtype)
                 products.append(ops.matmul(inputs[:, start : start + masked.shape[0]], kernel))
             if not products:
                 rows = (ops.shape(inputs)[0], self.num_parameters * size)
@@ -104,13 +107,13 @@ class MaskedDense(keras.layers.Layer):
         total = total + self.bias
         return ops.reshape(total, (-1, self.num_parameters * len(self.out_degrees)))
 
-    def full_kernel(self):
+    def full_kernel(self) -> Tensor:
         """W * M as one array `[inputs, num_parameters, outputs]`."""
         columns = []
         for size, plain, masked, degrees in self._blocks:
             parts = [] if plain is None else [ops.convert_to_tensor(plain)]
             if masked is not None:
-                parts.append(masked * self._mask(*degrees, masked.dtype))
+                parts.append(masked * self._mask(degrees, masked.dtype))
             missing = len(self.in_degrees) - sum(part.shape[0] for part in parts)
             parts.append(ops.zeros((missing, self.num_parameters * size), self.variable_dtype))
             kernel = ops.concatenate(parts, axis=0)

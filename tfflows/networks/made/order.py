@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from keras import ops
 
+from tfflows.backend.tensor_ops import Tensor
+
 NAMES = ("sequential", "reversed", "random")
 
 
@@ -33,7 +35,7 @@ def make_order(order: str | Sequence[int], dims: int, seed: int | None = None) -
     return indices.astype("int64")
 
 
-def reorder(x, indices: np.ndarray):
+def reorder(x: Tensor, indices: np.ndarray) -> Tensor:
     """The elements of x's last axis at `indices`, by the cheapest operation that gives them."""
     steps = np.diff(indices)
     if (steps == 1).all():
