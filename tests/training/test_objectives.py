@@ -31,6 +31,11 @@ def test_a_loss_given_by_its_place_is_refused_too():
         models.RealNVP((2,), 2, (8,)).compile("adam", "mse")
 
 
+def test_an_argument_that_moved_into_the_objective_says_so():
+    with pytest.raises(ValueError, match=r"objective=FlowMatching\(time_exponent=2\)"):
+        models.FFJORD((2,)).compile("adam", objective="flow_matching", time_exponent=2)
+
+
 def test_fit_by_reverse_kl_takes_steps_and_no_data():
     keras.utils.set_random_seed(0)
     flow = models.RealNVP((2,), 2, (8,))

@@ -21,6 +21,11 @@ class Distribution(keras.layers.Layer):
 
     is_reparameterized = True
 
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if "is_reparametrized" in vars(cls):
+            raise TypeError(f"{cls.__name__}: `is_reparametrized` is now `is_reparameterized`")
+
     @property
     def compute_dtype(self) -> str:
         return data_dtype(self.variable_dtype)

@@ -79,6 +79,7 @@ class Trainer(Density):
         auto_scale_loss: bool = True,
         *,
         objective: str | Objective = "likelihood",
+        time_exponent: None = None,
     ) -> None:
         """`keras.Model.compile`, with an objective instead of a loss.
 
@@ -90,6 +91,7 @@ class Trainer(Density):
             objective: what `fit` minimises: "likelihood", "flow_matching", "ot_flow_matching", or
                 an object such as `FlowMatching(time_exponent=2.0)` or `ReverseKL(log_density)`.
                 `evaluate` reports the likelihood in any case.
+            time_exponent: an argument of `FlowMatching` since version 0.2; must be None.
 
         Raises:
             ValueError: a loss or metric was given, there is no such objective, or it cannot train
@@ -108,6 +110,11 @@ class Trainer(Density):
                     f"targets to compare its output with: choose by `objective=`. "
                     f"Received: {name}={value!r}"
                 )
+        if time_exponent is not None:
+            raise ValueError(
+                "`time_exponent` is now an argument of the objective: "
+                f"objective=FlowMatching(time_exponent={time_exponent!r})"
+            )
         objective = get_objective(objective)
         objective.check(self)
         self.objective = objective
