@@ -4,7 +4,7 @@
 
 Three levels of 16 steps (28 padded to 32), in float32 and in mixed_bfloat16. `fit` itself stops at
 a loss that is not finite. After training, test images go to latents and back, in float32, in the
-precision of the training, and in float64, which tells rounding from an inverse that is none; the
+precision of the training, and in float64, which tells rounding from a wrong inverse; the
 error is in units of the range of a pixel. Prints a Markdown table.
 """
 
@@ -24,7 +24,7 @@ POLICIES = ("float32", "mixed_bfloat16")
 
 def make_glow(policy: str, filters: int) -> Glow:
     """The model of the table."""
-    return Glow((28, 28, 1), 3, 16, filters, levels=256, logit=1e-6, pad=True, dtype=policy)
+    return Glow((28, 28, 1), 3, 16, filters, logit=1e-6, pad=True, dtype=policy)
 
 
 def round_trip(flow: tfflows.Flow, x: np.ndarray, batch_size: int = 250) -> tuple[float, float]:

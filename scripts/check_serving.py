@@ -1,12 +1,13 @@
 """Run exported models in software that is not ours, and compare with the live model.
 
-    python scripts/check_serving.py [--readme] [MODEL ...]
+    python scripts/check_serving.py [--write] [MODEL ...]
 
 MODEL is a .keras file, a run or zoo:NAME; without any, one small model of each family is taken,
 with random weights. saved_model_cli runs every signature, the others log_prob and decode. The table
 says for each "yes" and the largest difference, relative to the largest value where that is above 1,
-or why the model is refused. `--readme` writes it into README.md, between two comments. Fails where
-a number differs by more than 1e-4; a refusal is no failure. Wants the extra `serving`.
+or why the model is refused. `--write` writes it into docs/results/serving.md, between two comments.
+Fails where a number differs by more than 1e-4; a refusal is not a failure. Requires the extra
+`serving`.
 """
 
 import argparse
@@ -19,33 +20,33 @@ import numpy as np
 from keras import ops
 from serving_software import SOFTWARE, Refused, is_installed
 
-from tfflows import models, zoo
-from tfflows.backend import rng
+from tfflows import layers, models, networks, zoo
+from tfflows.backend.rng import RowNoise
 from tfflows.flow import Flow
 from tfflows.saving import load_model
 
-ROOT = Path(__file__).parents[1]
-BEGIN = "<!-- serving: written by scripts/check_serving.py --readme -->\n"
+PAGE = Path(__file__).parents[1] / "docs" / "results" / "serving.md"
+BEGIN = "<!-- serving: written by scripts/check_serving.py --write -->\n"
 END = "<!-- /serving -->\n"
 TOLERANCE = 1e-4
 ROWS = 8
 
 FAMILIES = {
-    "NICE, pixels": lambda: models.NICE((4, 4, 1), 2, (16,), levels=17),
+    "NICE, pixels": lambda: models.NICE((4, 4, 1), 2, (16,), preprocessing=[layers.Dequantize(17)]),
     "RealNVP": lambda: models.RealNVP((3,), 4, (16, 16)),
     "RealNVP with a condition": lambda: models.RealNVP((3,), 4, (16, 16), condition_shape=(3,)),
     "multi-scale RealNVP, pixels": lambda: models.MultiScaleRealNVP(
-        (4, 4, 1), 2, 1, filters=4, num_blocks=1, levels=17
+        (4, 4, 1), 2, 1, filters=4, num_blocks=1, quantization_levels=17
     ),
-    "Glow, pixels": lambda: models.Glow((4, 4, 1), 2, 1, 4, levels=17),
-    "Jet, pixels": lambda: models.Jet((4, 4, 1), 2, 2, 8, 1, 2, levels=17),
-    "MADE": lambda: models.MADE((5,), hidden_units=(16,)),
-    "MADE, mixtures": lambda: models.MADE((5,), 3, (16,)),
+    "Glow, pixels": lambda: models.Glow((4, 4, 1), 2, 1, 4, quantization_levels=17),
+    "Jet, pixels": lambda: models.Jet((4, 4, 1), 2, 2, 8, 1, 2, quantization_levels=17),
+    "MADE": lambda: models.MADEFlow((5,), hidden_units=(16,)),
+    "MADE, mixtures": lambda: models.MADEFlow((5,), 3, (16,)),
     "MAF": lambda: models.MAF((5,), 2, (16,)),
     "IAF": lambda: models.IAF((5,), 2, (16,)),
     "NSF, couplings": lambda: models.NSF((4,), 2, 16, 1, 6),
     "NSF, autoregressive": lambda: models.NSF((4,), 2, 16, 1, 6, autoregressive=True),
-    "FFJORD": lambda: models.FFJORD((2,), hidden_units=(8,)),
+    "FFJORD": lambda: models.FFJORD((2,), network=networks.DynamicsMLP((8,))),
 }
 
 
@@ -73,7 +74,7 @@ def expected_answers(flow: Flow) -> dict[str, tuple[dict, dict]]:
     x = flow.sample(ROWS, condition, seed=0)
     z = flow.encode(x, condition)
     seeds = np.stack([np.arange(ROWS), np.full(ROWS, 3)], axis=1).astype("int32")
-    by_row = flow.base.draw(rng.RowNoise(ops.convert_to_tensor(seeds), dtype), condition)
+    by_row = flow.base.draw(RowNoise(ops.convert_to_tensor(seeds), dtype), condition)
     draw = {
         "num_samples": np.int32(ROWS),
         "seed": np.asarray([5, 0], "int32"),
@@ -99,15 +100,15 @@ def _arrays(tensors):
     return {name: ops.convert_to_numpy(value) for name, value in tensors.items()}
 
 
-def difference(got: dict, wanted: dict, is_discrete: bool = False) -> float:
+def difference(got: dict, expected: dict, is_discrete: bool = False) -> float:
     """The largest difference of two sets of outputs, relative to the largest value above 1.
 
-    Of discrete data, one element in a hundred may be rounded to the next level.
+    One element of discrete data in a hundred may be rounded to the next level.
     """
-    if {k: v.shape for k, v in got.items()} != {k: v.shape for k, v in wanted.items()}:
+    if {k: v.shape for k, v in got.items()} != {k: v.shape for k, v in expected.items()}:
         return np.inf
     worst = 0.0
-    for name, value in wanted.items():
+    for name, value in expected.items():
         error = np.abs(got[name].astype("float64") - value)
         if is_discrete and name == "x" and error.max() <= 1 and (error > 0).mean() <= 0.01:
             continue
@@ -120,9 +121,9 @@ def check_software(software: str, folder: Path, answers: dict, is_discrete: bool
     run, _ = SOFTWARE[software]
     found = {}
     for signature in answers if software == "saved_model_cli" else ("log_prob", "decode"):
-        inputs, wanted = answers[signature]
+        inputs, expected = answers[signature]
         try:
-            found[signature] = difference(run(folder, signature, inputs), wanted, is_discrete)
+            found[signature] = difference(run(folder, signature, inputs), expected, is_discrete)
         except Refused as reason:
             found[signature] = str(reason)
     return found
@@ -169,9 +170,9 @@ def make_table(references: list[str], software: list[str]) -> str:
 
 
 def with_table(text: str, table: str) -> str:
-    """The README's text with the table in its place."""
+    """The text of a page with the table between its two comments."""
     if text.count(BEGIN) != 1 or text.count(END) != 1:
-        raise ValueError(f"README.md wants {BEGIN.strip()} and {END.strip()} once each")
+        raise ValueError(f"Expected {BEGIN.strip()} and {END.strip()} once each in the page")
     before, _, rest = text.partition(BEGIN)
     return f"{before}{BEGIN}{table}{END}{rest.partition(END)[2]}"
 
@@ -182,17 +183,16 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("models", metavar="MODEL", nargs="*")
-    parser.add_argument("--readme", action="store_true")
-    parser.add_argument("--software", choices=SOFTWARE, action="append", help="these alone")
+    parser.add_argument("--write", action="store_true", help="into docs/results/serving.md")
+    parser.add_argument("--software", choices=SOFTWARE, action="append", help="only these")
     arguments = parser.parse_args()
     software = arguments.software or list(SOFTWARE)
     missing = [name for name in software if not is_installed(name)]
     if missing:
         sys.exit(f"Not installed: {', '.join(missing)}. pip install 'tfflows[serving]'")
     table = make_table(arguments.models, software)
-    if arguments.readme:
-        readme = ROOT / "README.md"
-        readme.write_text(with_table(readme.read_text(), table))
+    if arguments.write:
+        PAGE.write_text(with_table(PAGE.read_text(), table))
     else:
         print(table, end="")
     if "DIFFERS" in table:

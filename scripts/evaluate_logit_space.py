@@ -4,7 +4,7 @@
 
 The paper's numbers are densities of y = logit(alpha + (1 - 2 alpha) (u + U[0, 1)) / levels), so the
 log-det of the first two layers of a model, Dequantize and Logit, is taken off its log_prob. One
-draw of noise a row. `--gaussian` fits the paper's full-covariance Gaussian to y as well.
+draw of noise per row. `--gaussian` fits the paper's full-covariance Gaussian to y as well.
 """
 
 import argparse
@@ -16,17 +16,17 @@ import numpy as np
 from keras import ops
 
 import tfflows
-from tfflows.evaluation.evaluation import GaussianBaseline
+from tfflows.evaluation import GaussianBaseline
 from tfflows.layers import Dequantize, Logit
-from tfflows.runs.recipe import read_recipe
-from tfflows.training.inputs import split_condition
+from tfflows.runs import read_recipe
+from tfflows.training.batch import Batch
 
 
-def in_logit_space(layers, x, condition):
+def in_logit_space(layers, batch):
     """y `[batch, *event]` and log |det dy/dx| `[batch]` of the first two layers."""
-    log_det = 0.0
+    x, log_det = batch.x, 0.0
     for layer in layers:
-        x, term = layer.forward_and_log_det(x, condition)
+        x, term = layer.forward_and_log_det(x, batch.condition)
         log_det = log_det + ops.convert_to_numpy(term).astype("float64")
     return ops.convert_to_numpy(x), log_det
 
@@ -42,10 +42,10 @@ def evaluate(flow, batches):
     """Log-densities in logit space and of the pixels, `[rows]` each."""
     values, pixels = [], []
     for batch in batches:
-        x, condition = split_condition(batch)
-        log_prob = ops.convert_to_numpy(flow.log_prob(x, condition)).astype("float64")
+        batch = Batch.parse(batch)
+        log_prob = ops.convert_to_numpy(flow.log_prob(batch.x, batch.condition)).astype("float64")
         pixels.append(log_prob)
-        values.append(log_prob - in_logit_space(flow.flow_layers[:2], x, condition)[1])
+        values.append(log_prob - in_logit_space(flow.flow_layers[:2], batch)[1])
     return np.concatenate(values), np.concatenate(pixels)
 
 
@@ -63,7 +63,7 @@ def main():
         flow = keras.saving.load_model(run / "best.keras")
         layers = flow.flow_layers[:2]
         if [type(layer) for layer in layers] != [Dequantize, Logit]:
-            parser.error(f"{run} wants a model that begins with Dequantize and Logit")
+            parser.error(f"Expected a model that begins with Dequantize and Logit. Received: {run}")
 
         def load(split, data=data):
             dataset, _ = tfflows.datasets.load(
@@ -75,7 +75,7 @@ def main():
         describe(run.name, values, flow.dims, pixels)
     if arguments.gaussian:
         spaces = {
-            split: [in_logit_space(layers, *split_condition(batch)) for batch in load(split)]
+            split: [in_logit_space(layers, Batch.parse(batch)) for batch in load(split)]
             for split in ("train", arguments.split)
         }
         gaussian = GaussianBaseline(y for y, _ in spaces["train"])

@@ -2,8 +2,8 @@
 
     python scripts/fit_potentials.py --out runs/potentials
 
-Prints the mean of log q(x) - log p(x) over 100,000 draws beside -log Z, which it cannot be below
-but by chance, and draws densities and samples. The density is annealed over the first third of the
+Prints the mean of log q(x) - log p(x) over 100,000 draws beside -log Z, below which it comes
+only by chance, and draws densities and samples. The density is annealed over the first third of the
 steps, without which couplings keep to one of the two modes of U1. On U2 to U4 z1 is kept in [-4, 4]
 by walls.
 """
@@ -22,7 +22,7 @@ from tfflows.evaluation import plots
 from tfflows.transforms import RationalQuadraticSpline
 
 LOG_Z = {"U1": 1.8775, "U2": 2.0821, "U3": 2.6417, "U4": 2.7107}
-WALL = 100.0  # slope of the walls, in nats a unit: they add two hundredths of 8 to 8 units
+WALL = 100.0  # slope of the walls, in nats per unit: they add two hundredths of 8 to 8 units
 
 
 def u1(z):
@@ -75,7 +75,7 @@ def make_iaf():
 
 
 def make_couplings():
-    """Spline couplings, of which each element is kept in turn."""
+    """Spline couplings, which keep each element in turn."""
     return tfflows.models.NSF(
         (2,), num_steps=6, hidden_units=64, num_bins=16, bound=6.0, activation="silu"
     )

@@ -1,9 +1,9 @@
-"""Write the models of the zoo as one HTML page, which holds its pictures and asks for nothing else.
+"""Write the models of the zoo as one HTML page, which holds its pictures and requests nothing.
 
     python scripts/gallery.py --out runs/gallery/index.html
 
-All models of `tfflows.zoo.list_models()`, of the wheel and of the cache. A model that is not what
-its card says stops the script, and nothing is written.
+The page has all models of `tfflows.zoo.list_models()`, from the wheel and from the cache. If a
+model is not what its card says, the script stops and writes nothing.
 """
 
 import argparse
@@ -87,7 +87,7 @@ class Html(str):
 
 
 def fill(template: str, **fields: object) -> Html:
-    """A template with each field in its place, escaped unless it is Html."""
+    """A template with its fields filled in, escaped unless they are Html."""
     texts = {
         key: value if isinstance(value, Html) else html.escape(str(value))
         for key, value in fields.items()
@@ -96,7 +96,7 @@ def fill(template: str, **fields: object) -> Html:
 
 
 def joined(parts: list[Html]) -> Html:
-    """Pieces of HTML, a line each."""
+    """Pieces of HTML, one per line."""
     return Html("\n".join(parts))
 
 
@@ -115,7 +115,7 @@ def gallery(names: list[str]) -> Html:
             raise ValueError(f"The model {name} cannot be shown: {error}") from error
         entries.append(fill(_ENTRY, name=name, data=_data(card), metric=_metric(card)))
     introduction = (
-        "Normalizing flows, trained and ready to load. Each number is of the test set, "
+        "Normalizing flows, trained and ready to load. Each number is for the test set, "
         "with two standard errors."
     )
     return fill(
@@ -149,10 +149,10 @@ def _size(path):
         with Image.open(path) as image:
             image.verify()
             if image.format != "PNG":
-                raise ValueError(f"{path} wants to be a PNG. Received: {image.format}")
+                raise ValueError(f"{path} must be a PNG. Received: {image.format}")
             return image.size
-    except (OSError, SyntaxError) as error:  # which Pillow raises of a broken PNG
-        raise ValueError(f"{path} is no picture: {error}") from error
+    except (OSError, SyntaxError) as error:  # which Pillow raises for a broken PNG
+        raise ValueError(f"{path} is not a picture: {error}") from error
 
 
 def _facts(card):
@@ -184,7 +184,7 @@ def _data(card):
 
 
 def _metric(card):
-    # Of print, and never broken across lines.
+    # Typographic, and never broken across lines.
     error = "\N{NO-BREAK SPACE}\N{PLUS-MINUS SIGN}\N{NO-BREAK SPACE}"
     return _signed(metric_text(card.metric).replace(" +- ", error))
 
@@ -199,12 +199,12 @@ def _curve(name, card, epochs):
     units = card.metric.units
     scale = 1 if units == "nats" else math.prod(card.data.event_shape) * math.log(2)
     curves = {"validation": [epoch.val_nll / scale for epoch in epochs]}
-    if all(epoch.nll is not None for epoch in epochs):  # flow matching has no nll of its training
+    if all(epoch.nll is not None for epoch in epochs):  # flow matching has no training nll
         curves = {"training": [epoch.nll / scale for epoch in epochs], **curves}
     numbers, best = [epoch.epoch for epoch in epochs], best_epoch(epochs).epoch
     if best != card.training.best_epoch:
         raise ValueError(
-            f"{CURVE} wants epoch {card.training.best_epoch} of the card as its best. "
+            f"Expected the best epoch of {CURVE} to be {card.training.best_epoch}, as on the card. "
             f"Received: epoch {best}"
         )
     label = (

@@ -38,7 +38,8 @@ def draw_curve(
 
     Args:
         epochs: their numbers.
-        curves: "validation", and "training" or not, to a value an epoch; NaN and infinity are gaps.
+        curves: "validation", and "training" or not, to one value per epoch; NaN and infinity are
+            gaps.
         best: the epoch to mark on the validation curve.
         units: of the values.
         label: what the picture shows, for those who do not see it.

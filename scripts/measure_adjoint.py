@@ -2,7 +2,7 @@
 
     python scripts/measure_adjoint.py --out runs/adjoint
 
-Each row runs in a process of its own: FFJORD on 43 dimensions, 3 x 64 hidden units, Hutchinson's
+Each row runs in its own process: FFJORD on 43 dimensions, 3 x 64 hidden units, Hutchinson's
 trace, classical Runge-Kutta steps, batches of 512, by `fit`. Memory is the growth of the peak of a
 process from batches of 512 to batches of 8,192, a fifteenth of it: what a step keeps of 512 rows.
 Writes adjoint.json and a table adjoint.md.
@@ -23,14 +23,15 @@ ROWS, MANY_ROWS = 512, 8192
 
 
 def measure(num_steps: int, gradient: str) -> dict:
-    """One row: milliseconds a step, the median, and mebibytes."""
+    """One row: milliseconds per step, the median, and mebibytes."""
     import keras
     import numpy as np
 
     from tfflows.models import FFJORD
+    from tfflows.ode import FixedStep
 
     x = np.random.default_rng(0).normal(size=(MANY_ROWS, 43)).astype("float32")
-    flow = FFJORD((43,), num_steps=num_steps, adjoint=gradient == "adjoint")
+    flow = FFJORD((43,), solver=FixedStep("rk4", num_steps), adjoint=gradient == "adjoint")
     flow.compile(keras.optimizers.Adam(1e-5), jit_compile=False)
     stamps = []
     stamp = keras.callbacks.LambdaCallback(
@@ -51,7 +52,7 @@ def measure(num_steps: int, gradient: str) -> dict:
 
 def table(rows: list[dict]) -> str:
     """The rows in Markdown."""
-    lines = ["| Runge-Kutta steps | gradient | ms a step | MiB |", "|---|---|---|---|"]
+    lines = ["| Runge-Kutta steps | gradient | ms per step | MiB |", "|---|---|---|---|"]
     for row in rows:
         lines.append(
             f"| {row['num_steps']} | {row['gradient']} | {row['milliseconds']:.0f} "

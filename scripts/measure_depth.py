@@ -1,12 +1,12 @@
 """Time and memory of Glow's training against its depth, with and without checkpointing.
 
-    python scripts/measure_depth.py --out runs/depth
+    python scripts/measure_depth.py --out runs/depth --picture docs/images/depth.png
 
-Each row runs in a process of its own: Glow on images 28x28x1, two levels of K steps, 128 filters,
+Each row runs in its own process: Glow on images 28x28x1, two levels of K steps, 128 filters,
 batches of 64, by `fit`. Memory is the growth of the peak of the process from batches of 64 to
 batches of 512, a seventh of it: what a step keeps of 64 rows, without weights, graphs
 and libraries.
-Writes depth.json, a table depth.md and a plot depth.png.
+Writes depth.json, a table depth.md and a plot.
 """
 
 import argparse
@@ -22,7 +22,7 @@ STEPS = 12
 
 
 def measure(depth: int, checkpoint: bool, jit: bool) -> dict:
-    """One row: milliseconds a step, the median, and mebibytes."""
+    """One row: milliseconds per step, the median, and mebibytes."""
     import keras
     import numpy as np
 
@@ -53,7 +53,7 @@ def peak() -> float:
 def table(rows: list[dict]) -> str:
     """The rows in Markdown."""
     lines = [
-        "| steps a level | checkpoint | parameters | ms a step | MiB |",
+        "| steps per level | checkpoint | parameters | ms per step | MiB |",
         "|---|---|---|---|---|",
     ]
     for row in rows:
@@ -72,7 +72,7 @@ def draw(rows: list[dict], path: Path) -> None:
     for panel, key, title in zip(
         panels,
         ("milliseconds", "mebibytes"),
-        ("ms a training step", "MiB of activations"),
+        ("ms per training step", "MiB of activations"),
         strict=True,
     ):
         for checkpoint, label in ((False, "all kept"), (True, "checkpoint=True")):
@@ -80,9 +80,10 @@ def draw(rows: list[dict], path: Path) -> None:
             panel.plot(
                 [row["depth"] for row in chosen], [row[key] for row in chosen], "o-", label=label
             )
-        panel.set(title=title, xlabel="steps a level", ylim=(0, None), xticks=DEPTHS)
+        panel.set(title=title, xlabel="steps per level", ylim=(0, None), xticks=DEPTHS)
         panel.spines[["top", "right"]].set_visible(False)
     panels[0].legend()
+    path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
 
 
@@ -90,6 +91,7 @@ def main() -> None:
     """Measure every row, or the one that `--row` names."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("runs/depth"))
+    parser.add_argument("--picture", type=Path, default=Path("docs/images/depth.png"))
     parser.add_argument("--jit", action="store_true", help="compile by XLA")
     parser.add_argument("--row", nargs=2, metavar=("DEPTH", "CHECKPOINT"), help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -108,7 +110,7 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "depth.json").write_text(json.dumps(rows, indent=1) + "\n")
     (options.out / "depth.md").write_text(table(rows))
-    draw(rows, options.out / "depth.png")
+    draw(rows, options.picture)
 
 
 if __name__ == "__main__":

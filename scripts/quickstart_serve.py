@@ -1,4 +1,4 @@
-"""Call the exported flow with TensorFlow alone; see scripts/quickstart."""
+"""Call the exported flow with only TensorFlow; see scripts/quickstart."""
 
 import sys
 from pathlib import Path

@@ -8,8 +8,7 @@ import keras
 import numpy as np
 
 import tfflows
-from tfflows.evaluation import plots
-from tfflows.evaluation.evaluation import GaussianBaseline, evaluate
+from tfflows.evaluation import GaussianBaseline, evaluate, plots
 
 EPOCHS, BATCH = 30, 64
 
@@ -22,11 +21,11 @@ def main(folder: Path):
     validation, _ = tfflows.datasets.load_arrays("digits", "validation")
     test, _ = tfflows.datasets.load("digits", "test")
 
-    flow = tfflows.models.MultiScaleRealNVP(info.event_shape, levels=info.levels)
+    flow = tfflows.models.MultiScaleRealNVP(info.event_shape, quantization_levels=info.levels)
     schedule = keras.optimizers.schedules.CosineDecay(2e-3, EPOCHS * (len(train) // BATCH))
     flow.compile(keras.optimizers.Adam(schedule, clipnorm=5.0), jit_compile=True)
     flow.summary()
-    # Whole batches only: XLA compiles once a batch size.
+    # Whole batches only: XLA compiles once per batch size.
     train = train[: len(train) // BATCH * BATCH]
     best = keras.callbacks.EarlyStopping(
         "val_nll", mode="min", patience=EPOCHS, restore_best_weights=True

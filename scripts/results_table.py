@@ -1,4 +1,4 @@
-"""Write the results table of the zoo into README.md, from the cards of its models.
+"""Write the results table of the zoo into docs/results/zoo.md, from the cards of its models.
 
     python scripts/results_table.py [--check]
 
@@ -12,13 +12,14 @@ from pathlib import Path
 from tfflows import zoo
 
 ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "results" / "zoo.md"
 BEGIN, END = "<!-- zoo: written by scripts/results_table.py -->\n", "<!-- /zoo -->\n"
 
 
 def with_table(text, folder):
-    """The README's text with the table of the models in a folder in its place."""
+    """The text of a page, with the table of the models in a folder between its two comments."""
     if text.count(BEGIN) != 1 or text.count(END) != 1:
-        raise ValueError(f"README.md wants {BEGIN.strip()} and {END.strip()} once each")
+        raise ValueError(f"Expected {BEGIN.strip()} and {END.strip()} once each in the page")
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
     cards = [zoo.card(path) for path in sorted(folder.iterdir()) if zoo.is_model(path)]
@@ -30,13 +31,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true")
     check = parser.parse_args().check
-    readme = ROOT / "README.md"
-    text = readme.read_text()
-    wanted = with_table(text, ROOT / "zoo")
-    if check and wanted != text:
-        sys.exit("README.md differs from the cards: run python scripts/results_table.py")
+    text = PAGE.read_text()
+    expected = with_table(text, ROOT / "zoo")
+    if check and expected != text:
+        sys.exit(f"{PAGE.name} differs from the cards: run python scripts/results_table.py")
     if not check:
-        readme.write_text(wanted)
+        PAGE.write_text(expected)
 
 
 if __name__ == "__main__":

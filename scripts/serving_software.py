@@ -1,4 +1,4 @@
-"""Software that is not ours and reads SavedModels: a function each, which answers one request.
+"""Software that is not ours and reads SavedModels: one function each, which answers one request.
 
 All take the version folder of a SavedModel, the name of a signature and its inputs, arrays by name,
 and return its outputs, arrays by name. They raise `Refused` where the software does not take the
@@ -47,15 +47,15 @@ def run_openvino(folder: Path, signature: str, inputs: dict) -> dict:
         try:
             model = openvino.convert_model(temporary)
             compiled = openvino.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-        except Exception as error:  # its front end raises classes of its own for each step
+        except Exception as error:  # its front end raises its own class for each step
             raise Refused(_reason(error)) from error
         results = compiled(inputs)
-        # Copies, for the arrays are views of memory that goes with the compiled model.
+        # Copies, because the arrays are views of memory that goes with the compiled model.
         return {_output_name(output): np.array(results[output]) for output in compiled.outputs}
 
 
 def _save_one_signature(folder, signature, target):
-    """OpenVINO reads the default signature of a SavedModel alone."""
+    """OpenVINO reads only the default signature of a SavedModel."""
     import tensorflow as tf
 
     model = tf.saved_model.load(str(folder))
@@ -92,7 +92,7 @@ def run_onnxruntime(folder: Path, signature: str, inputs: dict) -> dict:
 
 
 def run_litert(folder: Path, signature: str, inputs: dict) -> dict:
-    """TensorFlow's converter to LiteRT with LiteRT's own operations alone, then its runtime."""
+    """TensorFlow's converter to LiteRT with only LiteRT's own operations, then its runtime."""
     import tensorflow as tf
     from ai_edge_litert.interpreter import Interpreter
 

@@ -1,6 +1,6 @@
 """Train a recipe on each of FFJORD's eight toys; print a results table and draw all of them.
 
-    python scripts/train_toys.py --recipe realnvp-toys --out runs/toys
+    python scripts/train_toys.py --recipe realnvp-toys --picture docs/images/toys.png
 
 Test points are seen once, at the end. The picture shows data, density and samples.
 """
@@ -14,12 +14,10 @@ import numpy as np
 
 import tfflows
 from tfflows import zoo
-from tfflows.evaluation import plots
-from tfflows.evaluation.evaluation import evaluate
-from tfflows.runs.recipe import read_recipe
-from tfflows.runs.run import run_recipe
+from tfflows.evaluation import evaluate, plots
+from tfflows.runs import read_recipe, run_recipe
 
-BEST = {
+BEST_NATS = {
     "8gaussians": -2.832,
     "checkerboard": -3.466,
     "rings": -2.623,
@@ -46,22 +44,23 @@ def main():
     parser.add_argument("--recipe", default="realnvp-toys", help="name or YAML file")
     parser.add_argument("--set", action="append", default=[], metavar="A.B=C", dest="settings")
     parser.add_argument("--out", type=Path, default=Path("runs/toys"))
+    parser.add_argument("--picture", type=Path, default=Path("docs/images/toys.png"))
     arguments = parser.parse_args()
     rows = []
     print("| toy | best | test log-likelihood | gap | minutes |\n|---|---|---|---|---|", flush=True)
-    for name in arguments.names or BEST:
+    for name in arguments.names or BEST_NATS:
         flow, minutes = train(name, arguments.recipe, arguments.settings, arguments.out / name)
         test, _ = tfflows.datasets.load(name, "test")
         result = evaluate(flow, test.batch(5000))
         error = 2 * result.standard_error
         print(
-            f"| {name} | {BEST[name]:.3f} | {result.log_likelihood:.3f} +- {error:.3f} "
-            f"| {BEST[name] - result.log_likelihood:.3f} | {minutes:.1f} |",
+            f"| {name} | {BEST_NATS[name]:.3f} | {result.log_likelihood:.3f} +- {error:.3f} "
+            f"| {BEST_NATS[name] - result.log_likelihood:.3f} | {minutes:.1f} |",
             flush=True,
         )
         data = tfflows.datasets.sample_toy(name, 50_000, 1)
         rows.append((name, data, flow, np.asarray(flow.sample(50_000, seed=0))))
-        plots.density_panels(rows, arguments.out / "toys.png")
+        plots.density_panels(rows, arguments.picture)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """What a wrong call gets: an error that says what came and what was wanted."""
 
+import importlib
+
 import keras
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ from model_table import small_flow, small_image_flow
 import tfflows
 from tfflows import layers, models
 from tfflows.distributions import StandardNormal
-from tfflows.networks import MLP, ConvResNet
+from tfflows.networks import MLP, ConvResNet, DynamicsMLP
 
 SHARED = layers.Reverse()
 GOOD = np.random.default_rng(0).normal(size=(8, 2)).astype("float32")
@@ -30,16 +32,16 @@ def flow():
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (np.zeros((8, 3)), r"wants x of shape \('batch', 2\).*\(8, 3\)"),
+        (np.zeros((8, 3)), r"Expected x of shape \('batch', 2\).*\(8, 3\)"),
         (np.zeros(8), r"x of shape \(8,\)"),
-        (np.array([["a", "b"]]), "wants numbers.*dtype"),
-        (np.zeros((8, 2), "complex64"), "wants numbers.*complex64"),
+        (np.array([["a", "b"]]), "Expected numbers.*dtype"),
+        (np.zeros((8, 2), "complex64"), "Expected numbers.*complex64"),
         (with_value(np.nan), r"1 values that are NaN or inf; the first stands at x\[3, 1\]"),
         (with_value(np.inf), r"x\[3, 1\]"),
         (np.zeros((0, 2)), "data are empty"),
-        (None, "wants data"),
-        ({"image": GOOD}, r"keys \"x\".*\['image'\]"),
-        ((GOOD, GOOD[:, :1]), "wants no condition.*"),
+        (None, "Expected data.*None"),
+        ({"image": GOOD}, r"key \"x\".*\['image'\]"),
+        ((GOOD, GOOD[:, :1]), "takes no condition.*"),
         ((GOOD, GOOD, GOOD), "3 parts"),
     ],
 )
@@ -113,13 +115,13 @@ def test_diverging_training_stops_with_an_error():
 
 def test_conditions_are_checked(flow):
     conditional = small_flow(condition_shape=(3,), num_couplings=1)
-    with pytest.raises(ValueError, match=r"wants a condition \(3,\) a row.*Received: none"):
+    with pytest.raises(ValueError, match=r"expects a condition \(3,\) per row.*Received: none"):
         conditional.log_prob(GOOD)
     with pytest.raises(ValueError, match=r"shape \(8, 3\). Received: condition of shape \(8, 2\)"):
         conditional.log_prob(GOOD, GOOD)
     with pytest.raises(ValueError, match=r"Received: condition of shape \(5, 3\)"):
         conditional.sample(8, np.zeros((5, 3), "float32"))
-    with pytest.raises(ValueError, match="wants no condition"):
+    with pytest.raises(ValueError, match="takes no condition"):
         flow.sample(8, np.zeros((8, 3), "float32"))
 
 
@@ -147,8 +149,27 @@ def test_impossible_samples_are_refused(flow, arguments, message):
         (lambda: models.RealNVP((2,), normalization="layer"), "normalization.*'layer'"),
         (lambda: models.RealNVP((2,), partition="thirds"), "partition.*'thirds'"),
         (lambda: models.RealNVP((1,)), "at least 2 elements"),
-        (lambda: models.RealNVP((2,), levels=1), "levels.*1"),
-        (lambda: models.RealNVP((2,), logit=0.6), r"alpha.*0\.6"),
+        (lambda: models.Glow((4, 4, 1), quantization_levels=1), "levels.*1"),
+        (lambda: models.Glow((4, 4, 1), logit=0.6), r"alpha.*0\.6"),
+        (
+            lambda: models.RealNVP((2,), preprocessing=layers.Standardize()),
+            "`preprocessing` to be a list of flow layers.*Received: <Standardize",
+        ),
+        (
+            lambda: models.RealNVP((2,), preprocessing=["Standardize"]),
+            r"hold flow layers.*Received: 'Standardize'",
+        ),
+        (
+            lambda: models.NICE((2,), preprocessing=[keras.layers.Normalization()]),
+            "hold flow layers.*Received: <Normalization",
+        ),
+        (
+            lambda: models.MAF((2,), dtype="float64", preprocessing=[layers.Standardize()]),
+            "have its dtype, float64. Received: standardize.* of dtype float32",
+        ),
+        (lambda: models.NICE((2,), preprocessing=[SHARED, SHARED]), "twice"),
+        (lambda: models.FFJORD((2,), solver="rk4"), r"ode.FixedStep.*Received: 'rk4'"),
+        (lambda: models.FFJORD((2,), network=[64, 64]), r"networks.DynamicsMLP.*\[64, 64\]"),
         (lambda: models.MultiScaleRealNVP((7, 8, 1)), r"divides.*\(7, 8, 1\)"),
         (lambda: models.MultiScaleRealNVP((8,)), r"height, width.*\(8,\)"),
         (lambda: models.NICE((4,), num_couplings=1.5), r"num_couplings.*1\.5"),
@@ -160,9 +181,12 @@ def test_impossible_samples_are_refused(flow, arguments, message):
         (lambda: models.MAF((2,), order="sorted"), "order must be .*Received: 'sorted'"),
         (lambda: models.MAF((9,), hidden_units=(7,)), r"at least 8 for 9 elements.*\[7\]"),
         (lambda: models.MAF((2,), hidden_units=4), "list of positive widths. Received: 4"),
-        (lambda: models.MAF((2,), residual=True), r"odd number of equal .*\[256, 256\]"),
-        (lambda: models.MADE((3,), order=(0, 1, 1)), r"permutation of 0\.\.2.*\[0, 1, 1\]"),
-        (lambda: models.MADE((3,), order="random"), "wants a seed"),
+        (
+            lambda: models.MAF((2,), hidden_units=(256, 256), residual=True),
+            r"odd number of equal .*\[256, 256\]",
+        ),
+        (lambda: models.MADEFlow((3,), order=(0, 1, 1)), r"permutation of 0\.\.2.*\[0, 1, 1\]"),
+        (lambda: models.MADEFlow((3,), order="random"), "requires a seed"),
         (
             lambda: models.Glow((28, 28, 1), num_levels=3),
             r"2\*\*num_levels = 8 divides. 32 x 32 would fit.*Received: \(28, 28, 1\)",
@@ -173,10 +197,10 @@ def test_impossible_samples_are_refused(flow, arguments, message):
         (lambda: models.Glow((4, 4, 1), coupling="cubic"), "'affine' or 'additive'.*cubic"),
         (lambda: models.Glow((4, 4, 1), form="qr"), r"one of \('plain', 'lu'\).*qr"),
         (lambda: models.Glow.of_size("tiny", (4, 4, 1)), r"\['small', 'medium', 'large'\].*tiny"),
-        (lambda: models.MADE((3,), 2, base=StandardNormal()), "is an AutoregressiveMixture"),
+        (lambda: models.MADEFlow((3,), 2, base=StandardNormal()), "to be an AutoregressiveMixture"),
         (
             lambda: tfflows.Flow([], (2, 2), tfflows.distributions.AutoregressiveMixture()),
-            r"wants vectors.*\(2, 2\)",
+            r"expects vectors.*\(2, 2\)",
         ),
         (
             lambda: tfflows.Flow([layers.MaskedAutoregressive()], (2, 2)),
@@ -191,7 +215,7 @@ def test_impossible_samples_are_refused(flow, arguments, message):
         (lambda: models.RealNVP((2,), condition_shape=3), "condition_shape.*3"),
         (lambda: models.RealNVP((2,), base="normal"), "base must be.*'normal'"),
         (lambda: models.RealNVP((2,), hidden_units=16), "list of positive widths.*16"),
-        (lambda: models.RealNVP((2,), logit="none"), "alpha.*'none'"),
+        (lambda: models.Glow((4, 4, 1), logit="none"), "alpha.*'none'"),
         (
             lambda: models.RealNVP((2,), base=StandardNormal(dtype="float64")),
             "its dtype, float32.*float64",
@@ -217,6 +241,41 @@ def test_impossible_samples_are_refused(flow, arguments, message):
 def test_impossible_arguments_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda: models.RealNVP((2,), standardize=True),
+            r"^RealNVP: `standardize` is now a layer: preprocessing=\[layers.Standardize\(\)\]$",
+        ),
+        (lambda: models.NICE((4, 4, 1), levels=256), r"NICE: `levels` .*\[layers.Dequantize\("),
+        (lambda: models.MAF((2,), logit=0.05), r"MAF: `logit` .*\[layers.Logit\("),
+        (lambda: models.IAF((2,), whiten=True), r"IAF: `whiten` .*\[layers.Whiten\(\)"),
+        (lambda: models.NSF((2,), radial=True), r"`radial` .*\[layers.RadialGaussianize\(\)"),
+        (lambda: models.Glow((4, 4, 1), levels=256), "Glow: .*called `quantization_levels`"),
+        (lambda: models.FFJORD((2,), hidden_units=(8,)), r"network=networks.DynamicsMLP\(hidden_u"),
+        (lambda: models.FFJORD((2,), radial_field=True), r"DynamicsMLP\(polar_features="),
+        (lambda: models.FFJORD((2,), rtol=1e-3), r"test_solver=ode.DormandPrince\(rtol, atol\)"),
+        (lambda: models.FFJORD((2,), kinetic=0.1), "called `kinetic_weight`"),
+        (lambda: models.MultiScaleFFJORD((4, 4, 1), filters=(4,)), r"DynamicsConvNet\(filters="),
+        (lambda: layers.ContinuousFlow(jacobian=0.1), "called `jacobian_weight`"),
+        (lambda: DynamicsMLP(radial_field=True), "DynamicsMLP: .*called `polar_features`"),
+    ],
+)
+def test_keywords_of_version_0_1_are_answered_with_todays(make, message):
+    with pytest.raises(TypeError, match=message):
+        make()
+
+
+def test_names_of_version_0_1_are_answered_with_todays():
+    with pytest.raises(AttributeError, match=r"moved to tfflows.models.MADEFlow"):
+        _ = models.MADE
+    with pytest.raises(ValueError, match="'by_degrees', which is now called 'incremental'"):
+        layers.MaskedAutoregressive(inversion="by_degrees")
+    with pytest.raises(ImportError, match=r"import tfflows.layers.data_dependent_layer"):
+        importlib.import_module("tfflows.layers.adaptive_layer")
 
 
 def test_a_conditioner_of_the_wrong_shape_is_refused():

@@ -1,88 +1,206 @@
-"""What `import tfflows` brings along."""
+"""What `import tfflows` brings along, and which way imports run."""
 
+import ast
+import configparser
+import functools
+import importlib
+import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
-CODE = """
-import sys, keras
-before = set(sys.modules)
+import pytest
+
 import tfflows
-heavy = ("tensorflow_datasets", "tensorflow_probability", "matplotlib", "sklearn", "click")
-heavy += ("pyarrow", "pandas")
-assert not [m for m in set(sys.modules) - before if m.partition(".")[0] in heavy]
-abstract = ("FlowLayer", "Coupling", "AdaptiveLayer", "Distribution", "ClassConditional")
-names = keras.saving.get_custom_objects()
-for name in tfflows.transforms.__all__:
-    assert name == "Transform" or f"tfflows>{name}" in names, name
-for part in (tfflows.layers, tfflows.models, tfflows.networks, tfflows.distributions):
-    for name, value in vars(part).items():
-        if isinstance(value, type) and issubclass(value, keras.Layer) and name[0] != "_":
-            assert name in abstract or f"tfflows>{name}" in names, name
-assert "tfflows>Flow" in names
-import tfflows.zoo
+from tfflows.utils.moved import MOVED
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "tfflows"
+FILES = sorted(PACKAGE.rglob("*.py"))
+# From the top floor down; a part imports from its own floor and those below.
+FLOORS = (
+    {"__main__", "cli"},
+    {"saving"},
+    {"zoo"},
+    {"runs"},
+    {"evaluation", "testing"},
+    {"models"},
+    {"flow"},
+    {"training", "serving"},
+    {"layers"},
+    {"distributions"},
+    {"networks"},
+    {"transforms"},
+    {"ode"},
+    {"backend"},
+    {"datasets"},
+    {"utils"},
+)
+HEAVY = (
+    "tensorflow_datasets", "tensorflow_probability", "matplotlib", "sklearn", "click", "pyarrow",
+    "pandas",
+)  # fmt: skip
+CODE = """
+import json, sys, time, keras
+before, start = set(sys.modules), time.perf_counter()
+import tfflows
+seconds = time.perf_counter() - start
+names = sorted(keras.saving.get_custom_objects())
+new = sorted({m.partition(".")[0] for m in set(sys.modules) - before})
+print(json.dumps({"seconds": seconds, "names": names, "new": new, "all": sorted(sys.modules)}))
 """
 
 
-def test_import_registers_every_class_and_imports_nothing_heavy():
-    done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True)
+@functools.cache
+def imported(backend):
+    """What a fresh process says of `import tfflows` after `import keras`."""
+    environment = {**os.environ, "KERAS_BACKEND": backend}
+    command = [sys.executable, "-c", CODE]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_import_brings_nothing_heavy(backend):
+    found = imported(backend)
+    assert not set(HEAVY) & set(found["new"])
+    if backend == "jax":
+        assert "tensorflow" not in found["new"]
+    is_busy = os.getloadavg()[0] > 2 * os.cpu_count()
+    assert found["seconds"] < (2.0 if is_busy else 0.5)
+
+
+def test_import_registers_every_class():
+    import keras
+
+    names = imported("tensorflow")["names"]
+    abstract = {"FlowLayer", "Coupling", "DataDependentLayer", "Distribution", "ClassConditional"}
+    for part in (tfflows.layers, tfflows.models, tfflows.networks, tfflows.distributions):
+        for name, value in vars(part).items():
+            if isinstance(value, type) and issubclass(value, keras.Layer) and name[0] != "_":
+                assert name in abstract or f"tfflows>{name}" in names, name
+    for name in tfflows.transforms.__all__:
+        assert name == "Transform" or f"tfflows>{name}" in names, name
+    assert {"tfflows>Flow", "tfflows>FlowMatching", "tfflows>MaximumLikelihood"} <= set(names)
+
+
+def test_every_public_part_is_there_after_import_alone():
+    for name in tfflows.__all__:
+        assert getattr(tfflows, name) is not None
+    assert set(tfflows.__all__) <= set(dir(tfflows))
+    assert tfflows.evaluation.evaluate.__module__ == "tfflows.evaluation.evaluation"
+
+
+@pytest.mark.parametrize("old", sorted(MOVED))
+def test_a_module_that_moved_is_refused_by_its_new_name(old):
+    package, _, name = old.rpartition(".")
+    if _file_of(MOVED[old]) is not None:
+        with pytest.raises(ImportError, match=f"{old} has moved: import {MOVED[old]}$"):
+            importlib.import_module(old)
+        importlib.import_module(MOVED[old])
+    if package in ("tfflows", "tfflows.models"):
+        with pytest.raises(AttributeError, match=f"it has moved to {MOVED[old]}"):
+            getattr(importlib.import_module(package), name)
+
+
+def test_a_name_that_never_was_is_an_ordinary_error():
+    with pytest.raises(AttributeError, match=r"has no attribute 'never'$"):
+        _ = tfflows.never
 
 
 def test_the_wheel_has_every_package():
     """An editable install finds those that setup.cfg forgets."""
-    import configparser
-    from pathlib import Path
-
-    root = Path(__file__).parents[1]
     config = configparser.ConfigParser()
-    config.read(root / "setup.cfg")
+    config.read(ROOT / "setup.cfg")
     listed = config["options"]["packages"].split()
-    found = {path.parent.relative_to(root) for path in root.glob("tfflows/**/*.py")}
-    names = {".".join(folder.parts) for folder in found} | {"tfflows.zoo"}
-    assert listed == sorted(names)
+    found = {".".join(path.parent.relative_to(ROOT).parts) for path in FILES}
+    assert listed == sorted(found | {"tfflows.zoo.data"})
+
+
+def _modules_of(path, type_checking=True):
+    """The tfflows modules that a file imports, anywhere in it."""
+    tree = ast.parse(path.read_text())
+    skipped = set()
+    if not type_checking:
+        for node in ast.walk(tree):
+            if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+                skipped |= {id(child) for child in ast.walk(node)}
+    for node in ast.walk(tree):
+        if id(node) in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (a.name for a in node.names if a.name.startswith("tfflows."))
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tfflows"):
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                yield full if _file_of(full) else node.module
+
+
+def _file_of(module):
+    base = ROOT / Path(*module.split("."))
+    for path in (base.with_suffix(".py"), base / "__init__.py"):
+        if path.is_file():
+            return path
+    return None
 
 
 def test_imports_run_one_way():
-    """cli -> export, evaluation -> models -> flow -> layers -> networks, distributions, transforms;
-    transforms import nothing above."""
-    import ast
-    import itertools
-    from pathlib import Path
-
-    import tfflows
-
-    root = Path(tfflows.__file__).parent
-    above = {"cli", "recipes", "zoo", "export", "evaluation", "models", "flow", "training"}
-    above |= {"training_run", "divergence", "scoring", "serving", "datasets"}
-    names = ("distributions", "layers", "networks", "transforms")
-    for path in itertools.chain(*(root.glob(f"{name}/*.py") for name in names)):
-        forbidden = above | ({"layers"} if "layers" not in path.parts else set())
-        if "distributions" not in path.parts and "layers" not in path.parts:
-            forbidden |= {"distributions"}
-        if "transforms" in path.parts:
-            forbidden |= {"networks"}
-        for node in ast.walk(ast.parse(path.read_text())):
-            modules = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            modules += [a.name for a in node.names] if isinstance(node, ast.Import) else []
-            for module in modules:
-                parts = module.split(".")
-                assert parts[0] != "tfflows" or not set(parts[1:2]) & forbidden, (path, module)
+    floor = {name: number for number, names in enumerate(FLOORS) for name in names}
+    upward = []
+    for path in FILES:
+        own = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+        if own == "__init__":
+            continue
+        for module in _modules_of(path):
+            part = [*module.split("."), "__init__"][1]
+            if part != "__init__" and floor[part] < floor[own]:
+                upward.append(f"{path.relative_to(ROOT)} imports {module}")
+    assert upward == []
 
 
-def test_only_commands_import_the_zoo():
-    import ast
-    from pathlib import Path
+def test_imports_make_no_circle():
+    graph = {path: set() for path in FILES if path.parent != PACKAGE or path.stem != "__init__"}
+    for path in graph:
+        found = {_file_of(module) for module in _modules_of(path, type_checking=False)}
+        graph[path] = found & set(graph)
+    done, stack = set(), []
 
-    import tfflows
+    def visit(path):
+        if path in stack:
+            circle = [str(p.relative_to(ROOT)) for p in stack[stack.index(path) :]]
+            raise AssertionError(f"circle: {' -> '.join(circle)}")
+        if path not in done:
+            stack.append(path)
+            for other in sorted(graph[path]):
+                visit(other)
+            done.add(stack.pop())
 
-    root = Path(tfflows.__file__).parent
-    for path in root.rglob("*.py"):
-        nodes = list(ast.walk(ast.parse(path.read_text())))
-        found = [a.name for node in nodes if isinstance(node, ast.Import) for a in node.names]
-        for node in nodes:
-            if isinstance(node, ast.ImportFrom):
-                found += [f"{node.module}.{alias.name}" for alias in node.names]
-        uses = any(name.startswith("tfflows.zoo") for name in found)
-        assert not uses or path.name.startswith("cli"), path
-    for path in (root.parent / "zoo").glob("*.py"):  # and the zoo imports no commands
-        assert "tfflows.cli" not in path.read_text()
+    for path in graph:
+        visit(path)
+
+
+def test_the_hall_is_empty():
+    loose = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__", "__main__"}
+    assert loose <= {"flow", "saving", "testing"}
+
+
+def test_modules_and_functions_fit_on_a_screen_or_few():
+    long = []
+    for path in [*FILES, *(ROOT / "scripts").rglob("*.py")]:
+        text = path.read_text()
+        if len(text.splitlines()) > 400:
+            long.append(f"{path.relative_to(ROOT)} has {len(text.splitlines())} lines")
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef) and _lines_of_code(node) > 60:
+                long.append(f"{path.relative_to(ROOT)}: {node.name} has {_lines_of_code(node)}")
+    assert long == []
+
+
+def _lines_of_code(node):
+    """Lines of a function without its docstring."""
+    lines = node.end_lineno - node.lineno + 1
+    if ast.get_docstring(node) is not None:
+        lines -= node.body[0].end_lineno - node.body[0].lineno + 1
+    return lines

@@ -239,19 +239,6 @@ def test_what_make_returns_is_checked():
         check_layer(lambda: layer, (3,), skip=tuple(testing.LAYER_PROMISES)[:4])
 
 
-def test_the_layer_of_the_guide_passes_as_printed():
-    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
-    blocks = [
-        block
-        for page in pages
-        for block in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
-    ]
-    code = next(block for block in blocks if "class Scale(" in block)
-    names = {"tfflows": tfflows, "keras": keras, "ops": ops}
-    exec(code, names)
-    check_layer(names["Scale"], (3,))
-
-
 @register
 class LogOfPositives(layers.FlowLayer):
     """z = log x + shift(condition), of positive x."""

@@ -4,12 +4,17 @@ What Keras needs to load a saved flow is imported at once; every other part on f
 """
 
 import importlib
+import os
 import sys
 from typing import TYPE_CHECKING
 
-from tfflows import distributions, layers, models, networks, ode, transforms
-from tfflows.flow import Flow
 from tfflows.utils.moved import MovedFinder, moved_attribute
+
+# The command line sets TFFLOWS_LAZY: its help and usage errors need no Keras. Everyone else gets
+# every class registered, so that `keras.saving.load_model` finds it.
+if TYPE_CHECKING or os.environ.get("TFFLOWS_LAZY") != "1":
+    from tfflows import distributions, layers, models, networks, ode, transforms
+    from tfflows.flow import Flow
 
 if TYPE_CHECKING:
     from tfflows import cli, datasets, evaluation, runs, serving, testing, training, zoo
@@ -40,6 +45,8 @@ if not any(isinstance(finder, MovedFinder) for finder in sys.meta_path):
 
 
 def __getattr__(name):
+    if name == "Flow":
+        return importlib.import_module("tfflows.flow").Flow
     if name == "load_model":
         return importlib.import_module("tfflows.saving").load_model
     if name in __all__:

@@ -11,16 +11,20 @@ from tfflows.zoo.loading import load_keras_file
 def load_model(filepath: str | Path) -> Flow | ServedFlow:
     """The flow in a .keras file, a run (its best one), a SavedModel or a model of the zoo.
 
+    Example:
+        flow = tfflows.load_model("zoo:realnvp-2spirals")
+        log_p = flow.log_prob(flow.sample(16, seed=0))
+
     Args:
         filepath: a .keras file, the folder of a run, of a SavedModel or of a model of the zoo, or
             "zoo:NAME".
 
     Returns:
-        A `Flow`, not compiled, or of a SavedModel a `ServedFlow`.
+        A `Flow`, not compiled; a `ServedFlow` for a SavedModel.
 
     Raises:
-        OSError: there is nothing there.
-        ValueError: what is there cannot be read, or is no flow.
+        OSError: nothing is there.
+        ValueError: what is there cannot be read, or is not a flow.
     """
     if isinstance(filepath, str) and filepath.startswith("zoo:"):
         return zoo.load(filepath.removeprefix("zoo:"))

@@ -1,1 +1,1 @@
-"""The benchmark behind `scripts/benchmark`: one adapter file a library, one process a row."""
+"""The benchmark behind `scripts/benchmark`: one adapter file per library, one process per row."""

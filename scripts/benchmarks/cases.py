@@ -39,7 +39,7 @@ class Case:
         Images are smooth ones of real values, `[steps * batch_size, height, width, channels]`, so
         that nothing has to be dequantized.
         """
-        import numpy as np  # here, since the interpreter of scripts/benchmark may lack it
+        import numpy as np  # here, because the interpreter of scripts/benchmark may lack it
 
         rng = np.random.default_rng(0)
         if self.image_shape is not None:
@@ -97,5 +97,5 @@ CASES = {
 def find_case(name: str) -> Case:
     """The case of that name."""
     if name not in CASES:
-        raise ValueError(f"--case wants one of {list(CASES)}. Received: {name}")
+        raise ValueError(f"--case must be one of {list(CASES)}. Received: {name}")
     return CASES[name]

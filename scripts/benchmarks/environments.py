@@ -50,7 +50,7 @@ def read_adapter(path: Path) -> Adapter:
     missing = {"REQUIREMENTS", "GROUP", "MODES"} - set(values)
     if missing or values["GROUP"] not in GROUPS or not modes or set(modes) != architectures:
         raise ValueError(
-            f"An adapter wants REQUIREMENTS, MODES, a GROUP out of {GROUPS} and a function "
+            f"An adapter requires REQUIREMENTS, MODES, a GROUP out of {GROUPS} and a function "
             f"build_<architecture>. Received: {path} with {values}, {sorted(architectures)}"
         )
     return Adapter(
@@ -74,7 +74,7 @@ def choose_adapters(adapters: list[Adapter], wanted: list[str], architecture: st
     names = {name for adapter in adapters for name in (adapter.name, adapter.library)}
     unknown = sorted(set(wanted) - names)
     if unknown:
-        raise ValueError(f"--libraries wants some of {sorted(names)}. Received: {unknown}")
+        raise ValueError(f"--libraries must be some of {sorted(names)}. Received: {unknown}")
     chosen = [
         adapter
         for adapter in adapters

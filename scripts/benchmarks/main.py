@@ -11,21 +11,21 @@ from pathlib import Path
 from benchmarks import environments, report, rows
 from benchmarks.cases import find_case
 
-EPILOG = """Each library runs in an environment of its own under .benchmark/, made on first use.
+EPILOG = """Each library runs in its own environment under .benchmark/, made on first use.
 To add one, write scripts/benchmarks/adapters/<library>.py; the package's docstring says how."""
 
 
 def _positive(text: str) -> int:
     number = int(text)
     if number < 1:
-        raise argparse.ArgumentTypeError(f"wants a number from 1. Received: {text}")
+        raise argparse.ArgumentTypeError(f"must be a number from 1. Received: {text}")
     return number
 
 
 def _library_python(text: str) -> tuple[str, str]:
     library, separator, python = text.partition("=")
     if not separator or not python:
-        raise argparse.ArgumentTypeError(f"wants LIBRARY=PYTHON. Received: {text}")
+        raise argparse.ArgumentTypeError(f"must be LIBRARY=PYTHON. Received: {text}")
     return library, python
 
 

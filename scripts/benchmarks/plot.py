@@ -1,4 +1,7 @@
-"""Draw a results.json as bars, with matplotlib; run by tfflows' Python."""
+"""Draw a results.json as bars, with matplotlib; run by tfflows' Python.
+
+python -m benchmarks.plot results.json [docs/images/benchmark.png]
+"""
 
 import json
 import sys
@@ -13,7 +16,7 @@ from benchmarks.report import ACTIONS, TITLES
 
 
 def draw(results: dict, path: Path) -> None:
-    """One panel an action and a group; tfflows in another colour."""
+    """One panel per action and group; tfflows in another colour."""
     groups = {group: [r for r in results["rows"] if r["group"] == group] for group in TITLES}
     groups = {group: rows for group, rows in groups.items() if rows}
     heights = [len(rows) for rows in groups.values()]
@@ -41,4 +44,5 @@ def draw(results: dict, path: Path) -> None:
 
 
 if __name__ == "__main__":
-    draw(json.loads(Path(sys.argv[1]).read_text()), Path(sys.argv[2]))
+    source, *targets = map(Path, sys.argv[1:])
+    draw(json.loads(source.read_text()), *(targets or [Path("docs/images/benchmark.png")]))

@@ -26,7 +26,7 @@ def share(ratio: float) -> str:
 
 
 def verdicts(rows: list[dict]) -> list[str]:
-    """One sentence an action and tfflows row, and one for the cost of `fit`."""
+    """One sentence per action and tfflows row, and one for the cost of `fit`."""
     reference, sentences = reference_row(rows), []
     if reference is None:
         return []
@@ -54,8 +54,8 @@ def _cells(row, reference, actions):
             continue
         ratio = ""
         if reference is not None:
-            wanted = reference["medians"]["train" if action == "bare_train" else action]
-            ratio = f"{milliseconds / wanted:.2f}"
+            reference_time = reference["medians"]["train" if action == "bare_train" else action]
+            ratio = f"{milliseconds / reference_time:.2f}"
         yield from (f"{milliseconds:.2f}", ratio)
 
 

@@ -53,7 +53,7 @@ class Row:
         return json.loads(line)
 
     def run(self, action: str) -> None:
-        """Let the process work alone, and keep the milliseconds of one iteration."""
+        """Let only this process work, and keep the milliseconds of one iteration."""
         self._process.stdin.write(action + "\n")
         self._process.stdin.flush()
         answer = self._read()

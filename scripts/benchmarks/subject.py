@@ -14,7 +14,7 @@ class Subject(NamedTuple):
         train: takes a number of steps, trains that many, and returns when they are done.
         log_prob: one call on the first batch; returns the result as a NumPy array `[batch]`.
         sample: one draw of a batch; returns it as a NumPy array `[batch, dims]`, images too.
-        bare_train: like `train`, by the library's compiled step alone on one fixed batch, where
+        bare_train: like `train`, only by the library's compiled step, on one fixed batch, where
             `train` goes through more than that; None where it does not.
     """
 

@@ -32,12 +32,12 @@ def limit_threads(threads: int) -> None:
     if hasattr(os, "sched_setaffinity"):
         cores = sorted(os.sched_getaffinity(0))
         if len(cores) < threads:
-            raise ValueError(f"--threads wants at most {len(cores)} cores. Received: {threads}")
+            raise ValueError(f"--threads must be at most {len(cores)} cores. Received: {threads}")
         os.sched_setaffinity(0, cores[:threads])
 
 
 def load_adapter(path: str):
-    """The module in the file `path`, whatever its name, imported under a name of its own."""
+    """The module in the file `path`, whatever its name, imported under its own name."""
     spec = importlib.util.spec_from_file_location("benchmark_adapter", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -88,11 +88,11 @@ def warm_up(subject, case, seconds: float) -> None:
         subject.bare_train(2)
     calls = {"log_prob": subject.log_prob, "sample": subject.sample}
     results = {name: repeat(call, 3, seconds)[0] for name, call in calls.items()}
-    wanted = {"log_prob": (case.batch_size,), "sample": (case.batch_size, case.dims)}
+    expected = {"log_prob": (case.batch_size,), "sample": (case.batch_size, case.dims)}
     for name, result in results.items():
-        if result.shape != wanted[name] or not np.isfinite(result).all():
+        if result.shape != expected[name] or not np.isfinite(result).all():
             raise ValueError(
-                f"{name} must give finite numbers of shape {wanted[name]}. "
+                f"{name} must give finite numbers of shape {expected[name]}. "
                 f"Received: shape {result.shape}, {np.isfinite(result).mean():.0%} finite"
             )
 

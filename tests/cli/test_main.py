@@ -13,9 +13,10 @@ pytestmark = needs_tensorflow
 
 
 RECIPE = """
+format: 2
 name: small
 data: {name: digits}
-preprocessing: {logit: 0.05}
+preprocessing: [{Logit: {alpha: 0.05}}]
 model: {name: realnvp, arguments: {num_couplings: 2, hidden_units: [16]}}
 training: {epochs: 1}
 backend: {jit: false}
@@ -41,7 +42,8 @@ def test_train_writes_the_model_that_the_recipe_asks_for(trained):
     flow = keras.saving.load_model(trained / "best.keras")
     assert flow.event_shape == (8, 8, 1)
     config = flow.get_config()
-    assert (config["num_couplings"], config["hidden_units"], config["levels"]) == (2, [16], 17)
+    assert (config["num_couplings"], config["hidden_units"]) == (2, [16])
+    assert [layer.levels for layer in flow.flow_layers if hasattr(layer, "levels")] == [17]
     assert len((trained / "metrics.jsonl").read_text().splitlines()) == 2
 
 
@@ -96,7 +98,7 @@ def test_a_table_is_trained_on_by_its_columns(recipe, tmp_path):
     np.savetxt(tmp_path / "t.csv", rows, delimiter=",", header="a,b,c", comments="")
     run(
         "train", recipe, "--set", "data={name: t.csv, options: {columns: [a, c]}}",
-        "--data-dir", tmp_path, "--set", "preprocessing={standardize: true}",
+        "--data-dir", tmp_path, "--set", "preprocessing=[Standardize]",
         "--mixed-precision", "--out", tmp_path / "run",
     )  # fmt: skip
     assert "t.csv test: log-likelihood" in run("evaluate", "--model", tmp_path / "run")
@@ -145,6 +147,7 @@ def test_conditional_models_are_trained_and_sampled_by_label(recipe, tmp_path):
     ("arguments", "message"),
     [
         (("trian",), "did you mean train"),
+        (("film", "--model", "flow.keras"), "No such command 'film'; it is called animate now"),
         (("train",), "Missing argument 'RECIPE'"),
         (("train", "nice-mnits"), "no recipe file 'nice-mnits'; did you mean nice-mnist"),
         (("evaluate", "--model", "nowhere.keras", "--data", "moons"), "no model at nowhere.keras"),
@@ -189,10 +192,10 @@ def test_samples_that_do_not_fit_the_file_are_refused(tmp_path):
 def test_failures_exit_1(tmp_path):
     broken = tmp_path / "broken.keras"
     broken.write_bytes(b"not a model")
-    assert "no readable model" in run("info", "--model", broken, code=1)
+    assert "not a readable model" in run("info", "--model", broken, code=1)
     other = tmp_path / "other.keras"
     keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).save(other)
-    assert "which is no flow" in run("info", "--model", other, code=1)
+    assert "which is not a flow" in run("info", "--model", other, code=1)
     model = tmp_path / "flow.keras"
     small_flow(num_couplings=1).save(model)
     (tmp_path / "1").mkdir()

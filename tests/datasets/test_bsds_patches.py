@@ -15,9 +15,9 @@ REAL = Path(__file__).parents[3] / "shared/data/BSDS500"
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """Ten training images and four test ones, each of one grey level and a corner of its own."""
-    monkeypatch.setattr(bsds_patches, "SIZES", {"train": 200, "validation": 50, "test": 100})
-    monkeypatch.setattr(bsds_patches, "_IMAGES", {"train": 8, "validation": 2, "test": 4})
+    """Ten training images and four test ones, each of one grey level and its own corner."""
+    monkeypatch.setattr(bsds_patches, "NUM_PATCHES", {"train": 200, "validation": 50, "test": 100})
+    monkeypatch.setattr(bsds_patches, "_NUM_IMAGES", {"train": 8, "validation": 2, "test": 4})
     for name, count in (("train", 10), ("val", 4)):
         (tmp_path / name).mkdir()
         for i in range(count):
@@ -40,7 +40,7 @@ def test_a_patch_has_no_mean_and_no_last_pixel(folder):
     assert np.abs(patches).max() > 0.1
 
 
-def test_more_and_mirrored_patches_are_for_training_alone(folder):
+def test_more_and_mirrored_patches_are_only_for_training(folder):
     def load(split, **options):
         return datasets.load_arrays("bsds300_patches", split, data_dir=str(folder), **options)[0]
 
@@ -92,7 +92,7 @@ def test_folders_and_images_that_do_not_fit_are_refused(folder):
         datasets.load_arrays("bsds300_patches", "all", data_dir=str(folder))
 
 
-@pytest.mark.skipif(not REAL.exists(), reason="wants the images in ../shared/data/BSDS500")
+@pytest.mark.skipif(not REAL.exists(), reason="requires the images in ../shared/data/BSDS500")
 def test_a_gaussian_has_the_published_likelihood_of_the_real_patches():
     """96.4 +- 0.3 nats: the MAF paper has 96.67 +- 0.25 on its own patches."""
     train, test = (

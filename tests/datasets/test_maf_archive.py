@@ -244,11 +244,11 @@ def _wrong_archives(root):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("power", r"wants the shape \[n, 8\]. Received: \[50, 7\]"),
-        ("gas", "gas wants 8 columns after .* Received: 16"),
+        ("power", r"to have shape \[n, 8\]. Received: \[50, 7\]"),
+        ("gas", "gas to have 8 columns after .* Received: 16"),
         ("miniboone", "column 0 .* is constant"),
-        ("hepmass", "1000_train.csv wants rows of 28 numbers"),
-        ("bsds300", r"wants the arrays \['train', 'validation', 'test'\]. Received: \['train'\]"),
+        ("hepmass", "rows of 28 numbers in .*1000_train.csv"),
+        ("bsds300", r"to hold the arrays \['train', 'validation', 'test'\]. Received: \['train'\]"),
     ],
 )
 def test_wrong_layouts_say_what_was_wanted_and_what_came(tmp_path, name, message):
@@ -261,7 +261,7 @@ def test_wrong_layouts_say_what_was_wanted_and_what_came(tmp_path, name, message
 def test_missing_files_list_what_is_there(tmp_path, name):
     (tmp_path / "something").mkdir()
     with pytest.raises(
-        OSError, match=rf"wants {name}/.* There is: \['something'\]".replace("bsds", "BSDS")
+        OSError, match=rf"{name}/.* There is: \['something'\]".replace("bsds", "BSDS")
     ):
         datasets.load(name, data_dir=str(tmp_path))
     with pytest.raises(OSError, match="no folder"):

@@ -60,7 +60,7 @@ def test_wrong_files_are_refused(tmp_path, name):
         datasets.load(name, data_dir=str(tmp_path))
     key = "x" if name == "frey_faces" else "x_train"
     np.savez(tmp_path / f"{name}.npz", **{key: np.zeros((3, 5))})
-    with pytest.raises(ValueError, match=r"wanted uint8 \[n, .* Received: float64, \[3, 5\]"):
+    with pytest.raises(ValueError, match=r"expected uint8 \[n, .* Received: float64, \[3, 5\]"):
         datasets.load(name, data_dir=str(tmp_path))
     np.savez(tmp_path / f"{name}.npz", faces=np.zeros((3, 5)))
     with pytest.raises(ValueError, match=rf"no array '{key}' among \['faces'\]"):
@@ -71,5 +71,5 @@ def test_wrong_files_are_refused(tmp_path, name):
 
 def test_frey_faces_are_1965(tmp_path):
     np.savez(tmp_path / "frey_faces.npz", x=np.zeros((3, 28, 20), "uint8"))
-    with pytest.raises(ValueError, match=r"wanted 1965 images. Received: 3"):
+    with pytest.raises(ValueError, match=r"expected 1965 images. Received: 3"):
         datasets.load("frey_faces", data_dir=str(tmp_path))

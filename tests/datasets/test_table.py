@@ -101,10 +101,10 @@ def test_a_header_of_numbers_is_asked_for(tmp_path):
 
 BAD_CSV = {
     "ragged: too few": ("a,b\n1,2\n3\n", r"data.csv, line 3: .* 2 values.*1 values, '3'"),
-    "ragged: too many": ("a,b\n1,2\n3,4,5\n", r"line 3: every row wants 2.*3 values, '3,4,5'"),
-    "word": ("a,b\n1,2\n\n3,x\n", r"line 4, column 'b': wanted a number. Received: 'x'"),
+    "ragged: too many": ("a,b\n1,2\n3,4,5\n", r"line 3: expected 2 values.*3 values, '3,4,5'"),
+    "word": ("a,b\n1,2\n\n3,x\n", r"line 4, column 'b': expected a number. Received: 'x'"),
     "after a quoted line break": ('a,b\n"1\n",2\n3,x\n', "line 4, column 'b'"),
-    "underscore": ("a,b\n1,1_0\n2,3\n", "line 2, column 'b': wanted a number. Received: '1_0'"),
+    "underscore": ("a,b\n1,1_0\n2,3\n", "line 2, column 'b': expected a number. Received: '1_0'"),
     "other separator": ("a;b\n1;2\n", "column 'a;b'.*Received: '1;2'"),
     "missing": (
         "a,b\n1,2\n,3\n4,NA\n NA,nan\n5,?\n",
@@ -174,11 +174,11 @@ def test_parquet_types(tmp_path):
     path = tmp_path / "data.parquet"
     pa.parquet.write_table(table, path)
     np.testing.assert_array_equal(read(path, columns=["t", "i"]), [[1, 1], [0, 2]])
-    with pytest.raises(ValueError, match=r"column 's': wanted numbers. Received: string"):
+    with pytest.raises(ValueError, match=r"column 's': expected numbers. Received: string"):
         read(path)
-    with pytest.raises(ValueError, match=r"column 'l': wanted numbers. Received: list"):
+    with pytest.raises(ValueError, match=r"column 'l': expected numbers. Received: list"):
         read(path, columns=["l"])
-    with pytest.raises(ValueError, match=r"no Parquet file"):
+    with pytest.raises(ValueError, match=r"not a Parquet file"):
         read(write(tmp_path, "a,b\n1,2\n", "text.parquet"))
 
 
@@ -195,7 +195,7 @@ def test_no_pickle_is_ever_loaded(tmp_path):
     for name in ("objects.npy", "objects.npz"):
         with pytest.raises(ValueError, match=r"Python objects, as images of mixed sizes"):
             read(tmp_path / name)
-    with pytest.raises(ValueError, match=r"plain.npy is no NumPy array"):
+    with pytest.raises(ValueError, match=r"plain.npy is not a NumPy array"):
         read(tmp_path / "plain.npy")
 
 
@@ -203,10 +203,10 @@ def test_arrays_of_further_axes_keep_them_and_others_are_refused(tmp_path):
     images = np.arange(24, dtype="uint8").reshape(2, 3, 4)
     np.save(tmp_path / "images.npy", images)
     np.testing.assert_array_equal(read(tmp_path / "images.npy"), images)
-    with pytest.raises(ValueError, match=r"columns= wants rows.*\(2, 3, 4\)"):
+    with pytest.raises(ValueError, match=r"columns= requires rows.*\(2, 3, 4\)"):
         read(tmp_path / "images.npy", columns=[0])
     np.save(tmp_path / "words.npy", np.asarray(["a"]))
-    with pytest.raises(ValueError, match=r"wants numbers. Received: <U1"):
+    with pytest.raises(ValueError, match=r"to hold numbers. Received: <U1"):
         read(tmp_path / "words.npy")
     np.save(tmp_path / "number.npy", 3.0)
     with pytest.raises(ValueError, match=r"single number"):
@@ -226,7 +226,7 @@ def test_cut_off_files_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"data.npy is damaged: mmap length"):
         read(tmp_path / "data.npy")
     (tmp_path / "data.npz").write_bytes(whole)
-    with pytest.raises(ValueError, match=r"data.npz is no .npz file"):
+    with pytest.raises(ValueError, match=r"data.npz is not an .npz file"):
         read(tmp_path / "data.npz")
     np.savez_compressed(tmp_path / "flipped.npz", x=np.random.default_rng(0).normal(size=(999, 3)))
     damaged = bytearray((tmp_path / "flipped.npz").read_bytes())
@@ -255,7 +255,7 @@ def test_wrong_choices_name_the_nearest(tmp_path):
         read(tmp_path / "two.npz")
     with pytest.raises(ValueError, match=r"no array 'frst' among .* did you mean first"):
         read(tmp_path / "two.npz", array="frst")
-    with pytest.raises(ValueError, match=r"batch_size wants a positive integer. Received: 0"):
+    with pytest.raises(ValueError, match=r"batch_size must be a positive integer. Received: 0"):
         read(path, batch_size=0)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

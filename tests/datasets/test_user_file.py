@@ -81,7 +81,7 @@ def test_labels_that_are_numbers_are_ordered_by_value(tmp_path):
 def test_a_label_of_fractions_and_labels_where_there_are_none_are_refused(table, tmp_path):
     path = tmp_path / "data.csv"
     path.write_text("a,y\n1,0.5\n2,1\n")
-    with pytest.raises(ValueError, match=r"label 'y': a label wants whole .* Received: 0.5"):
+    with pytest.raises(ValueError, match=r"label 'y': a label must hold whole .* Received: 0.5"):
         arrays(path, label="y")
     path.write_text("a,y\n" + "".join(f"{i},{i}\n" for i in range(1001)))
     with pytest.raises(ValueError, match=r"at most 1000 classes"):
@@ -113,7 +113,7 @@ def test_separate_files_per_split_share_columns_and_classes(table, tmp_path):
     with pytest.raises(ValueError, match=r"no column 'b' among"):
         arrays(folder / "data.csv", "test", **options)
     np.save(tmp_path / "test.npy", np.ones((4, 2)))
-    with pytest.raises(ValueError, match=r"wants the shape of .*data.npy. Received: \(4, 2\)"):
+    with pytest.raises(ValueError, match=r"to have the shape of .*data.npy. Received: \(4, 2\)"):
         arrays(folder / "data.npy", "test", test=str(tmp_path / "test.npy"))
 
 
@@ -140,13 +140,15 @@ def test_npz_splits_are_found_by_their_keys(tmp_path):
     np.savez(path, x_train=np.eye(20), x_test=np.eye(20)[:5])
     assert [len(arrays(path, split)) for split in SPLITS] == [18, 2, 5]
     np.savez(path, x_train=np.eye(20), x_test=np.eye(3))
-    with pytest.raises(ValueError, match=r"wants the shape of .* Received: \(3, 3\)"):
+    with pytest.raises(ValueError, match=r"to have the shape of .* Received: \(3, 3\)"):
         arrays(path, "test")
     np.savez(path, first=np.eye(20), second=np.eye(5))
     with pytest.raises(ValueError, match=r"choose one by array=.*\['first', 'second'\]"):
         arrays(path)
     np.savez(path, x=np.eye(20), y=np.ones((20, 2)))
-    with pytest.raises(ValueError, match=r"array 'y': labels want .*\[20\]. Received: .*\[20, 2\]"):
+    with pytest.raises(
+        ValueError, match=r"array 'y': labels must be .*\[20\]. Received: .*\[20, 2\]"
+    ):
         arrays(path, label="y")
 
 
@@ -205,9 +207,9 @@ def test_an_array_of_images_has_no_label_column_and_a_uint8_table_is_float(tmp_p
     stream, info = datasets.load(tmp_path / "table.npy", "all")
     assert (info.levels, stream.element_spec.dtype) == (None, "float32")
     np.save(tmp_path / "images.npy", x.reshape(4, 15, 5))
-    with pytest.raises(ValueError, match=r"label= wants a column of a table .*\(4, 15, 5\)"):
+    with pytest.raises(ValueError, match=r"label= to be a column of a table .*\(4, 15, 5\)"):
         datasets.load(tmp_path / "images.npy", label=0)
-    with pytest.raises(ValueError, match=r"columns= wants a table.*\(4, 15, 5\)"):
+    with pytest.raises(ValueError, match=r"columns= requires a table.*\(4, 15, 5\)"):
         datasets.load(tmp_path / "images.npy", columns=[0])
 
 
@@ -223,7 +225,9 @@ def test_parquet_labels_of_every_type(tmp_path):
         assert info.dropped == 1
         np.testing.assert_array_equal(x[:, 0], [1, 2, 4])
         np.testing.assert_array_equal(one_hot.argmax(1), [1, 0, 1])
-    with pytest.raises(ValueError, match=r"label 'l': wanted whole numbers or words. Received: li"):
+    with pytest.raises(
+        ValueError, match=r"label 'l': expected whole numbers or words. Received: li"
+    ):
         arrays(path, columns=["x"], label="l")
 
 
@@ -272,11 +276,9 @@ def test_wrong_splits_and_options_are_refused(table):
         datasets.load(path, colums=[1])
     with pytest.raises(ValueError, match=r"moons has no option 'label' among \['train_rows'\]"):
         datasets.load_arrays("moons", label="y")
-    with pytest.raises(ValueError, match=r"test wants a fraction of the rows. Received: 1.5"):
+    with pytest.raises(ValueError, match=r"test must be a fraction of the rows. Received: 1.5"):
         datasets.load(path, test=1.5)
-    with pytest.raises(
-        ValueError, match=r"together less than 1. Received: \{'validation': 0.5, 't"
-    ):
+    with pytest.raises(ValueError, match=r"sum to less than 1. Received: \{'validation': 0.5, 't"):
         datasets.load(path, validation=0.5, test=0.5)
     with pytest.raises(ValueError, match=r"has 503 rows, and none for validation. Received: \{'v"):
         datasets.load(path, "validation", validation=0)

@@ -58,7 +58,7 @@ def test_conditions_come_from_their_own_columns(tmp_path):
     np.testing.assert_allclose(read(tmp_path / "out.npy"), expected, rtol=1e-5)
     with pytest.raises(ValueError, match=r"conditions have the shape \(2,\).*columns \[\]"):
         score_file(flow, path, tmp_path / "none.npy", ["a", "b"])
-    with pytest.raises(ValueError, match="want the columns of x named"):
+    with pytest.raises(ValueError, match="require that the columns of x are named"):
         score_file(flow, path, tmp_path / "none.npy", condition_columns=["c", "d"])
 
 
@@ -108,11 +108,11 @@ def test_a_saved_model_scores_as_the_flow_does(tmp_path):
     )
     z = served.encode(x, condition)
     np.testing.assert_allclose(served.inverse(z, condition), x, atol=1e-4)
-    with pytest.raises(ValueError, match=r"condition of shape \(2,\) a row. Received: None"):
+    with pytest.raises(ValueError, match=r"condition.*2.*Received: None"):
         served.log_prob(x)
     with pytest.raises(ValueError, match=r"num_draws must be 1\. Received: 3"):
         served.log_prob(x, condition, num_draws=3)
-    with pytest.raises(ValueError, match=r"wants x of shape \('batch', 2\)"):
+    with pytest.raises(ValueError, match=r"shape \(.?batch.?, 2\)"):
         served.log_prob(ROWS, condition)
 
 

@@ -1,6 +1,8 @@
-"""Serve a SavedModel as a process that has TensorFlow alone: arrays in and out by npz files.
+"""Serve SavedModels as a process that has only TensorFlow: arrays in and out by npz files.
 
-Arguments: SavedModel folder, npz of "<call>/<signature>/<input>" arrays, npz to write.
+Each line of standard input names, with tabs between: a SavedModel's folder, an npz file of
+"<call>/<signature>/<input>" arrays, and the npz file to write. The answer is a line: "done", or
+what went wrong.
 """
 
 import sys
@@ -17,15 +19,26 @@ sys.meta_path.insert(0, _NoTfflows())
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
-folder, requests, answers = sys.argv[1:]
-model = tf.saved_model.load(folder)
-calls = {}
-for key, value in np.load(requests).items():
-    call, signature, name = key.split("/")
-    calls.setdefault((call, signature), {})[name] = tf.constant(value)
-outputs = {}
-for (call, signature), inputs in calls.items():
-    for name, value in model.signatures[signature](**inputs).items():
-        outputs[f"{call}/{name}"] = value.numpy()
-outputs["signatures"] = np.array(sorted(model.signatures))
-np.savez(answers, **outputs)
+
+def serve(folder, requests, answers):
+    model = tf.saved_model.load(folder)
+    calls = {}
+    for key, value in np.load(requests).items():
+        call, signature, name = key.split("/")
+        calls.setdefault((call, signature), {})[name] = tf.constant(value)
+    outputs = {}
+    for (call, signature), inputs in calls.items():
+        for name, value in model.signatures[signature](**inputs).items():
+            outputs[f"{call}/{name}"] = value.numpy()
+    outputs["signatures"] = np.array(sorted(model.signatures))
+    np.savez(answers, **outputs)
+
+
+for line in sys.stdin:
+    try:
+        serve(*line.rstrip("\n").split("\t"))
+        answer = "done"
+    except Exception as error:
+        answer = f"{type(error).__name__}: {error}".replace("\n", " ")
+    sys.stdout.write(answer + "\n")
+    sys.stdout.flush()

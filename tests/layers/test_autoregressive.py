@@ -96,17 +96,17 @@ def test_every_inversion_is_the_naive_loop(network, dims, dtype):
     tolerance = {"atol": 1e-4, "rtol": 1e-4} if dtype == "float32" else {"atol": 1e-10}
     answers, arguments = {}, {**NETWORKS, "wide": WIDE}[network]
     z, condition = rows(7, dims).astype(dtype), rows(7, 2, 1).astype(dtype)
-    for inversion in ("in_order", "by_degrees", "jacobi"):
+    for inversion in ("sequential", "incremental", "jacobi"):
         layer = layers.MaskedAutoregressive(
             **arguments, order="random", seed=3, inversion=inversion, dtype=dtype
         )
         layer.build((None, dims), (None, 2))
         randomize(layer, spread=0.15)
         answers[inversion] = layer.inverse_and_log_det(z, condition)
-    for inversion in ("by_degrees", "jacobi"):
-        for got, wanted in zip(answers[inversion], answers["in_order"], strict=True):
+    for inversion in ("incremental", "jacobi"):
+        for got, wanted in zip(answers[inversion], answers["sequential"], strict=True):
             np.testing.assert_allclose(got, wanted, **tolerance)
-    np.testing.assert_allclose(layer(answers["by_degrees"][0], condition), z, **tolerance)
+    np.testing.assert_allclose(layer(answers["incremental"][0], condition), z, **tolerance)
 
 
 def test_splines_are_inverted_too():
@@ -149,7 +149,7 @@ def test_gradients_through_the_inverse_are_the_naive_loops():
 
     gradients = {}
     z = tf.constant(rows(5, 10))
-    for inversion in ("by_degrees", "in_order"):
+    for inversion in ("incremental", "sequential"):
         layer = layers.MaskedAutoregressive(
             hidden_units=(24,), activation="silu", inversion=inversion, dtype="float64"
         )

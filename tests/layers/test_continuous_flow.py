@@ -88,7 +88,7 @@ def test_frequencies_are_sines_and_cosines_of_octaves():
 
 def test_a_radial_field_is_given_norm_and_direction_and_has_a_part_along_the_state():
     """A network of one hidden layer, linear, against NumPy."""
-    network = DynamicsMLP((5,), "concat", "linear", radial_field=True, dtype="float64")
+    network = DynamicsMLP((5,), "concat", "linear", polar_features=True, dtype="float64")
     network.build((None, 3))
     randomize(network)
     x, time = rows(4, 3), np.asarray([0.1, 0.4, 0.8, 1.0])
@@ -108,7 +108,7 @@ def test_a_radial_field_is_given_norm_and_direction_and_has_a_part_along_the_sta
 
 def test_the_log_norms_of_normal_rows_have_mean_0_and_deviation_1():
     """So that a layer tells them apart, whatever the number of elements."""
-    network = DynamicsMLP((1,), "concat", "linear", radial_field=True)
+    network = DynamicsMLP((1,), "concat", "linear", polar_features=True)
     network.build((None, 100))
     network.gain.kernel.assign(np.eye(2, 100)[::-1])
     x = np.random.default_rng(0).normal(size=(5000, 100)).astype("float32")
@@ -152,10 +152,10 @@ def test_regularizers_are_the_integrals_of_speed_and_jacobian():
             return ops.matmul(z, ops.convert_to_tensor([[0.0, 2.0], [-2.0, 0.0]], z.dtype))
 
     x = rows(5, 2).astype("float32")
-    for weights in ({"kinetic": 0.5}, {"jacobian": 0.1}):
+    for weights in ({"kinetic_weight": 0.5}, {"jacobian_weight": 0.1}):
         layer = make(Rotation(), (2,), "float32", trace="exact", **weights)
         layer(x, training=True)
-        mean = 4 * np.square(x).sum(1).mean() if "kinetic" in weights else 8
+        mean = 4 * np.square(x).sum(1).mean() if "kinetic_weight" in weights else 8
         log_det_loss, cost = sorted(float(loss) for loss in layer.losses)
         np.testing.assert_allclose(log_det_loss, 0, atol=1e-5)
         np.testing.assert_allclose(cost, next(iter(weights.values())) * mean / 2, rtol=1e-3)
@@ -197,13 +197,13 @@ def test_training_raises_the_likelihood_and_logs_the_evaluations():
 def test_what_cannot_be_is_refused():
     with pytest.raises(ValueError, match=r"trace must be one of .* Received: 'full'"):
         ContinuousFlow(trace="full")
-    with pytest.raises(ValueError, match=r"kinetic must be at least 0. Received: -1"):
-        ContinuousFlow(kinetic=-1)
-    with pytest.raises(ValueError, match=r"solver must be a tfflows solver. Received: 'rk4'"):
+    with pytest.raises(ValueError, match=r"kinetic_weight must be at least 0. Received: -1"):
+        ContinuousFlow(kinetic_weight=-1)
+    with pytest.raises(ValueError, match=r"solver of tfflows.ode.* Received: 'rk4'"):
         ContinuousFlow(solver="rk4")
     with pytest.raises(ValueError, match=r"computes in float32. Received: .* bfloat16"):
         make(DynamicsMLP(dtype="mixed_bfloat16"), dtype="float32")
-    with pytest.raises(ValueError, match="wants vectors, or images"):
+    with pytest.raises(ValueError, match="expects vectors, or images"):
         make(shape=(3, 3))
     with pytest.warns(UserWarning, match="An exact trace of 200 elements costs 200 products"):
         make(shape=(200,), trace="exact")

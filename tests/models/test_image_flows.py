@@ -47,7 +47,7 @@ def test_a_glow_compiled_by_xla_is_the_one_of_a_graph(monkeypatch, checkpoint):
     losses = []
     for jit in (True, False):
         keras.utils.set_random_seed(0)
-        flow = Glow((4, 4, 1), 1, 2, 36, levels=None, checkpoint=checkpoint)
+        flow = Glow((4, 4, 1), 1, 2, 36, quantization_levels=None, checkpoint=checkpoint)
         randomize(flow, spread=0.1)
         flow.compile(keras.optimizers.SGD(0.01), jit_compile=jit)
         history = flow.fit(x, batch_size=8, epochs=2, verbose=0).history
@@ -85,7 +85,7 @@ def test_a_singular_matrix_is_refused_when_it_is_loaded(tmp_path):
     model = keras.Sequential([keras.Input((2, 2, 3)), layers.InvertibleConv1x1("plain", seed=0)])
     model.layers[0].kernel.assign(np.ones((3, 3)))
     model.save(tmp_path / "singular.keras")
-    with pytest.raises(ValueError, match=r"wants an invertible kernel. Received: weights with a"):
+    with pytest.raises(ValueError, match=r"expects an invertible kernel. Received: weights with a"):
         keras.saving.load_model(tmp_path / "singular.keras")
 
 
@@ -117,7 +117,7 @@ def test_training_raises_the_likelihood_given_the_class_and_stays_invertible():
     stripes = np.indices((4, 4)) % 2 * 12  # rows for one class, columns for the other
     x = (stripes[labels] + rng.integers(0, 4, (256, 4, 4)))[..., None].astype("uint8")
     classes = np.eye(2, dtype="float32")[labels]
-    glow = Glow((4, 4, 1), 2, 1, 8, levels=17, condition_shape=(2,))
+    glow = Glow((4, 4, 1), 2, 1, 8, quantization_levels=17, condition_shape=(2,))
     glow.compile(keras.optimizers.Adam(1e-2))
     history = glow.fit((x, classes), epochs=30, batch_size=64, verbose=0).history
     assert history["bits_per_dim"][-1] < 2.6  # log2(4) = 2 at best, log2(17) = 4.1 for no model
@@ -128,7 +128,7 @@ def test_training_raises_the_likelihood_given_the_class_and_stays_invertible():
 
 
 def test_a_padded_glow_scores_the_images_own_pixels():
-    glow = randomize(Glow((5, 6, 1), 2, 1, 4, levels=4, pad=True), spread=0.1)
+    glow = randomize(Glow((5, 6, 1), 2, 1, 4, quantization_levels=4, pad=True), spread=0.1)
     assert glow.dims == 30
     assert glow.latent_shape == (64,)
     assert glow.data_range == (0, 3)
@@ -136,7 +136,7 @@ def test_a_padded_glow_scores_the_images_own_pixels():
     np.testing.assert_array_equal(glow.inverse(glow.encode(x)), x)
     assert glow.sample(3, seed=0).shape == (3, 5, 6, 1)
     # The same stack on images that come with the border has the same density, to one draw of noise.
-    whole = Glow((8, 8, 1), 2, 1, 4, levels=4)
+    whole = Glow((8, 8, 1), 2, 1, 4, quantization_levels=4)
     whole.set_weights(glow.get_weights())
     bordered = np.pad(x, [(0, 0), (1, 2), (1, 1), (0, 0)])
     np.testing.assert_allclose(glow.log_prob(x), whole.log_prob(bordered), rtol=1e-5)
@@ -150,7 +150,7 @@ def test_a_checkpointed_glow_has_the_gradients_of_a_plain_one():
     x = np.random.default_rng(0).integers(0, 9, (16, 4, 4, 1)).astype("uint8")
     weights = []
     for checkpoint in (False, True):
-        glow = Glow((4, 4, 1), 2, 1, 4, levels=9, checkpoint=checkpoint)
+        glow = Glow((4, 4, 1), 2, 1, 4, quantization_levels=9, checkpoint=checkpoint)
         glow.adapt(x)
         randomize(glow, spread=0.1)
         glow.compile(keras.optimizers.SGD(1e-3))
@@ -183,7 +183,9 @@ def test_three_levels_invert_real_images_after_training(policy):
 
 
 def test_latents_are_blended_and_moved():
-    glow = randomize(Glow((4, 4, 1), 1, 2, 4, levels=17, condition_shape=(2,)), spread=0.1)
+    glow = randomize(
+        Glow((4, 4, 1), 1, 2, 4, quantization_levels=17, condition_shape=(2,)), spread=0.1
+    )
     rng = np.random.default_rng(0)
     x = rng.integers(0, 17, (6, 4, 4, 1)).astype("uint8")
     c = np.eye(2, dtype="float32")[rng.integers(0, 2, 6)]
@@ -205,7 +207,7 @@ def test_latents_are_blended_and_moved():
 
 
 def test_jet_takes_an_odd_number_of_patches_and_moves_every_element():
-    jet = randomize(Jet((6, 6, 1), 2, 8, 4, 1, 1, levels=17), spread=0.3)
+    jet = randomize(Jet((6, 6, 1), 2, 8, 4, 1, 1, quantization_levels=17), spread=0.3)
     couplings = [layer for layer in jet.flow_layers if isinstance(layer, layers.AffineCoupling)]
     kept = [np.asarray(layer.partition) for layer in couplings if layer.partition != "channel"]
     assert [mask.shape for mask in kept] == [(9, 4)] * 2

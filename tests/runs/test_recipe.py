@@ -4,12 +4,13 @@ import keras
 import numpy as np
 import pytest
 
-from tfflows import zoo
-
-from tfflows.runs import recipe as recipes
+from tfflows import layers, ode, zoo
 from tfflows.datasets import DatasetInfo
+from tfflows.runs import make_recipe, read_recipe
+from tfflows.runs.build import make_flow, make_optimizer
 
 GOOD = """
+format: 2
 name: small
 data: {name: moons}
 model: {name: realnvp, arguments: {num_couplings: 2, hidden_units: [8]}}
@@ -21,21 +22,21 @@ TABLE = DatasetInfo("moons", "train", (2,), None, None, 10, "")
 def read(tmp_path, text=GOOD, settings=()):
     path = tmp_path / "recipe.yaml"
     path.write_text(text)
-    return recipes.read_recipe(path, settings)
+    return read_recipe(path, settings)
 
 
 def test_a_written_recipe_is_read_as_the_same(tmp_path):
-    recipe = read(tmp_path, settings=["optimizer.learning_rate=1e-2", "preprocessing.logit=0.1"])
+    recipe = read(tmp_path, settings=["optimizer.learning_rate=1e-2", "preprocessing=[Whiten]"])
     assert recipe.optimizer.learning_rate == 0.01
     recipe.write(tmp_path / "again.yaml")
-    again = recipes.read_recipe(tmp_path / "again.yaml")
+    again = read_recipe(tmp_path / "again.yaml")
     assert again == recipe
-    assert again.preprocessing.model_fields_set == {"logit"}
+    assert again.preprocessing == ["Whiten"]
 
 
 @pytest.mark.parametrize("path", sorted(zoo.RECIPES.glob("*.yaml")), ids=lambda p: p.stem)
 def test_the_recipes_of_the_package_can_be_read(path):
-    assert recipes.read_recipe(path).name == path.stem
+    assert read_recipe(path).name == path.stem
 
 
 @pytest.mark.parametrize(
@@ -58,16 +59,28 @@ def test_the_recipes_of_the_package_can_be_read(path):
         ("model.arguments.coupling=2", "model.arguments.coupling: no such key; did you mean num"),
         ("model.arguments.num_couplings=two", "model.arguments.num_couplings: .*integer.*'two'"),
         ("model.arguments.hidden_units=[8, wide]", "model.arguments.hidden_units.1: .*integer"),
-        ("model.arguments.levels=256", "model.arguments.levels: no such key"),
+        ("model.arguments.levels=256", r"model.arguments.levels: .*preprocessing=\[layers.Deq"),
+        ("model.arguments.preprocessing=[]", "model.arguments.preprocessing: no such key"),
+        ("model.arguments.network=mlp", "model.arguments.network: no such key"),
         ("base.name=normal", "base.name: there is no 'normal'; did you mean"),
         ("base.name=standard-normal", ""),
-        ("preprocessing.logit=0.7", "preprocessing.logit: .*0.5. Received: 0.7"),
+        ("preprocessing=[{Logit: {alpha: 0.7}}]", r"preprocessing.0.Logit: .*0.5\). Received: 0.7"),
+        ("preprocessing=[{Logit: {alfa: 1}}]", "preprocessing.0.Logit.alfa: .*did you mean alpha"),
+        ("preprocessing=[{Logit: {alpha: a}}]", "preprocessing.0.Logit.alpha: .*number.*'a'"),
+        ("preprocessing=[Whiten, Standardise]", "preprocessing.1: .*did you mean Standardize"),
+        ("preprocessing=[3]", r"preprocessing.0: Expected a name such as .*Received: 3"),
+        ("preprocessing=[{Whiten: {}, Pad: {}}]", "preprocessing.0: Expected a name such as"),
+        ("preprocessing=Whiten", "preprocessing: Expected a list of layers.*Received: 'Whiten'"),
+        ("preprocessing={logit: 0.1}", r"preprocessing: Expected a list.*\{'logit': 0.1\}"),
+        ("training.epochs.0=1", "training.epochs is a value and has no keys"),
         ("backend.strategy=mirrored", "backend: XLA does not compile under a strategy"),
-        ("format=2", "format 1. Received: 2, of a newer version; update tfflows"),
+        ("format=3", "format 2. Received: 3, of a newer version; update tfflows"),
+        ("format=0", "format: .*Received: 0"),
+        ("format=new", "format: .*integer. Received: 'new'"),
         ("name=a/b", "name: .*a/b"),
         ("name.first=a", "name is a value and has no keys"),
         ("name", "KEY.KEY=VALUE"),
-        ("name=[", "no YAML"),
+        ("name=[", "not YAML"),
     ],
 )
 def test_wrong_keys_and_values_are_refused_by_their_path(tmp_path, setting, message):
@@ -86,13 +99,13 @@ def test_all_wrong_keys_are_named_at_once(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("name: [", "no YAML file"),
-        ("- a", "wants keys such as data"),
-        ("", "wants keys such as data"),
-        (GOOD + "name: twice", "no YAML file.*\n.*\n.*duplicate key"),
+        ("name: [", "not a YAML file"),
+        ("- a", "to have keys such as data"),
+        ("", "to have keys such as data"),
+        (GOOD + "name: twice", "not a YAML file.*\n.*\n.*duplicate key"),
     ],
 )
-def test_files_that_are_no_recipes_are_refused(tmp_path, text, message):
+def test_files_that_are_not_recipes_are_refused(tmp_path, text, message):
     with pytest.raises(ValueError, match=f"(?s){message}"):
         read(tmp_path, text)
 
@@ -100,22 +113,135 @@ def test_files_that_are_no_recipes_are_refused(tmp_path, text, message):
 def test_what_the_model_refuses_names_the_recipe_and_the_model(tmp_path):
     recipe = read(tmp_path, settings=["model.arguments.partition=thirds"])
     with pytest.raises(ValueError, match=r"small: model: partition must be one of.*'thirds'$"):
-        recipes.make_flow(recipe, TABLE)
+        make_flow(recipe, TABLE)
 
 
 def test_the_model_has_what_the_recipe_says(tmp_path):
     settings = [
-        "preprocessing.standardize=true", "backend.mixed_precision=true",
+        "preprocessing=[Standardize]", "backend.mixed_precision=true",
         "base={name: mixture-of-gaussians, arguments: {num_components: 3}}",
     ]  # fmt: skip
-    flow = recipes.make_flow(read(tmp_path, settings=settings), TABLE)
-    assert flow.get_config()["standardize"] is True
+    flow = make_flow(read(tmp_path, settings=settings), TABLE)
+    assert isinstance(flow.flow_layers[0], layers.Standardize)
+    assert flow.flow_layers[0].dtype_policy.name == "mixed_bfloat16"
     assert flow.base.num_components == 3
     assert flow.dtype_policy.name == "mixed_bfloat16"
 
 
+def test_settings_reach_into_lists(tmp_path):
+    settings = ["preprocessing=[Whiten, {Logit: {alpha: 0.2}}]", "preprocessing.1.Logit.alpha=0.3"]
+    assert read(tmp_path, settings=settings).preprocessing[1] == {"Logit": {"alpha": 0.3}}
+    with pytest.raises(ValueError, match="preprocessing is a list of 2: no 2 in it"):
+        read(tmp_path, settings=[*settings, "preprocessing.2=Whiten"])
+
+
+def test_networks_and_solvers_are_named_with_their_arguments(tmp_path):
+    settings = [
+        "model={name: ffjord, arguments: {num_flows: 2}}",
+        "model.arguments.network={DynamicsMLP: {hidden_units: [8], polar_features: true}}",
+        "model.arguments.solver={FixedStep: {method: euler, num_steps: 3}}",
+        "model.arguments.test_solver=DormandPrince",
+        "backend.mixed_precision=true",
+    ]
+    flow = make_flow(read(tmp_path, settings=settings), TABLE)
+    for field in flow.flow_layers:
+        assert (field.network.units, field.network.polar_features) == ([8], True)
+        assert field.network.compute_dtype == "float32"
+        assert field.solver.get_config() == {"method": "euler", "num_steps": 3}
+        assert isinstance(field.test_solver, ode.DormandPrince)
+    for setting, message in (
+        ("network={DynamicsMLP: {hidden_unit: [8]}}", "network.DynamicsMLP.hidden_unit: no such"),
+        ("solver=rk4", "model.arguments.solver: there is no 'rk4'"),
+        ("solver={FixedStep: {num_steps: 0}}", "solver.FixedStep: num_steps must be a pos"),
+        ("rtol=1e-3", r"model.arguments.rtol: .*test_solver=ode.DormandPrince"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            read(tmp_path, settings=[*settings, f"model.arguments.{setting}"])
+
+
+IMAGES = DatasetInfo("pixels", "train", (4, 4, 1), 17, None, 10, "")
+
+
+def test_discrete_data_are_dequantized_once_by_their_own_levels(tmp_path):
+    flow = make_flow(read(tmp_path, settings=["preprocessing=[{Logit: {alpha: 0.1}}]"]), IMAGES)
+    names = [type(layer).__name__ for layer in flow.flow_layers[:3]]
+    assert (names, flow.flow_layers[0].levels) == (["Dequantize", "Logit", "Flatten"], 17)
+    own = "preprocessing=[{Pad: {sides: [6, 6]}}, {Dequantize: {levels: 17, seed: 3}}]"
+    flow = make_flow(read(tmp_path, settings=[own]), IMAGES)
+    names = [type(layer).__name__ for layer in flow.flow_layers[:3]]
+    assert (names, flow.flow_layers[1].seed) == (["Pad", "Dequantize", "Flatten"], 3)
+    glow = "model={name: glow, arguments: {num_levels: 1, depth: 1, filters: 4, logit: 0.1}}"
+    flow = make_flow(read(tmp_path, settings=[glow]), IMAGES)
+    assert (flow.flow_layers[0].levels, flow.flow_layers[1].alpha) == (17, 0.1)
+    with pytest.raises(ValueError, match="preprocessing: glow is a model of images, which takes `"):
+        read(tmp_path, settings=[glow, "preprocessing=[Whiten]"])
+
+
+def format_1(model, preprocessing=None, **arguments):
+    content = {"name": "old", "data": {"name": "moons"}, "training": {"epochs": 1}}
+    content["model"] = {"name": model, "arguments": arguments}
+    return {**content, **({} if preprocessing is None else {"preprocessing": preprocessing})}
+
+
+@pytest.mark.parametrize(
+    ("old", "preprocessing", "arguments"),
+    [
+        (
+            format_1("realnvp", {"logit": 0.1, "standardize": True, "radial": True}),
+            [{"Logit": {"alpha": 0.1}}, "Standardize", "RadialGaussianize"],
+            {},
+        ),
+        (format_1("nsf", {"whiten": True, "logit": None}), ["Whiten"], {"hidden_units": 128}),
+        (format_1("nice"), [], {"hidden_units": [1000] * 5}),
+        (format_1("iaf", hidden_units=[9]), [], {"hidden_units": [9]}),
+        (format_1("glow", {"logit": None}, depth=3), [], {"depth": 3, "logit": None}),
+        (
+            format_1("ffjord", kind="concat", radial_field=True, rtol=1e-3, jacobian=0.5),
+            [],
+            {
+                "network": {"DynamicsMLP": {"kind": "concat", "polar_features": True}},
+                "test_solver": {"DormandPrince": {"rtol": 1e-3}},
+                "jacobian_weight": 0.5,
+            },
+        ),
+        (
+            format_1("ffjord", solver="dopri5", atol=1e-3, num_steps=3),
+            [],
+            {
+                "solver": {"DormandPrince": {"atol": 1e-3}},
+                "test_solver": {"DormandPrince": {"atol": 1e-3}},
+            },
+        ),
+        (
+            format_1("multiscale-ffjord", solver="euler", filters=[4]),
+            [],
+            {
+                "network": {"DynamicsConvNet": {"filters": [4]}},
+                "solver": {"FixedStep": {"method": "euler", "num_steps": 4}},
+            },
+        ),
+    ],
+)
+def test_recipes_of_format_1_are_read_with_what_they_meant(old, preprocessing, arguments):
+    for content in (old, {**old, "format": 1}):
+        recipe = make_recipe(content)
+        assert (recipe.format, recipe.preprocessing) == (2, preprocessing)
+        assert recipe.model.arguments == arguments
+
+
+def test_wrong_keys_of_format_1_are_refused_by_their_path():
+    with pytest.raises(
+        ValueError, match=r"preprocessing.standardise: no such key; did you mean st"
+    ):
+        make_recipe(format_1("realnvp", {"standardise": True}))
+    with pytest.raises(ValueError, match=r"preprocessing.whiten: no such key; there are logit"):
+        make_recipe(format_1("glow", {"whiten": True}))
+    with pytest.raises(ValueError, match=r"preprocessing.whiten: Expected true or false.*'yes'"):
+        make_recipe(format_1("maf", {"whiten": "yes"}))
+
+
 def rates(tmp_path, *settings):
-    optimizer = recipes.make_optimizer(read(tmp_path, settings=settings), total_steps=100)
+    optimizer = make_optimizer(read(tmp_path, settings=settings), total_steps=100)
     rate = optimizer._learning_rate
     if not callable(rate):
         return [float(rate)] * 3
@@ -136,7 +262,7 @@ def test_schedules_start_peak_and_end_where_they_should(tmp_path):
 def test_the_optimizer_has_what_the_recipe_says(tmp_path):
     settings = ["optimizer.name=sgd", "optimizer.clipnorm=2", "optimizer.ema=0.9"]
     settings += ["optimizer.arguments.momentum=0.8", "optimizer.weight_decay=0.01"]
-    optimizer = recipes.make_optimizer(read(tmp_path, settings=settings), 10)
+    optimizer = make_optimizer(read(tmp_path, settings=settings), 10)
     assert isinstance(optimizer, keras.optimizers.SGD)
     assert (optimizer.clipnorm, optimizer.ema_momentum, optimizer.momentum) == (2, 0.9, 0.8)
     assert optimizer.weight_decay == 0.01

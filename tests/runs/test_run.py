@@ -1,22 +1,26 @@
 """Runs in a folder: what they write, and that a killed one ends like one that was not."""
 
 import json
+import operator
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 import zipfile
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
 from tfflows import Flow, datasets, layers
-from tfflows.datasets.batches import Batches
 from tfflows.runs.diagnose import explain
 from tfflows.runs.recipe import read_recipe
 from tfflows.runs.run import run_recipe
+
+OLD = Path(__file__).parents[1] / "data" / "version_0_1"
 
 RECIPE = """
 name: small
@@ -113,6 +117,33 @@ def test_a_killed_run_ends_like_one_that_was_not(whole, tmp_path):
     finished = (folder / "last.keras").stat().st_mtime_ns
     run_recipe(read_recipe(recipe), folder, resume=True, verbose=0)  # nothing is left to do
     assert (folder / "last.keras").stat().st_mtime_ns == finished
+
+
+def run_state(folder):
+    with zipfile.ZipFile(folder / "last.keras") as archive:
+        return json.loads(archive.read("run_state.json"))
+
+
+def test_a_run_of_version_0_1_is_resumed_and_ends_like_a_whole_one(tmp_path):
+    folder, whole = shutil.copytree(OLD / "run", tmp_path / "run"), OLD / "run_whole"
+    assert run_state(folder)["epoch"] == 2
+    recipe = read_recipe(folder / "recipe.yaml")
+    assert run_recipe(recipe, folder, resume=True, verbose=0) == folder / "best.keras"
+    resumed, uninterrupted = run_state(folder), run_state(whole)
+    assert resumed["epoch"] == uninterrupted["epoch"] == recipe.training.epochs == 3
+    assert resumed["best"]["epoch"] == uninterrupted["best"]["epoch"]
+    assert resumed["random"] == uninterrupted["random"]
+    for row, wanted in zip(metrics(folder), metrics(whole), strict=True):
+        assert (row["epoch"], row["step"]) == (wanted["epoch"], wanted["step"])
+        for name in ("nll", "val_nll"):
+            np.testing.assert_allclose(row[name], wanted[name], atol=1e-4)
+    ours, theirs = (keras.saving.load_model(f / "last.keras") for f in (folder, whole))
+    for variables in ("weights", "optimizer.variables"):
+        pairs = (operator.attrgetter(variables)(flow) for flow in (ours, theirs))
+        for variable, wanted in zip(*pairs, strict=True):
+            np.testing.assert_allclose(variable, wanted, rtol=1e-4, atol=1e-5)
+    again = read_recipe(folder / "recipe.yaml")
+    assert run_recipe(again, folder, resume=True, verbose=0).exists()  # nothing is left to do
 
 
 def test_a_run_in_the_folder_is_neither_replaced_nor_mixed(whole, tmp_path):
@@ -212,29 +243,6 @@ def test_the_layer_and_the_rows_that_become_nan_are_named():
         flow, [bad], 0
     )
     assert explain(flow, [good], 0) is None
-
-
-def test_batches_go_over_the_data_in_an_order_that_can_be_taken_up():
-    x = np.arange(10)
-    batches = Batches(x, 3, seed=1)
-    assert batches.num_batches is None
-    assert batches.batches_per_pass == 3
-    passes = [np.concatenate([batches[i][0] for i in range(p, p + 3)]) for p in (0, 3)]
-    assert all(len(set(rows)) == 9 for rows in passes)
-    assert list(passes[0]) != list(passes[1])
-    later = Batches(x, 3, seed=1, first_step=4)
-    np.testing.assert_array_equal(later[1][0], batches[5][0])
-    assert list(Batches(x, 3, seed=2)[0][0]) != list(batches[0][0])
-
-
-def test_batches_without_a_seed_hold_each_row_once_in_order():
-    x, condition = np.arange(10), np.arange(10) * 2
-    batches = Batches((x, condition), 4)
-    assert batches.num_batches == 3
-    rows = [batches[i] for i in range(3)]
-    np.testing.assert_array_equal(np.concatenate([row["x"] for row in rows]), x)
-    np.testing.assert_array_equal(np.concatenate([row["condition"] for row in rows]), condition)
-    assert Batches(x, 100)[0][0].base is x
 
 
 def test_a_validation_of_fewer_rows_takes_evenly_spread_ones(tmp_path):

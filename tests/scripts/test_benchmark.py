@@ -120,7 +120,7 @@ def test_every_adapter_in_the_repository_is_read(benchmarks):
     first, *others = adapters[1].modes["cnf"]
     assert first == "XLA"  # at the tolerance of the others: what the verdicts are about
     assert {"XLA, 8 steps of RK4", "XLA, flow matching"} < set(others)
-    with pytest.raises(ValueError, match=r"--libraries wants .* Received: \['pyro'\]"):
+    with pytest.raises(ValueError, match=r"--libraries must be .* Received: \['pyro'\]"):
         environments.choose_adapters(adapters, ["pyro"], "realnvp")
     with pytest.raises(ValueError, match="No adapter builds 'unknown'"):
         environments.choose_adapters(adapters, [], "unknown")
@@ -135,7 +135,7 @@ def test_an_adapter_without_its_literals_is_refused(benchmarks, tmp_path):
     ]
     for text in wrong:
         path.write_text(text)
-        with pytest.raises(ValueError, match="An adapter wants REQUIREMENTS"):
+        with pytest.raises(ValueError, match="An adapter requires REQUIREMENTS"):
             environments.read_adapter(path)
 
 
@@ -301,5 +301,5 @@ def test_images_of_a_case_are_smooth(benchmarks):
 def test_a_wrong_case_is_named(tmp_path):
     process = run("--case", "maf", "--out", tmp_path)
     assert process.returncode == 1
-    assert "--case wants one of ['realnvp-43', 'realnvp-tiny', " in process.stderr
+    assert "--case must be one of ['realnvp-43', 'realnvp-tiny', " in process.stderr
     assert "Received: maf\n" in process.stderr

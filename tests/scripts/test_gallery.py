@@ -146,7 +146,7 @@ def test_text_of_cards_is_escaped(copy):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("samples.png", b"no picture", r"samples\.png is no picture"),
+        ("samples.png", b"no picture", r"samples\.png is not a picture"),
         (CURVE, b'{"epoch": 1, "seconds": 1}\n', r"metrics\.jsonl, line 1: val_nll: Field req"),
         (CURVE, b"{", r"line 1: the whole: Invalid JSON"),
         (CURVE, b'{"epoch": 1, "val_nll": NaN, "seconds": 1}\n', "no epoch with a finite val_nll"),
@@ -174,7 +174,7 @@ def test_a_broken_model_stops_the_script_and_leaves_the_page_as_it_was(copy, tmp
     assert whole.decode() == page()
     (copy / "card.json").write_text("{")
     with pytest.raises(
-        SystemExit, match=r"realnvp-digits cannot be shown: .*card\.json is no card"
+        SystemExit, match=r"realnvp-digits cannot be shown: .*card\.json is not a card"
     ):
         gallery.main()
     assert out.read_bytes() == whole
@@ -225,7 +225,7 @@ def test_short_and_flat_curves_are_drawn_whole(nll):
     assert "inf" not in svg
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="wants chromium on the PATH")
+@pytest.mark.skipif(CHROMIUM is None, reason="requires chromium on the PATH")
 def test_a_browser_shows_the_page_at_any_width(copy, wheel, tmp_path):
     for folder in filter(zoo.is_model, (ROOT / "zoo").iterdir()):
         shutil.copytree(folder, wheel / folder.name)

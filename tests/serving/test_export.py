@@ -13,7 +13,7 @@ from layer_table import randomize
 from marks import needs_tensorflow
 from model_table import data_for, small_flow, small_image_flow, small_mixture
 
-from tfflows import distributions
+from tfflows import distributions, layers
 from tfflows.models import IAF, MAF, NICE, NSF, Glow, Jet
 
 
@@ -23,13 +23,17 @@ def numpy(tensor):
 
 FLOWS = {
     "condition": lambda: small_flow((3,), 2),
-    "batch_norm": lambda: small_flow(None, 2, normalization="batch_norm", standardize=True),
+    "batch_norm": lambda: small_flow(
+        None, 2, normalization="batch_norm", preprocessing=[layers.Standardize()]
+    ),
     "mixture": lambda: small_flow(None, 2, base=distributions.MixtureOfGaussians(3, seed=0)),
     "class_base": lambda: small_flow((3,), 2, base=distributions.DiagonalNormal(num_classes=3)),
     "image_condition": lambda: small_image_flow(condition_shape=(3,)),
-    "glow_condition": lambda: Glow((4, 4, 1), 2, 1, 4, levels=17, condition_shape=(3,)),
-    "jet": lambda: Jet((4, 4, 1), 2, 4, 8, 1, 2, levels=17),
-    "nice": lambda: NICE((4, 4, 1), 1, (16,), levels=17),
+    "glow_condition": lambda: Glow(
+        (4, 4, 1), 2, 1, 4, quantization_levels=17, condition_shape=(3,)
+    ),
+    "jet": lambda: Jet((4, 4, 1), 2, 4, 8, 1, 2, quantization_levels=17),
+    "nice": lambda: NICE((4, 4, 1), 1, (16,), preprocessing=[layers.Dequantize(17)]),
     "made_mixture_condition": lambda: small_mixture(condition_shape=(3,)),
     "maf_condition": lambda: MAF((9,), 1, (16,), condition_shape=(3,)),
     "iaf": lambda: IAF((2, 2, 1), 1, (16,)),
@@ -42,12 +46,24 @@ TRIED = list(FLOWS) if keras.backend.backend() == "tensorflow" else ["condition"
 EXPECTED = ["decode", "encode", "log_prob", "sample", "sample_seeds", "serving_default"]
 
 
-def serve(folder, tmp_path, requests):
-    """Answers of the SavedModel in a fresh process: {"<call>": {...output arrays}}."""
+@pytest.fixture(scope="module")
+def server():
+    """A process that has TensorFlow and no tfflows, and serves one SavedModel after the other."""
     script = Path(__file__).parents[1] / "helpers" / "call_saved_model.py"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    environment = {**os.environ, "KERAS_BACKEND": "tensorflow"}
+    with subprocess.Popen([sys.executable, script], **pipes, env=environment) as process:
+        yield process
+        process.stdin.close()
+
+
+def serve(server, folder, tmp_path, requests):
+    """Answers of the SavedModel in the other process: {"<call>": {...output arrays}}."""
     np.savez(tmp_path / "requests.npz", **requests)
-    command = [sys.executable, script, folder, tmp_path / "requests.npz", tmp_path / "answers.npz"]
-    subprocess.run(command, check=True, env={**os.environ, "KERAS_BACKEND": "tensorflow"})
+    paths = (folder, tmp_path / "requests.npz", tmp_path / "answers.npz")
+    server.stdin.write("\t".join(map(str, paths)) + "\n")
+    server.stdin.flush()
+    assert server.stdout.readline() == "done\n"
     return np.load(tmp_path / "answers.npz")
 
 
@@ -58,7 +74,7 @@ def conditions(flow, n):
 
 
 @pytest.mark.parametrize("name", TRIED)
-def test_every_signature_gives_what_the_live_model_gives(name, tmp_path):
+def test_every_signature_gives_what_the_live_model_gives(name, server, tmp_path):
     flow = randomize(FLOWS[name](), spread=0.1)
     dtype = flow.compute_dtype
     target = flow.export(tmp_path / "flow" / "1")
@@ -97,7 +113,7 @@ def test_every_signature_gives_what_the_live_model_gives(name, tmp_path):
     part = None if c is None else c[6:9]
     ask("neighbours", "sample_seeds", {}, part, seeds=seeds[6:9])
 
-    answers = serve(target, tmp_path, requests)
+    answers = serve(server, target, tmp_path, requests)
     assert answers["signatures"].tolist() == EXPECTED
     # A float32 encoding is off by an ulp between two graphs; a pixel may then round either way.
     levels = {"atol": 1.0 if flow.is_discrete else 1e-5}

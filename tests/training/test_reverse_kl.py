@@ -6,7 +6,7 @@ import pytest
 from keras import ops
 
 import tfflows
-from tfflows import distributions
+from tfflows import distributions, layers
 from tfflows.models import IAF, MAF, NICE, RealNVP
 
 COVARIANCE = np.asarray([[1.0, 0.9], [0.9, 2.0]])
@@ -70,7 +70,11 @@ def test_the_same_seed_trains_the_same_flow():
 @pytest.mark.parametrize(
     ("make", "log_density", "message"),
     [
-        (lambda: NICE((4, 4, 1), 2, (8,), levels=17), log_normal, "real data"),
+        (
+            lambda: NICE((4, 4, 1), 2, (8,), preprocessing=[layers.Dequantize(17)]),
+            log_normal,
+            "real data",
+        ),
         (
             lambda: MAF((2,), 1, (8,), base=distributions.MixtureOfGaussians(2)),
             log_normal,

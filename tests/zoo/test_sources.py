@@ -104,7 +104,7 @@ def test_an_installed_package_carries_its_models(zoo_model, tmp_path):
     shutil.copytree(zoo_model, source / "zoo" / zoo_model.name)
     build = [sys.executable, "-c", "from setuptools import setup; setup()", "-q", "build_py"]
     subprocess.run([*build, "--build-lib", built], cwd=source, check=True, capture_output=True)
-    found = built / "tfflows" / "zoo" / zoo_model.name
+    found = built / "tfflows" / "zoo" / "data" / zoo_model.name
     assert sorted(path.name for path in found.iterdir()) == sorted(ALL)
     command = [sys.executable, "-c", f"import sys; sys.path.insert(0, sys.argv[1]){OUTSIDE}", built]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
@@ -139,7 +139,7 @@ def test_a_url_that_serves_another_file_leaves_nothing(served, cache, name):
     changed = whole[:-9] + whole[-9:].replace(whole[-9:-8], b"#")
     for content in (b"<html>Sign in</html>", changed, whole[:-10], b""):
         (served.folder / name).write_bytes(content)
-        with pytest.raises(ValueError, match=rf"serves another file than was wanted: .*{name}"):
+        with pytest.raises(ValueError, match=rf"serves another file than was expected: .*{name}"):
             zoo.load(f"{served.base}/realnvp-digits")
         assert files_in(cache) == []
     (served.folder / name).unlink()
@@ -153,7 +153,7 @@ def test_a_url_that_serves_another_file_leaves_nothing(served, cache, name):
 def test_a_server_cannot_give_another_whole_model(served, cache, monkeypatch):
     url, wanted = f"{served.base}/realnvp-digits", read_card(served.folder).sha256
     sign(served.folder, limitations="Another one.")
-    with pytest.raises(ValueError, match=f"is another card: sha256 {wanted} wanted"):
+    with pytest.raises(ValueError, match=f"is another card. Expected: sha256 {wanted}"):
         zoo.load(f"{url}#sha256={wanted}")
     assert files_in(cache) == []
     zoo.load(f"{url}#sha256={read_card(served.folder).sha256}")
@@ -165,7 +165,7 @@ def test_a_server_cannot_give_another_whole_model(served, cache, monkeypatch):
         zoo.load(f"realnvp-digits#sha256={wanted}")
     assert files_in(cache) == []
     shutil.copytree(served.folder, served.folder.with_name("glow"))
-    with pytest.raises(ValueError, match="that of the model 'realnvp-digits'"):
+    with pytest.raises(ValueError, match="the card of the model 'realnvp-digits'"):
         zoo.load(f"{served.base}/glow")
 
 
@@ -175,7 +175,7 @@ def test_a_cache_that_rotted_is_refused_and_says_what_to_do(served):
     content = bytearray(weights.read_bytes())
     content[5000] ^= 1
     weights.write_bytes(content)
-    with pytest.raises(ValueError, match=r"sha256 .* wanted.*Remove the folder"):
+    with pytest.raises(ValueError, match=r"Expected: sha256 .*Remove the folder"):
         zoo.load(url)
     shutil.rmtree(weights.parent)
     zoo.load(url)

@@ -28,7 +28,7 @@ def value_and_pullback(function: Callable, inputs: Sequence[Tensor]) -> tuple:
 
         def pullback(*cotangents):
             zero = tf.UnconnectedGradients.ZERO
-            return tape.gradient(outputs, inputs, cotangents, unconnected_gradients=zero)
+            return tape.gradient(outputs, inputs, list(cotangents), unconnected_gradients=zero)
 
         return outputs, pullback
     import jax

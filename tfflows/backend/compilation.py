@@ -32,9 +32,9 @@ def is_traced(*tensors) -> bool:
         import tensorflow as tf
 
         return tf.inside_function()
-    import jax
+    from jax.core import Tracer
 
-    return any(isinstance(tensor, jax.core.Tracer) for tensor in tensors)
+    return any(isinstance(tensor, Tracer) for tensor in tensors)
 
 
 def compile_method(
@@ -146,7 +146,7 @@ def check_dtype(dtype: str) -> None:
         return
     import jax
 
-    if not jax.config.jax_enable_x64:
+    if not jax.config.read("jax_enable_x64"):
         raise ValueError(
             "float64 on the JAX backend wants the environment variable JAX_ENABLE_X64=1. "
             "Received: a flow of dtype float64 without it"

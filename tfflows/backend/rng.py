@@ -18,7 +18,7 @@ def make_seed(seed: Seed) -> np.ndarray:
     if seed is None:
         return np.asarray([python_random.getrandbits(31) for _ in range(2)], "int32")
     if isinstance(seed, keras.random.SeedGenerator):
-        return ops.convert_to_numpy(seed.next()).astype("uint32").view("int32")
+        return ops.convert_to_numpy(seed.next()).astype("uint32").view("int32")  # pyright: ignore
     if isinstance(seed, int | np.integer) and not isinstance(seed, bool):
         low, high = int(seed) & 0xFFFFFFFF, (int(seed) >> 32) & 0xFFFFFFFF
         return np.asarray([low, high], "uint32").view("int32")

@@ -1,17 +1,26 @@
-"""What the commands share: errors in one line, the options that name models and data."""
+"""What the commands share: errors in one line, the options that name models and data.
 
+Nothing here imports Keras before a command needs it: help and usage errors come at once.
+"""
+
+import os
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from tfflows import zoo
-from tfflows.datasets.batches import Batches
-from tfflows.flow import Flow
-from tfflows.saving import load_model
-from tfflows.serving.served_flow import ServedFlow
 from tfflows.utils.errors import first_paragraph
 from tfflows.utils.suggest import nearest
+
+if TYPE_CHECKING:
+    from tfflows.datasets import DatasetInfo, Rows
+    from tfflows.flow import Flow
+    from tfflows.serving.served_flow import ServedFlow
+
+# Commands of version 0.1 by what they are called now.
+RENAMED = {"film": "animate"}
 
 
 class Commands(click.Group):
@@ -21,8 +30,10 @@ class Commands(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
-            message = error.message.rstrip(".")
-            raise click.UsageError(f"{message}{nearest(args[0], self.commands)}") from None
+            hint = nearest(args[0], self.commands)
+            if RENAMED.get(args[0]) in self.commands:
+                hint = f"; it is called {RENAMED[args[0]]} now"
+            raise click.UsageError(f"{error.message.rstrip('.')}{hint}") from None
 
     def invoke(self, ctx):
         try:
@@ -37,6 +48,8 @@ class ZooModel(click.ParamType):
     name = "model"
 
     def convert(self, value, param, ctx) -> Path:
+        from tfflows import zoo
+
         try:
             return value if isinstance(value, Path) else zoo.find(value)
         except FileNotFoundError as error:
@@ -49,32 +62,91 @@ class Model(ZooModel):
     def convert(self, value, param, ctx) -> Path:
         if isinstance(value, str) and value.startswith("zoo:"):
             return super().convert(value.removeprefix("zoo:"), param, ctx)
-        return Path(value)
+        path = Path(value)
+        if not path.exists():
+            self.fail(f"There is no model at {path}", param, ctx)
+        return path
 
 
-def open_any(path: Path) -> Flow | ServedFlow:
+model_option = click.option(
+    "--model", "model_path", required=True, type=Model(),
+    help="A .keras file, a run folder, a SavedModel or zoo:NAME.",
+)  # fmt: skip
+data_dir_option = click.option("--data-dir", type=click.Path(), help="Folder of the data.")
+
+
+def data_options(command: Callable) -> Callable:
+    """The options that name data, for a command."""
+    for option in (
+        click.option(
+            "--option", "options", multiple=True, metavar="KEY=VALUE",
+            help="Option of a file: columns=[a, b], label=class, missing=drop, ...",
+        ),
+        data_dir_option,
+        click.option("--data", help="digits, mnist, table.csv, ...; default the run's own."),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def import_backend() -> None:
+    """Import Keras without the notes that TensorFlow writes to standard error meanwhile."""
+    if "keras" in sys.modules:
+        return
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    stderr, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    try:
+        import keras  # noqa: F401
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(null)
+
+
+def open_any(path: Path) -> "Flow | ServedFlow":
     """The flow of a .keras file, a run folder, a SavedModel or a folder of the zoo."""
+    import_backend()
+    from tfflows.saving import load_model
+
     try:
         return load_model(path)
     except FileNotFoundError as error:
         raise click.UsageError(str(error)) from error
 
 
-def open_flow(path: Path) -> Flow:
-    """As `open_any`, but no SavedModel."""
+def open_flow(path: Path) -> "Flow":
+    """As `open_any`, but not a SavedModel."""
     flow = open_any(path)
+    from tfflows.flow import Flow
+
     if not isinstance(flow, Flow):
         raise click.UsageError(
-            f"This wants a .keras file, a run or zoo:NAME. Received: the SavedModel {path}"
+            f"Expected a .keras file, a run or zoo:NAME. Received: the SavedModel {path}"
         )
     return flow
 
 
-def with_progress(rows, batch_size: int, label: str):
+def load_rows(
+    name: str,
+    split: str,
+    data_dir: str | None = None,
+    conditional: bool = False,
+    options: dict[str, Any] | None = None,
+) -> "tuple[Rows, DatasetInfo]":
+    """Rows of data that the command line names; a usage error where they cannot be."""
+    from tfflows import datasets
+
+    try:
+        return datasets.load_rows(name, split, conditional, data_dir, **(options or {}))
+    except ValueError as error:
+        raise click.UsageError(first_paragraph(error)) from error
+
+
+def with_progress(rows: "Rows", batch_size: int, label: str) -> Iterator:
     """Batches in order, with a bar on standard error."""
-    batches = Batches(rows, batch_size)
-    numbers = range(batches.num_batches)
-    with click.progressbar(numbers, file=sys.stderr, label=label) as bar:
+    batches = rows.batches(batch_size)
+    with click.progressbar(range(batches.num_batches or 0), file=sys.stderr, label=label) as bar:
         for number in bar:
             batch = batches[number]
             yield batch if isinstance(batch, dict) else batch[0]

@@ -2,14 +2,16 @@
 
 import click
 
-from tfflows import zoo
-from tfflows.cli.common import Commands, ZooModel, with_progress
-from tfflows.evaluation.evaluation import evaluate
+from tfflows.cli.common import (
+    Commands,
+    ZooModel,
+    data_dir_option,
+    import_backend,
+    with_progress,
+)
 from tfflows.utils.errors import first_paragraph
-from tfflows.zoo import readme, verification
 
 _model = click.argument("folder", metavar="MODEL", type=ZooModel())
-_data_dir = click.option("--data-dir", type=click.Path(), help="Folder of the data.")
 
 
 @click.group(name="zoo", cls=Commands)
@@ -24,6 +26,9 @@ def zoo_commands():
 @click.argument("pattern", default="*")
 def list_command(pattern):
     """Names, families, data and numbers of the models here, such as glow-*."""
+    from tfflows import zoo
+    from tfflows.zoo import readme
+
     names = zoo.list_models(pattern)
     if not names:
         click.echo(f"There is no model {pattern!r} here")
@@ -41,6 +46,8 @@ def list_command(pattern):
 @click.option("--json", "as_json", is_flag=True, help="Print card.json.")
 def card_command(folder, as_json):
     """What is known of a model: data, training, numbers, limitations."""
+    from tfflows import zoo
+
     card = zoo.card(folder)
     click.echo(card.model_dump_json(indent=2) if as_json else zoo.model_readme(card))
 
@@ -56,14 +63,17 @@ def pull(folder):
 @click.argument("names", metavar="[MODEL]...", nargs=-1)
 @click.option("--all", "every", is_flag=True, help="Verify every model that `list` names.")
 @click.option("--full", is_flag=True, help="Compute the metric on the whole test set too.")
-@_data_dir
+@data_dir_option
 def verify(names, every, full, data_dir):
     """Check the hashes of models, load them, and compute their metric anew."""
     if not names and not every:
         raise click.UsageError("Give the models to verify, or --all")
+    from tfflows import zoo
+
     names = zoo.list_models() if every else names
     if not names:
         click.echo("There is no model here")
+    import_backend()
     failed = []
     for name in names:
         try:
@@ -72,28 +82,34 @@ def verify(names, every, full, data_dir):
             failed.append(name)
             click.echo(f"{name}: FAILED: {first_paragraph(error)}")
             continue
-        units = found.card.metric.units
-        text = (
-            f"{found.fixture.found:.4f} {units} on its fixture, {found.fixture.stored:.4f} wanted"
-        )
-        if found.metric is not None:
-            text += (
-                f"; {found.metric.value:.4f} on the test set, {found.card.metric.value:.4f} wanted"
-            )
-        click.echo(f"{name}: {text}")
+        click.echo(f"{name}: {_found_text(found)}")
     if failed:
         raise click.ClickException(f"{len(failed)} of {len(names)} failed: {', '.join(failed)}")
+
+
+def _found_text(found):
+    fixture, metric, stored = found.fixture, found.metric, found.card.metric
+    text = f"{fixture.found:.4f} {stored.units} on its fixture, {fixture.stored:.4f} expected"
+    if metric is not None:
+        text += f"; {metric.value:.4f} on the test set, {stored.value:.4f} expected"
+    return text
 
 
 @zoo_commands.command(name="evaluate")
 @_model
 @click.option("--split", default="test", show_default=True)
 @click.option("--draws", type=click.IntRange(1), help="Dequantization draws; default the card's.")
-@_data_dir
+@data_dir_option
 def evaluate_command(folder, split, draws, data_dir):
     """Held-out log-likelihood, bits/dim and round-trip error, beside the card's number."""
+    import_backend()
+    from tfflows import zoo
+    from tfflows.evaluation import evaluate
+    from tfflows.runs.data import load_split
+    from tfflows.zoo import readme, verification
+
     card = zoo.card(folder)
-    rows, info = verification.load_split(verification.recipe_of(folder), split, data_dir)
+    rows, info = load_split(verification.recipe_of(folder), split, data_dir)
     batches = with_progress(rows, 256, split)
     result = evaluate(zoo.load(folder), batches, num_draws=draws or card.metric.num_draws)
     click.echo(f"{info.name} {split}: {result}")
@@ -103,15 +119,17 @@ def evaluate_command(folder, split, draws, data_dir):
 @zoo_commands.command()
 @click.argument("run", type=click.Path(exists=True, file_okay=False))
 @click.argument("folder", type=click.Path())
-@click.option("--licence", required=True, help="Of the data.")
+@click.option("--licence", required=True, help="Licence of the data.")
 @click.option("--limitations", required=True, help="What the model is not for, or does badly.")
 @click.option("--published", type=float, help="The number to compare with.")
-@click.option("--published-units", type=click.Choice(["nats", "bits/dim"]), help="Of that number.")
-@click.option("--published-source", help="Where it stands.")
-@click.option("--draws", type=click.IntRange(1), default=1, help="Dequantization draws a row.")
+@click.option(
+    "--published-units", type=click.Choice(["nats", "bits/dim"]), help="Units of that number."
+)
+@click.option("--published-source", help="Where it was published.")
+@click.option("--draws", type=click.IntRange(1), default=1, help="Dequantization draws per row.")
 @click.option("--rows", type=click.IntRange(1), help="Test rows, evenly spread; default all.")
-@click.option("--machine", help="That of the training; default the run's own words.")
-@_data_dir
+@click.option("--machine", help="Machine of the training; default the run's own words.")
+@data_dir_option
 def save(
     run, folder, licence, limitations, published, published_units, published_source, draws,
     rows, machine, data_dir,
@@ -120,6 +138,10 @@ def save(
     parts = (published, published_units, published_source)
     if None in parts and any(part is not None for part in parts):
         raise click.UsageError("--published, --published-units and --published-source go together")
+    import_backend()
+    from tfflows import zoo
+    from tfflows.zoo import readme
+
     if published is not None:
         published = zoo.Published(value=published, units=published_units, source=published_source)
     card = zoo.save_to_zoo(

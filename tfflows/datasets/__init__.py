@@ -4,12 +4,14 @@ from tfflows.datasets.dataset_info import DatasetInfo
 from tfflows.datasets.loading import load, load_arrays, load_rows
 from tfflows.datasets.readers.table import stream_table
 from tfflows.datasets.registry import EMBEDDED, NAMES
+from tfflows.datasets.rows import Rows
 from tfflows.datasets.sets.toys import sample_toy
 
 __all__ = [
     "EMBEDDED",
     "NAMES",
     "DatasetInfo",
+    "Rows",
     "load",
     "load_arrays",
     "load_rows",

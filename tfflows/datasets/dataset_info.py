@@ -1,4 +1,4 @@
-"""What a dataset is, beside its data."""
+"""What a dataset is, apart from its rows."""
 
 import dataclasses
 import math

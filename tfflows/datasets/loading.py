@@ -7,7 +7,7 @@ import numpy as np
 
 from tfflows.datasets.dataset_info import DatasetInfo
 from tfflows.datasets.registry import check_options, find_loader
-from tfflows.datasets.rows import RowView, one_hot, stream_rows
+from tfflows.datasets.rows import Rows, one_hot, stream_rows
 from tfflows.datasets.sets.tfds_images import load_tfds
 
 if TYPE_CHECKING:  # the library imports TensorFlow only where it is used
@@ -35,17 +35,21 @@ def load(
         data_dir: folder of the files, or of TFDS datasets; None takes TFDS_DATA_DIR or TFDS's
             default for the latter.
         shuffle_seed: None keeps the order; a seed gives each pass over the rows another random
-            order, of all rows (for TFDS datasets: through a buffer of 10,000 rows).
-        **options: of the dataset; those of files are `files.load_file`'s: columns, label, array,
-            missing, header, validation, test, seed; of TFDS datasets `bits`, 5 for 5-bit images.
+            order, of all rows (TFDS datasets: through a buffer of 10,000 rows).
+        **options: options of the dataset. Files take those of `datasets.user_file.load_file`:
+            columns, label, array, missing, header, validation, test, seed. TFDS datasets take
+            `bits`, 5 for 5-bit images.
 
     Returns:
         A tf.data.Dataset of x `[*event_shape]` (uint8 images, float32 points), and a DatasetInfo.
 
     Raises:
         ValueError: the name (the nearest ones are named), the split or an option is unknown, the
-            file holds what no density has, or there are no labels to condition on.
-        OSError: the data are neither there nor can be downloaded.
+            file holds values that no density has, or there are no labels to condition on.
+        OSError: the data are not there and cannot be downloaded.
+
+    Example:
+        dataset, info = tfflows.datasets.load("digits", "train", condition=True)
     """
     import tensorflow as tf
 
@@ -73,16 +77,15 @@ def load_arrays(
     condition: bool = False,
     data_dir: str | None = None,
     **options: Any,
-) -> tuple[np.ndarray | tuple[np.ndarray, np.ndarray], DatasetInfo]:
+) -> tuple[Any, DatasetInfo]:
     """As `load`, but NumPy arrays: x `[size, *event_shape]`, or (x, one-hot float32 labels).
 
     A whole .npy file comes as a memory map of its own type; a part of its rows or columns is read
-    into memory, so that `load` is the way to data larger than that.
+    into memory, so use `load` for data larger than that.
     """
-    data, info = load_rows(name, split, condition, data_dir, **options)
-    if not condition:
-        return _in_memory(data), info
-    return (_in_memory(data[0]), data[1]), info
+    rows, info = load_rows(name, split, condition, data_dir, **options)
+    x = rows.x if isinstance(rows.x, np.ndarray) else np.asarray(rows.x)
+    return (x, rows.condition) if condition else x, info
 
 
 def load_rows(
@@ -91,22 +94,18 @@ def load_rows(
     condition: bool = False,
     data_dir: str | None = None,
     **options: Any,
-) -> tuple[np.ndarray | RowView | tuple[np.ndarray | RowView, np.ndarray], DatasetInfo]:
-    """As `load_arrays`, but rows and columns of a .npy file stay on disk until they are indexed."""
+) -> tuple[Rows, DatasetInfo]:
+    """As `load`, but `Rows` of arrays; those of a .npy file stay on disk until they are indexed."""
     loader = find_loader(name)
     check_options(name, loader or load_tfds, options)
     if loader is None:
-        return _load_tfds_arrays(name, split, condition, data_dir, options)
+        return _load_tfds_rows(name, split, condition, data_dir, options)
     x, labels, info = loader(name, split, data_dir, **options)
     _check_labels(info, condition)
-    return (x, one_hot(labels, info.num_classes)) if condition else x, info
+    return Rows(x, one_hot(labels, info.num_classes) if condition else None), info
 
 
-def _in_memory(x):
-    return x if isinstance(x, np.ndarray) else np.asarray(x)
-
-
-def _load_tfds_arrays(name, split, condition, data_dir, options):
+def _load_tfds_rows(name, split, condition, data_dir, options):
     dataset, info = load(name, split, condition, data_dir, **options)
     x = np.empty((info.size, *info.event_shape), "uint8")
     labels = np.empty((info.size, info.num_classes or 0), "float32")
@@ -117,7 +116,7 @@ def _load_tfds_arrays(name, split, condition, data_dir, options):
         if condition:
             labels[rows] = batch["condition"]
         start = rows.stop
-    return (x, labels) if condition else x, info
+    return Rows(x, labels if condition else None), info
 
 
 def _check_labels(info, condition):

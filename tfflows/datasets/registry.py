@@ -10,7 +10,7 @@ from tfflows.utils.suggest import nearest
 
 # name: module and function (name, split, data_dir, **options) -> (x, class numbers or None,
 # DatasetInfo); imported when the name is asked for.
-ARRAYS = {
+_LOADERS = {
     **dict.fromkeys(EMBEDDED, ("embedded", "load_embedded")),
     **dict.fromkeys(
         ("power", "gas", "hepmass", "miniboone", "bsds300"), ("maf_archive", "load_maf")
@@ -19,13 +19,13 @@ ARRAYS = {
     "binarized_mnist": ("npz_images", "load_binarized_mnist"),
     "frey_faces": ("npz_images", "load_frey_faces"),
 }
-NAMES = tuple(ARRAYS)
+NAMES = tuple(_LOADERS)
 
 
 def find_loader(name: str) -> Callable | None:
     """The function that loads the arrays of a name or path, or None for a TFDS dataset."""
-    if name in ARRAYS:
-        module, function = ARRAYS[name]
+    if name in _LOADERS:
+        module, function = _LOADERS[name]
         return getattr(importlib.import_module(f"tfflows.datasets.sets.{module}"), function)
     return load_file if is_file_name(name) else None
 

@@ -1,5 +1,6 @@
-"""Rows of an array, on disk or in memory, and the tf.data stream of them."""
+"""Rows of a dataset, on disk or in memory, and the tf.data stream of them."""
 
+import dataclasses
 import itertools
 import math
 from collections.abc import Sequence
@@ -10,7 +11,39 @@ import numpy as np
 if TYPE_CHECKING:
     import tensorflow as tf
 
+    from tfflows.datasets.batches import Batches
+
 _CHUNK_ELEMENTS = 2**18
+
+
+@dataclasses.dataclass(frozen=True)
+class Rows:
+    """Rows of a dataset, with the conditions of a conditional flow or without.
+
+    Attributes:
+        x: `[size, *event_shape]`; what lies on disk is read where it is indexed.
+        condition: one-hot labels `[size, num_classes]`, or None.
+    """
+
+    x: "np.ndarray | RowView"
+    condition: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def spread(self, count: int | None) -> "Rows":
+        """`count` evenly spread rows; all rows if it is None or not below their number."""
+        if count is None or count >= len(self):
+            return self
+        chosen = np.linspace(0, len(self) - 1, count).astype(int)
+        condition = None if self.condition is None else self.condition[chosen]
+        return Rows(np.asarray(self.x[chosen]), condition)
+
+    def batches(self, batch_size: int, seed: int | None = None, first_step: int = 0) -> "Batches":
+        """Batches for `fit` and `evaluate`; see `tfflows.datasets.batches.Batches`."""
+        from tfflows.datasets.batches import Batches  # here, because it imports Keras
+
+        return Batches(self, batch_size, seed, first_step)
 
 
 class RowView:
@@ -48,7 +81,7 @@ def stream_rows(
 ) -> "tf.data.Dataset":
     """Unbatched tf.data.Dataset of x, or {"x", "condition": one-hot labels} where there are labels.
 
-    A chunk of a megabyte is read at a time, and the next one ahead; the array is not copied.
+    Chunks of a megabyte are read, the next one ahead of its use; the array is not copied.
 
     Args:
         x: `[n, *event]`; uint8 images stay so, everything else becomes float32.
@@ -70,7 +103,7 @@ def stream_rows(
         for start in range(0, len(x), step):
             rows = slice(start, start + step) if order is None else order[start : start + step]
             part = np.asarray(x[rows], dtype)
-            if labels is None:
+            if labels is None or num_classes is None:
                 yield part
             else:
                 yield {"x": part, "condition": one_hot(labels[rows], num_classes)}

@@ -8,7 +8,8 @@ import numpy as np
 
 from tfflows.datasets.dataset_info import DatasetInfo
 from tfflows.datasets.readers.labels import LabelCodes
-from tfflows.datasets.readers.npy import ArrayTable, npz_keys, npz_labels
+from tfflows.datasets.readers.npy import ArrayTable
+from tfflows.datasets.readers.npz import npz_keys, npz_labels
 from tfflows.datasets.readers.table import (
     SUFFIXES,
     TableReader,
@@ -49,7 +50,7 @@ def load_file(
     """x `[size, *event_shape]`, class numbers `[size]` or None, and the description.
 
     Tables are float32. uint8 arrays `[n, h, w]` or `[n, h, w, c]` are images of 256 grey levels. A
-    .npy file stays on disk: x is a memory map of its own type, or a view of its rows.
+    .npy file stays on disk: x is a memory map of the file's type, or a view of its rows.
 
     Args:
         name: path of a .csv, .parquet, .npy or .npz file.
@@ -57,7 +58,7 @@ def load_file(
             its training array).
         data_dir: folder that relative paths start from; None takes the current one.
         columns: names or indices of the columns of a table, in the order wanted. None takes all
-            but the label, and refuses a table with a column that is no number.
+            but the label, and refuses a table with a column that does not hold numbers.
         label: the column, by name or index, whose whole numbers or words are the classes; or the
             key of a .npz's labels, found for each split as the data are.
         array: key of a .npz's data; None takes its one array beside the labels, or x_train,
@@ -72,7 +73,7 @@ def load_file(
     Raises:
         ValueError: what `stream_table` refuses, a column that is constant, a label of fractions or
             of too many classes, or a split without rows.
-        OSError: there is no such file.
+        OSError: the file does not exist.
     """
     if split not in SPLITS:
         raise ValueError(f"{name} has the splits {list(SPLITS)}. Received: {split!r}")
@@ -142,15 +143,15 @@ def _npz_splits(path, array, label):
     found = {}
     for split, names in _SPLIT_NAMES.items():
         pairs = [(stem, name) for stem in stems for name in names]
-        wanted = [f"{a}_{b}".strip("_") for stem, n in pairs for a, b in ((stem, n), (n, stem))]
-        found[split] = next((key for key in wanted if key in keys), None)
+        likely = [f"{a}_{b}".strip("_") for stem, n in pairs for a, b in ((stem, n), (n, stem))]
+        found[split] = next((key for key in likely if key in keys), None)
     found = {split: key for split, key in found.items() if key is not None}
     if "train" in found:
         return found
     if array is None and len(keys) == 1:
         return {"train": keys[0]}
     raise ValueError(
-        f"{path} wants one array, or x_train and such; choose one by array=. Received: "
+        f"Expected {path} to hold one array, or x_train and such; choose one by array=. Received: "
         f"array={array!r}, and arrays {keys} in the file"
     )
 
@@ -168,7 +169,7 @@ def _open(path, split, options, main=None):
     if options.label is not None and label_key is None:
         if isinstance(table, ArrayTable) and len(table.shape) > 2:
             raise ValueError(
-                f"label= wants a column of a table or a key of a .npz. Received: "
+                f"Expected label= to be a column of a table or a key of a .npz. Received: "
                 f"{options.label!r} for {path}, {table.shape}"
             )
         label = find_column(table, options.label)
@@ -176,17 +177,17 @@ def _open(path, split, options, main=None):
     if main is not None and isinstance(table, ArrayTable):
         if table.shape[1:] != getattr(main.table, "shape", (0, len(main.table.names)))[1:]:
             raise ValueError(
-                f"{path} wants the shape of {main.table.path}. Received: {table.shape}"
+                f"Expected {path} to have the shape of {main.table.path}. Received: {table.shape}"
             )
     elif main is not None:
         columns = [main.table.names[i] for i in main.columns]
     if columns is not None and isinstance(table, ArrayTable) and len(table.shape) > 2:
-        raise ValueError(f"columns= wants a table. Received: {path}, {table.shape}")
+        raise ValueError(f"columns= requires a table. Received: {path}, {table.shape}")
     return _Source(table, choose_columns(table, columns, label), label, label_key)
 
 
 def _read_own(path, own_path, split, options, codes):
-    """A split in a file or array of its own, with the columns and classes of the training rows."""
+    """A split in its own file or array, with the columns and classes of the training rows."""
     main = _open(path, "train", options)
     if options.label is not None:
         _read(main, options, codes, check_constant=False)
@@ -243,9 +244,9 @@ def _split_rows(name, size, split, fractions, seed):
     """Increasing positions of a split's rows."""
     for key, fraction in fractions.items():
         if not 0 <= fraction < 1:
-            raise ValueError(f"{key} wants a fraction of the rows. Received: {fraction!r}")
+            raise ValueError(f"{key} must be a fraction of the rows. Received: {fraction!r}")
     if sum(fractions.values()) >= 1:
-        raise ValueError(f"Fractions want to be together less than 1. Received: {fractions}")
+        raise ValueError(f"Fractions must sum to less than 1. Received: {fractions}")
     if split == "all":
         return np.arange(size)
     order = np.random.default_rng(seed).permutation(size)

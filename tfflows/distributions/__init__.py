@@ -1,4 +1,4 @@
-"""Base distributions of latents: one a file, `distribution.py` holds the contract."""
+"""Base distributions of latents: one per file; `distribution.py` holds the contract."""
 
 from tfflows.distributions.autoregressive_mixture import AutoregressiveMixture
 from tfflows.distributions.class_conditional import ClassConditional

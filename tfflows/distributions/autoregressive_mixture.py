@@ -10,12 +10,14 @@ from tfflows.backend import compilation
 from tfflows.backend.tensor_ops import sum_event
 from tfflows.distributions.distribution import LOG_2_PI, Distribution
 from tfflows.networks import MADE
-from tfflows.networks.made.inversion import invert_by_degrees, invert_in_order
+from tfflows.networks.made.inversion import invert_incremental, invert_sequential
 from tfflows.networks.made.made import bounded
 from tfflows.networks.made.order import make_order, reorder
 from tfflows.transforms.log_scale import LOG_SCALES
 
-SPREAD = 2.0  # the components' means at first reach from -SPREAD to SPREAD
+MAX_ABS_INITIAL_MEAN = (
+    2.0  # the components' means at first reach from -MAX_ABS_INITIAL_MEAN to MAX_ABS_INITIAL_MEAN
+)
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -37,7 +39,7 @@ class AutoregressiveMixture(Distribution):
         seed: integer of a random order.
     """
 
-    is_reparametrized = False
+    is_reparameterized = False
 
     def __init__(
         self,
@@ -59,13 +61,13 @@ class AutoregressiveMixture(Distribution):
         self.order = order if isinstance(order, str) else np.asarray(order).tolist()
         self.seed = seed
         self._bound = LOG_SCALES["soft_clip"]
-        self._solve_compiled = compilation.compile_region(self._solve, self._solve_in_order)
+        self._solve_compiled = compilation.compile_region(self._solve, self._solve_sequential)
 
     def build(self, z_shape, condition_shape=None):
         super().build(z_shape, condition_shape)
         if len(self.event_shape) != 1:
             raise ValueError(
-                f"{type(self).__name__} wants vectors. "
+                f"{type(self).__name__} expects vectors. "
                 f"Received: latents of shape {self.event_shape}"
             )
         self._order = make_order(self.order, self.event_shape[0], self.seed)
@@ -76,7 +78,11 @@ class AutoregressiveMixture(Distribution):
         count = self.num_components
         logits, shifts, s = (ops.stack(bounded(parameters[i * count :][:count])) for i in range(3))
         # Equal components would have equal gradients and stay equal.
-        means = np.linspace(-SPREAD, SPREAD, count) if count > 1 else np.zeros(1)
+        means = (
+            np.linspace(-MAX_ABS_INITIAL_MEAN, MAX_ABS_INITIAL_MEAN, count)
+            if count > 1
+            else np.zeros(1)
+        )
         means = means.reshape((count, *(1 for _ in shifts.shape[1:]))).astype(self.compute_dtype)
         log_weights = logits - ops.logsumexp(logits, axis=0, keepdims=True)
         return log_weights, shifts + means, self._bound(s)
@@ -96,10 +102,10 @@ class AutoregressiveMixture(Distribution):
         return reorder(z, np.argsort(self._order))
 
     def _solve(self, spread, uniform, condition=None):
-        return invert_by_degrees(self.network, self._element, [spread, uniform], condition)[0]
+        return invert_incremental(self.network, self._element, [spread, uniform], condition)[0]
 
-    def _solve_in_order(self, spread, uniform, condition=None):
-        return invert_in_order(self.network, self._element, [spread, uniform], condition)[0]
+    def _solve_sequential(self, spread, uniform, condition=None):
+        return invert_sequential(self.network, self._element, [spread, uniform], condition)[0]
 
     def _element(self, latents, parameters):
         """An element from its component, the first whose cumulated weight reaches the uniform."""

@@ -1,4 +1,4 @@
-"""The base of distributions with one set of trainable parameters a class."""
+"""The base of distributions with one set of trainable parameters per class."""
 
 import math
 
@@ -8,7 +8,7 @@ from tfflows.distributions.distribution import Distribution
 
 
 class ClassConditional(Distribution):
-    """A distribution with trainable parameters, one set a class where `num_classes` is given.
+    """A distribution with trainable parameters, one set per class where `num_classes` is given.
 
     Labels arrive as the condition: integers `[batch]` or `[batch, 1]` in 0..num_classes-1, or
     one-hot rows `[batch, num_classes]`. Other integers have the density NaN.
@@ -31,7 +31,7 @@ class ClassConditional(Distribution):
             return parameter[:1]
         if condition is None:
             raise ValueError(
-                f"{type(self).__name__} has {self.num_classes} classes and wants labels "
+                f"{type(self).__name__} has {self.num_classes} classes and expects labels "
                 "[batch], or one-hot [batch, num_classes], as its condition. Received: none"
             )
         one_hot = self._one_hot(ops.convert_to_tensor(condition))
@@ -47,7 +47,7 @@ class ClassConditional(Distribution):
             return ops.where(known[:, None], one_hot, ops.cast(math.nan, one_hot.dtype))
         if len(shape) != 2 or shape[1] != self.num_classes:
             raise ValueError(
-                f"{type(self).__name__} wants labels [batch], or one-hot "
+                f"{type(self).__name__} expects labels [batch], or one-hot "
                 f"[batch, {self.num_classes}]. Received: condition of shape {shape}"
             )
         return ops.cast(condition, self.compute_dtype)

@@ -16,10 +16,10 @@ class Distribution(keras.layers.Layer):
 
     A subclass writes `_log_prob(z, condition)` -> `[batch]` and `_draw(noise, condition,
     temperature)` -> z, where `noise` gives standard normal and uniform numbers. It sets
-    `is_reparametrized` to False where draws jump as its parameters change.
+    `is_reparameterized` to False where draws jump as its parameters change.
     """
 
-    is_reparametrized = True
+    is_reparameterized = True
 
     @property
     def compute_dtype(self) -> str:

@@ -19,7 +19,7 @@ class MixtureOfGaussians(ClassConditional):
         seed: integer seed of the initial means, which are standard normal.
     """
 
-    is_reparametrized = False
+    is_reparameterized = False
 
     def __init__(
         self,

@@ -1,6 +1,7 @@
 """Held-out numbers, scores of files, latents and pictures of flows."""
 
-from tfflows.evaluation.animation import write_film
+from tfflows.evaluation import plots
+from tfflows.evaluation.animation import animate
 from tfflows.evaluation.evaluation import Evaluation, GaussianBaseline, evaluate
 from tfflows.evaluation.latents import attribute_direction, change_attribute, interpolate
 from tfflows.evaluation.scoring import score_file
@@ -8,10 +9,11 @@ from tfflows.evaluation.scoring import score_file
 __all__ = [
     "Evaluation",
     "GaussianBaseline",
+    "animate",
     "attribute_direction",
     "change_attribute",
     "evaluate",
     "interpolate",
+    "plots",
     "score_file",
-    "write_film",
 ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from keras import ops
 
-from tfflows.training.inputs import split_condition
+from tfflows.training.batch import Batch
 
 if TYPE_CHECKING:
     from tfflows.flow import Flow
@@ -24,7 +24,7 @@ class Evaluation:
         standard_error: standard error of that mean.
         bits_per_dim: -log_likelihood / (dims log 2).
         num_examples: rows evaluated.
-        num_draws: draws of dequantization noise a row.
+        num_draws: draws of dequantization noise per row.
         round_trip_error: largest |inverse(encode(x)) - x| over the rows, or None if not measured.
     """
 
@@ -60,7 +60,7 @@ def evaluate(
         flow: a `tfflows.Flow`, or a `tfflows.serving.ServedFlow`.
         batches: batches of x, of (x, condition) for a conditional flow, or of dicts of these.
         round_trip: whether to measure the round trip as well.
-        num_draws: draws of noise a row, whose mean density is taken; see `Flow.log_prob`.
+        num_draws: draws of noise per row, whose mean density is taken; see `Flow.log_prob`.
     """
     error = 0.0
 
@@ -68,7 +68,8 @@ def evaluate(
         nonlocal error
         if flow.condition_shape is None and isinstance(batch, tuple):
             batch = batch[0]  # of (x, labels)
-        x, condition = split_condition(batch)
+        parsed = Batch.parse(batch)
+        x, condition = parsed.x, parsed.condition
         if round_trip:
             again = flow.inverse(flow.encode(x, condition), condition)
             difference = ops.convert_to_numpy(again) - ops.convert_to_numpy(x)
@@ -92,7 +93,7 @@ def _summarise(log_prob: Callable, batches: Iterable, dims: int) -> Evaluation:
 
 
 class GaussianBaseline:
-    """A full-covariance Gaussian fitted to data: what a density model must beat at the least.
+    """A full-covariance Gaussian fitted to data: the least that a density model must beat.
 
     Args:
         batches: training batches of x, (x, condition) or dicts, `[batch, *event]`; read once.
@@ -103,10 +104,10 @@ class GaussianBaseline:
     def __init__(self, batches: Iterable, discrete: bool = False, seed: int = 0):
         self._discrete = discrete
         self._rng = np.random.default_rng(seed)
-        count, total, products, origin = 0, 0.0, 0.0, None
+        count, total, products, origin = 0, np.zeros(()), np.zeros(()), np.zeros(())
         for batch in batches:
             rows = self._rows(batch)
-            origin = rows.mean(axis=0) if origin is None else origin
+            origin = origin if count else rows.mean(axis=0)
             rows = rows - origin  # so that squares of a large mean do not swallow the variance
             count += len(rows)
             total = total + rows.sum(axis=0)
@@ -121,7 +122,7 @@ class GaussianBaseline:
         self._factor = np.linalg.cholesky(covariance + floor * np.eye(len(covariance)))
 
     def _rows(self, batch):
-        x, _ = split_condition(batch)
+        x = Batch.parse(batch).x
         rows = np.asarray(ops.convert_to_numpy(x), "float64").reshape(len(x), -1)
         return rows + self._rng.uniform(size=rows.shape) if self._discrete else rows
 

@@ -11,7 +11,7 @@ from tfflows.utils.atomic import replaced_on_success
 
 
 def _figure(columns, rows, size=3.0):
-    # The object interface: pyplot would keep every figure and want a display.
+    # The object interface: pyplot would keep every figure and require a display.
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(size * columns, size * rows), layout="constrained")
@@ -30,12 +30,12 @@ def image_grid(images, path: str | Path, levels: int = 256, columns: int | None 
         images: array of one or three channels.
         path: a .png, .pdf or .svg file.
         levels: number of grey levels; the largest value is white.
-        columns: images in a row; None makes the grid about square.
+        columns: number of images side by side; None makes the grid about square.
     """
     images = np.asarray(images, "float64")
     if images.ndim != 4 or images.shape[-1] not in (1, 3):
         raise ValueError(
-            f"image_grid wants [n, height, width, 1 or 3]. Received: shape {images.shape}"
+            f"Expected `images` to have shape (n, height, width, 1 or 3). Received: {images.shape}"
         )
     figure, (axes,) = _figure(1, 1, size=6.0)
     _show_grid(axes, np.clip(images / (levels - 1), 0, 1), columns)
@@ -96,10 +96,10 @@ def draw_samples(flow: keras.Model, x, path: str | Path) -> None:
     image_grid(x - low, path, levels=high - low + 1 if flow.is_discrete else 2)
 
 
-def marginals(data, samples, path: str | Path, most: int = 16) -> None:
-    """Write histograms of evenly spread columns of samples `[n, dims]` beside those of data."""
+def marginals(data, samples, path: str | Path, max_columns: int = 16) -> None:
+    """Write histograms of samples `[n, dims]` over those of data, for evenly spread columns."""
     data, samples = np.asarray(data), np.asarray(samples)
-    columns = np.unique(np.linspace(0, data.shape[1] - 1, most).astype(int))
+    columns = np.unique(np.linspace(0, data.shape[1] - 1, max_columns).astype(int))
     side = math.ceil(math.sqrt(len(columns)))
     figure, axes = _figure(side, math.ceil(len(columns) / side), size=1.8)
     for panel in axes[len(columns) :]:
@@ -116,7 +116,7 @@ def marginals(data, samples, path: str | Path, most: int = 16) -> None:
 
 
 def density_panels(rows, path: str | Path, bound: float = 4.0) -> None:
-    """Write data, learned density and samples side by side, two two-dimensional flows a row.
+    """Write data, learned density and samples side by side, two two-dimensional flows per line.
 
     Args:
         rows: list of (name, data `[n, 2]`, flow, samples `[n, 2]`).

@@ -26,7 +26,7 @@ def score_file(
     condition_columns: Sequence[str | int] = (),
     batch_size: int = 4096,
 ) -> int:
-    """Write log p(x) of each row of `source` to `out`, in order, a batch in memory at a time.
+    """Write log p(x) of each row of `source` to `out`, in order, one batch in memory at a time.
 
     Args:
         flow: a flow, or a served one.
@@ -34,13 +34,13 @@ def score_file(
         out: a .csv or .parquet file with a column "log_prob", or a .npy file `[rows]`; float32.
         columns: those that hold x, by name or index; None takes all but the condition's.
         condition_columns: those that hold the condition, for a conditional flow.
-        batch_size: rows at a time.
+        batch_size: rows per batch.
 
     Returns:
         The number of rows.
 
     Raises:
-        ValueError: the rows do not fit the flow, or hold what is no finite number.
+        ValueError: the rows do not fit the flow, or hold a value that is not a finite number.
         OSError: a file cannot be read or written; nothing is left of a half-written one.
     """
     suffix = Path(out).suffix
@@ -52,11 +52,11 @@ def score_file(
             f"Received: condition columns {list(condition_columns)}"
         )
     if condition_columns and columns is None:
-        raise ValueError("Condition columns want the columns of x named as well")
-    wanted = None if columns is None else [*columns, *condition_columns]
+        raise ValueError("Condition columns require that the columns of x are named as well")
+    names = None if columns is None else [*columns, *condition_columns]
     count = 0
     with replaced_on_success(out) as temporary, _WRITERS[suffix](temporary) as write:
-        for rows in stream_table(source, wanted, batch_size):
+        for rows in stream_table(source, names, batch_size):
             scores = flow.log_prob(*_split(flow, rows, len(condition_columns), source))
             write(ops.convert_to_numpy(scores).astype("float32"))
             count += len(rows)
@@ -69,7 +69,7 @@ def _split(flow, rows, num_condition, source):
     x, condition = np.split(flat, [flat.shape[1] - num_condition], axis=1)
     if x.shape[1] != flow.dims:
         raise ValueError(
-            f"The model wants rows of {flow.dims} numbers, for {flow.event_shape}. "
+            f"The model requires rows of {flow.dims} numbers, for {flow.event_shape}. "
             f"Received: {x.shape[1]} in {source}; choose them by columns"
         )
     x = x.reshape(-1, *flow.event_shape)

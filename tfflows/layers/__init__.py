@@ -1,4 +1,4 @@
-"""Invertible layers: one idea a file, `flow_layer.py` holds the contract."""
+"""Invertible layers: one idea per file; `flow_layer.py` holds the contract."""
 
 from tfflows.layers.actnorm import ActNorm
 from tfflows.layers.additive_coupling import AdditiveCoupling
@@ -7,6 +7,7 @@ from tfflows.layers.batch_norm import BatchNorm
 from tfflows.layers.conditional_affine import ConditionalAffine
 from tfflows.layers.continuous_flow import ContinuousFlow
 from tfflows.layers.coupling import Coupling
+from tfflows.layers.data_dependent_layer import DataDependentLayer
 from tfflows.layers.dequantize import Dequantize
 from tfflows.layers.diagonal_scaling import DiagonalScaling
 from tfflows.layers.factor_out import FactorOut
@@ -34,6 +35,7 @@ __all__ = [
     "ConditionalAffine",
     "ContinuousFlow",
     "Coupling",
+    "DataDependentLayer",
     "Dequantize",
     "DiagonalScaling",
     "FactorOut",

@@ -4,11 +4,11 @@ import keras
 from keras import ops
 
 from tfflows.backend.tensor_ops import repeat_log_det
-from tfflows.layers.adaptive_layer import AdaptiveLayer
+from tfflows.layers.data_dependent_layer import DataDependentLayer
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
-class ActNorm(AdaptiveLayer):
+class ActNorm(DataDependentLayer):
     """Trainable scale and shift per channel, set by `adapt` to give mean 0 and std 1.
 
         z = (x - shift) exp(log_scale)        log_det = positions * sum(log_scale)

@@ -4,11 +4,11 @@ import keras
 from keras import ops
 
 from tfflows.backend.tensor_ops import repeat_log_det
-from tfflows.layers.adaptive_layer import AdaptiveLayer
+from tfflows.layers.data_dependent_layer import DataDependentLayer
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
-class BatchNorm(AdaptiveLayer):
+class BatchNorm(DataDependentLayer):
     """Normalise by running statistics per channel, then apply a trainable scale and shift.
 
         z = (x - mean) / sqrt(variance + epsilon) * exp(log_gamma) + beta

@@ -15,10 +15,11 @@ from tfflows.layers.flow_layer import FlowLayer
 from tfflows.networks import DynamicsConvNet, DynamicsMLP
 from tfflows.ode.adjoint import solve_with_adjoint
 from tfflows.ode.solvers import DormandPrince, FixedStep, Solver
+from tfflows.utils.legacy import refuse_replaced, upgrade_arguments
 
 TRACES = ("exact", "hutchinson")
 NOISES = ("rademacher", "normal")
-UNROLLED = 4  # rows of the Jacobian up to which they stand one after the other in the graph
+MAX_UNROLLED_ROWS = 4  # of the Jacobian, one after the other in the graph; more are a loop
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -37,9 +38,9 @@ class ContinuousFlow(FlowLayer):
     `adjoint=True` and for an adaptive solver, by the adjoint equation, solved backward in time,
     which keeps nothing of the steps. All else goes through `test_solver`.
 
-    `kinetic` and `jacobian` weigh the regularizers of Finlay et al. 2020 (RNODE, equations 9 and
-    10), the integrals of |f|^2 and |e^T df/dz|^2 over time, per element, which training adds to the
-    losses of the model. Both make fields that need few steps.
+    `kinetic_weight` and `jacobian_weight` are those of the regularizers of Finlay et al. 2020
+    (RNODE, equations 9 and 10), the integrals of |f|^2 and |e^T df/dz|^2 over time, per element,
+    which training adds to the losses of the model. Both make fields that need few steps.
 
     Args:
         network: (z, t, condition) -> field of z's shape, a `DynamicsMLP` or `DynamicsConvNet`, or a
@@ -51,7 +52,7 @@ class ContinuousFlow(FlowLayer):
         test_trace: otherwise; None is "exact" up to `max_exact_dims` elements.
         noise: of Hutchinson's estimate, "rademacher" or "normal".
         adjoint: whether training differentiates fixed steps by the adjoint equation too.
-        kinetic, jacobian: weights of the regularizers, at least 0.
+        kinetic_weight, jacobian_weight: of the regularizers, at least 0.
         max_exact_dims: elements up to which an exact trace, which costs as many products an
             evaluation, comes without a warning.
         seed: integer of the noise in training, or None for a fresh one.
@@ -66,32 +67,42 @@ class ContinuousFlow(FlowLayer):
         test_trace: str | None = None,
         noise: str = "rademacher",
         adjoint: bool = False,
-        kinetic: float = 0.0,
-        jacobian: float = 0.0,
+        kinetic_weight: float = 0.0,
+        jacobian_weight: float = 0.0,
         max_exact_dims: int = 128,
         seed: int | None = None,
         **kwargs,
     ):
+        refuse_replaced(type(self), kwargs)
         super().__init__(**kwargs)
-        for name, value, wanted in (
+        for name, value, allowed in (
             ("trace", trace, TRACES),
             ("test_trace", test_trace, (None, *TRACES)),
             ("noise", noise, NOISES),
         ):
-            if value not in wanted:
-                raise ValueError(f"{name} must be one of {list(wanted)}. Received: {value!r}")
-        for name, value in (("kinetic", kinetic), ("jacobian", jacobian)):
+            if value not in allowed:
+                raise ValueError(f"{name} must be one of {list(allowed)}. Received: {value!r}")
+        weights = {"kinetic_weight": kinetic_weight, "jacobian_weight": jacobian_weight}
+        for name, value in weights.items():
             if not 0 <= value < np.inf:
                 raise ValueError(f"{name} must be at least 0. Received: {value!r}")
+        if network is not None and not isinstance(network, keras.layers.Layer):
+            raise ValueError(
+                "Expected `network` to be a Keras layer, such as networks.DynamicsMLP(). "
+                f"Received: {network!r}"
+            )
         self.network = network
         self.solver = FixedStep() if solver is None else solver
         self.test_solver = DormandPrince() if test_solver is None else test_solver
         for each in (self.solver, self.test_solver):
             if not isinstance(each, Solver):
-                raise ValueError(f"solver must be a tfflows solver. Received: {each!r}")
+                raise ValueError(
+                    "Expected `solver` to be a solver of tfflows.ode, such as "
+                    f'ode.FixedStep("rk4", num_steps=8). Received: {each!r}'
+                )
         self.trace, self.test_trace, self.noise = trace, test_trace, noise
         self.adjoint = adjoint
-        self.kinetic, self.jacobian = kinetic, jacobian
+        self.kinetic_weight, self.jacobian_weight = kinetic_weight, jacobian_weight
         self.max_exact_dims = max_exact_dims
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
@@ -101,7 +112,7 @@ class ContinuousFlow(FlowLayer):
         super().build(x_shape, condition_shape)
         if len(self.event_shape) not in (1, 3):
             raise ValueError(
-                "ContinuousFlow wants vectors, or images (height, width, channels). "
+                "ContinuousFlow expects vectors, or images (height, width, channels). "
                 f"Received: events of shape {self.event_shape}"
             )
         self.dims = math.prod(self.event_shape)
@@ -110,7 +121,7 @@ class ContinuousFlow(FlowLayer):
             self.network = make(dtype=self.compute_dtype)
         if self.network.compute_dtype != self.compute_dtype:
             raise ValueError(
-                f"{self.name} wants a network that computes in {self.compute_dtype}. "
+                f"{self.name} expects a network that computes in {self.compute_dtype}. "
                 f"Received: one that computes in {self.network.compute_dtype}"
             )
         if not self.network.built:
@@ -119,7 +130,7 @@ class ContinuousFlow(FlowLayer):
             warnings.warn(
                 f"An exact trace of {self.dims} elements costs {self.dims} products with the "
                 f"Jacobian an evaluation: 'hutchinson' estimates it by one, and max_exact_dims="
-                f"{self.dims} says that it is wanted",
+                f"{self.dims} says that it is meant",
                 stacklevel=2,
             )
 
@@ -172,11 +183,11 @@ class ContinuousFlow(FlowLayer):
         return self._solve(z, condition, training, 1.0, 0.0, with_trace=False)
 
     def _solve(self, x, condition, training, start, end, with_trace=True):
-        """The state at the end, with the integral of the trace where that is wanted."""
+        """The state at the end, with the integral of the trace where that is asked for."""
         solver = self.solver if training else self.test_solver
         conditions = [] if condition is None else [condition]
         weights = self.network.weights
-        has_cost = bool(with_trace and training and (self.kinetic or self.jacobian))
+        has_cost = bool(with_trace and training and (self.kinetic_weight or self.jacobian_weight))
         trace = self.trace if training else self._test_trace()
         draws = with_trace and trace == "hutchinson"
         noise = self._draw_noise(x, training) if draws else None
@@ -225,7 +236,7 @@ class ContinuousFlow(FlowLayer):
         return tuple(checked(values) for values in state)
 
     def _rates(self, time, z, condition, noise, has_cost):
-        """(dz/dt, its divergence), and the cost of the regularizers per element where wanted."""
+        """(dz/dt, its divergence), and the cost of the regularizers per element where asked for."""
         if noise is None:
             slope, divergence, squares = self._exact(time, z, condition)
         else:
@@ -236,7 +247,8 @@ class ContinuousFlow(FlowLayer):
             divergence, squares = sum_event(product * noise), sum_event(ops.square(product))
         if not has_cost:
             return slope, divergence
-        cost = self.kinetic * sum_event(ops.square(slope)) + self.jacobian * squares
+        kinetic = sum_event(ops.square(slope))
+        cost = self.kinetic_weight * kinetic + self.jacobian_weight * squares
         return slope, divergence, cost / self.dims
 
     def _exact(self, time, z, condition):
@@ -251,7 +263,7 @@ class ContinuousFlow(FlowLayer):
             return tuple(a + b for a, b in zip(sums, terms, strict=True))
 
         sums = (ops.zeros_like(z[(..., *(0 for _ in self.event_shape))]),) * 2
-        if self.dims > UNROLLED:
+        if self.dims > MAX_UNROLLED_ROWS:
             return slope, *compilation.static_loop(self.dims, add_row, sums)
         for row in range(self.dims):
             sums = add_row(row, sums)
@@ -286,7 +298,7 @@ class ContinuousFlow(FlowLayer):
             f"{self.name} came to t = {times[late[0]]:.6g} on its way to {end:g}, at |z| = "
             f"{norm:.3g} in row {row}, after {int(solution.evaluations)} evaluations of its field "
             f"({solver.get_config()}). Either the field grows without bound there, or a larger "
-            "rtol, atol or max_evaluations is wanted"
+            "rtol, atol or max_evaluations is needed"
         )
 
     def get_config(self):
@@ -299,11 +311,15 @@ class ContinuousFlow(FlowLayer):
             "test_trace": self.test_trace,
             "noise": self.noise,
             "adjoint": self.adjoint,
-            "kinetic": self.kinetic,
-            "jacobian": self.jacobian,
+            "kinetic_weight": self.kinetic_weight,
+            "jacobian_weight": self.jacobian_weight,
             "max_exact_dims": self.max_exact_dims,
             "seed": self.seed,
         }
+
+    @classmethod
+    def from_config(cls, config):
+        return super().from_config(upgrade_arguments(cls, config))
 
 
 def continuous_flows(layers: Iterable[FlowLayer]) -> Iterator[ContinuousFlow]:

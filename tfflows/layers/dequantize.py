@@ -21,7 +21,7 @@ class Dequantize(FlowLayer):
     for x `[batch, *event]`. The mean log-density of z bounds the discrete log-likelihood of x from
     below. Training draws fresh noise each step. Otherwise the noise of a row comes from a hash of
     the row itself: the same x has the same log-density, alone or in a batch, on every backend and
-    in a served model. What is no integer in 0..levels-1 has no density: its log-det is NaN.
+    in a served model. What is not an integer in 0..levels-1 has no density: its log-det is NaN.
 
     Args:
         levels: number of grey levels, 2 to 2**19: 256 for 8-bit images.

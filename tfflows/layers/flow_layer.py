@@ -6,11 +6,7 @@ import keras
 from keras import ops
 
 from tfflows.backend.tensor_ops import Tensor, batch_mean, data_dtype
-
-
-def deserialize_arguments(config: dict) -> dict:
-    """The init arguments in `config`, with nested Keras objects made from their configs."""
-    return {name: keras.saving.deserialize_keras_object(value) for name, value in config.items()}
+from tfflows.utils.config import deserialize_arguments
 
 
 class FlowLayer(keras.layers.Layer):
@@ -28,7 +24,12 @@ class FlowLayer(keras.layers.Layer):
 
     Data, log-dets and the layer's own weights are float32 or float64 whatever the dtype policy
     says; a mixed policy goes to the conditioner, where the arithmetic is.
+
+    Attributes:
+        needs_vectors: whether events must have one axis, so that models put Flatten before it.
     """
+
+    needs_vectors = False
 
     @property
     def compute_dtype(self) -> str:
@@ -57,7 +58,7 @@ class FlowLayer(keras.layers.Layer):
         return tuple(latent_shape)
 
     def _inverse_alone(self, z, condition=None, training=False):
-        """x without the log-det; for a layer to override where that is work of its own."""
+        """x without the log-det; for a layer to override where that is other work."""
         return self._inverse(z, condition, training)[0]
 
     def call(self, x, condition=None, training=None, inverse=False, return_log_det=False):

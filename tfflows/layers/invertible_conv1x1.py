@@ -97,7 +97,7 @@ class InvertibleConv1x1(FlowLayer):
             smallest = np.linalg.svd(ops.convert_to_numpy(self.kernel), compute_uv=False)[-1]
             if not smallest > 1e-7:  # NaN too
                 raise ValueError(
-                    "InvertibleConv1x1 wants an invertible kernel. Received: weights with a "
+                    "InvertibleConv1x1 expects an invertible kernel. Received: weights with a "
                     f"smallest singular value of {smallest:.2g}"
                 )
 

@@ -40,6 +40,8 @@ class LULinear(FlowLayer):
         bias: whether to add a trainable bias.
     """
 
+    needs_vectors = True
+
     def __init__(self, seed: int | None = None, bias: bool = True, **kwargs):
         super().__init__(**kwargs)
         self.seed = python_random.getrandbits(31) if seed is None else seed

@@ -10,12 +10,13 @@ from tfflows.backend import compilation
 from tfflows.backend.tensor_ops import sum_event
 from tfflows.layers.flow_layer import FlowLayer
 from tfflows.networks import MADE
-from tfflows.networks.made.inversion import invert_by_degrees, invert_in_order, invert_jacobi
+from tfflows.networks.made.inversion import invert_incremental, invert_jacobi, invert_sequential
 from tfflows.networks.made.made import bounded
 from tfflows.networks.made.order import make_order, reorder
 from tfflows.transforms import Affine, Transform
+from tfflows.utils import legacy
 
-INVERSIONS = ("by_degrees", "jacobi", "in_order")
+INVERSIONS = ("incremental", "jacobi", "sequential")
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -26,9 +27,9 @@ class MaskedAutoregressive(FlowLayer):
         log_det = sum_i log dz_i/dx_i
 
     The way back needs x_i for the parameters of x_i+1. `inversion` says how it is found:
-    "by_degrees" computes each hidden unit once, about the arithmetic of one pass in as many small
+    "incremental" computes each hidden unit once, about the arithmetic of one pass in as many small
     steps as there are elements; "jacobi" repeats whole passes until nothing changes, the quickest
-    for few rows; "in_order" makes one pass an element. All three are exact: "jacobi" stops at
+    for few rows; "sequential" makes one pass per element. All three are exact: "jacobi" stops at
     `tolerance`, or after as many passes as there are elements, where it cannot be wrong. Networks
     are in float32 or float64 even under a mixed policy: an error of x_i goes into all after it.
     Parameters are cut at +-1e4, so that samples which grow from element to element stay finite.
@@ -40,10 +41,12 @@ class MaskedAutoregressive(FlowLayer):
         residual: whether MADE is residual (see `MADE`).
         order: "sequential", "reversed", "random", or the elements' indices in their order.
         seed: integer of a random order.
-        inversion: "by_degrees", "jacobi" or "in_order".
+        inversion: "incremental", "jacobi" or "sequential".
         tolerance: largest change of an element, relative to its size where that is above 1, after
             which "jacobi" stops; None is 1e-6, in float64 1e-12.
     """
+
+    needs_vectors = True
 
     def __init__(
         self,
@@ -53,13 +56,17 @@ class MaskedAutoregressive(FlowLayer):
         residual: bool = False,
         order: str | Sequence[int] = "sequential",
         seed: int | None = None,
-        inversion: str = "by_degrees",
+        inversion: str = "incremental",
         tolerance: float | None = None,
         **kwargs,
     ):
         super().__init__(**kwargs)
         if inversion not in INVERSIONS:
-            raise ValueError(f"inversion must be one of {INVERSIONS}. Received: {inversion!r}")
+            renamed = legacy.INVERSIONS.get(inversion)
+            hint = f", which is now called {renamed!r}" if renamed else ""
+            raise ValueError(
+                f"inversion must be one of {INVERSIONS}. Received: {inversion!r}{hint}"
+            )
         if tolerance is not None and not tolerance >= 0:
             raise ValueError(f"tolerance must not be negative. Received: {tolerance}")
         self.transform = Affine() if transform is None else transform
@@ -81,12 +88,12 @@ class MaskedAutoregressive(FlowLayer):
         super().build(x_shape, condition_shape)
         if len(self.event_shape) != 1:
             raise ValueError(
-                f"{type(self).__name__} wants vectors: put Flatten before it. "
+                f"{type(self).__name__} expects vectors: put Flatten before it. "
                 f"Received: event of shape {self.event_shape}"
             )
         self._order = make_order(self.order, self.event_shape[0], self.seed)
         self.network.build((None, *self.event_shape), condition_shape)
-        self._solve_compiled = compilation.compile_region(self._solve, self._solve_in_order)
+        self._solve_compiled = compilation.compile_region(self._solve, self._solve_sequential)
 
     def _one_pass(self, x, condition):
         x = reorder(x, self._order)
@@ -100,7 +107,7 @@ class MaskedAutoregressive(FlowLayer):
     def _step_by_step(self, z, condition, training=False):
         tensors = [reorder(z, self._order), *([] if condition is None else [condition])]
         # Loops in loops take a minute to compile with their gradients.
-        solve = self._solve_in_order if training else self._solve_compiled
+        solve = self._solve_sequential if training else self._solve_compiled
         x, log_det = solve(*tensors)
         return reorder(x, np.argsort(self._order)), log_det
 
@@ -108,17 +115,17 @@ class MaskedAutoregressive(FlowLayer):
         return self.transform.inverse(latents[0], bounded(parameters))
 
     def _solve(self, z, condition=None):
-        if self.inversion == "by_degrees":
-            return invert_by_degrees(self.network, self._element, [z], condition)
-        if self.inversion == "in_order":
-            return self._solve_in_order(z, condition)
+        if self.inversion == "incremental":
+            return invert_incremental(self.network, self._element, [z], condition)
+        if self.inversion == "sequential":
+            return self._solve_sequential(z, condition)
         tolerance = self.tolerance
         if tolerance is None:
             tolerance = 1e-12 if self.compute_dtype == "float64" else 1e-6
         return invert_jacobi(self.network, self._element, [z], condition, tolerance)
 
-    def _solve_in_order(self, z, condition=None):
-        return invert_in_order(self.network, self._element, [z], condition)
+    def _solve_sequential(self, z, condition=None):
+        return invert_sequential(self.network, self._element, [z], condition)
 
     def _forward(self, x, condition=None, training=False):
         return self._one_pass(x, condition)
@@ -139,6 +146,10 @@ class MaskedAutoregressive(FlowLayer):
             "tolerance": self.tolerance,
         }
 
+    @classmethod
+    def from_config(cls, config):
+        return super().from_config(legacy.upgrade_arguments(cls, config))
+
 
 @keras.saving.register_keras_serializable(package="tfflows")
 class InverseAutoregressive(MaskedAutoregressive):
@@ -147,8 +158,8 @@ class InverseAutoregressive(MaskedAutoregressive):
         x_i = transform(z_i; parameters_i),  parameters = MADE(z, condition)
 
     The density of data that the layer did not make needs z_i for the parameters of z_i+1: that is
-    `inversion`'s work here. Training on data differentiates through one pass an element; a training
-    that samples (by `fit_to_density`) goes through one pass.
+    `inversion`'s work here. Training on data differentiates through one pass per element; training
+    by `fit_to_density`, which samples, goes through one pass.
 
     Arguments and errors are those of `MaskedAutoregressive`.
     """

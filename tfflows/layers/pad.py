@@ -14,7 +14,7 @@ class Pad(FlowLayer):
     x `[batch, height, width, channels]` becomes z `[batch, *sides, channels]`, and the inverse cuts
     the border off. It stands before Dequantize, where it is exact about the data: a border that is
     always zero has probability 1, so that the probability of an image and its border bounds that of
-    the image from below, and bits a dimension count the image's own pixels.
+    the image from below, and bits per dimension count the image's own pixels.
 
     Args:
         sides: (height, width) of the padded image.
@@ -31,7 +31,7 @@ class Pad(FlowLayer):
             side < own for side, own in zip(self.sides, self.event_shape[:2], strict=True)
         ):
             raise ValueError(
-                f"Pad wants images [batch, height, width, channels] of at most {self.sides}. "
+                f"Pad expects images [batch, height, width, channels] of at most {self.sides}. "
                 f"Received: x of shape {tuple(x_shape)}"
             )
         self._before = [

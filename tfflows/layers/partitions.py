@@ -104,15 +104,15 @@ def make_partition(partition: str | Sequence, parity: int, event_shape: tuple):
         if partition in ("half", "channel"):
             if event_shape[-1] < 2:
                 raise ValueError(
-                    f"partition={partition!r} wants at least 2 channels. Received: event of shape "
-                    f'{event_shape}. Use partition="checkerboard", or Squeeze first'
+                    f"partition={partition!r} requires at least 2 channels. Received: event of "
+                    f'shape {event_shape}. Use partition="checkerboard", or Squeeze first'
                 )
             return SlicePartition(event_shape, parity)
         if partition != "checkerboard":
             raise ValueError(
                 f"partition must be one of {NAMES} or an array of booleans. Received: {partition!r}"
             )
-        # Of an image, the channels at one position stay together (RealNVP, figure 3).
+        # The channels at one position of an image stay together (RealNVP, figure 3).
         grid = event_shape[:-1] if len(event_shape) > 1 else event_shape
         kept = np.indices(grid).sum(axis=0) % 2 == parity
         if len(event_shape) > 1:

@@ -5,14 +5,14 @@ import numpy as np
 from keras import ops
 
 from tfflows.backend.tensor_ops import sum_event
-from tfflows.layers.adaptive_layer import AdaptiveLayer
+from tfflows.layers.data_dependent_layer import DataDependentLayer
 from tfflows.transforms.rational_quadratic import Bin, in_bin, root_in_bin
 
-STEEPEST = 100.0  # of the curve, where norms hardly differ
+MAX_SLOPE = 100.0  # of the curve, where norms hardly differ
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
-class RadialGaussianize(AdaptiveLayer):
+class RadialGaussianize(DataDependentLayer):
     """Move vectors x `[batch, size]` along their rays, to norms as normal vectors have them.
 
         z = x e^(v - u),  u = log|x|,  v = log|z| = s(u)      log_det = size (v - u) + log s'(u)
@@ -26,6 +26,8 @@ class RadialGaussianize(AdaptiveLayer):
     Args:
         num_bins: pieces of the curve, at least 1.
     """
+
+    needs_vectors = True
 
     def __init__(self, num_bins: int = 32, **kwargs):
         super().__init__(**kwargs)
@@ -44,7 +46,7 @@ class RadialGaussianize(AdaptiveLayer):
         def add(name, shape):
             return self.add_weight(name=name, shape=shape, initializer="zeros", trainable=False)
 
-        # Of these any values are a bijection.
+        # Any values of these are a bijection.
         self.start = add("start", (2,))  # u and v at the first knot
         self.log_widths = add("log_widths", (self.num_bins,))
         self.log_heights = add("log_heights", (self.num_bins,))
@@ -56,12 +58,12 @@ class RadialGaussianize(AdaptiveLayer):
         norms = np.linalg.norm(rows, axis=1)
         norms = norms[norms > 0]
         if not len(norms):
-            raise ValueError("RadialGaussianize.adapt wants vectors that are not all zero")
+            raise ValueError("RadialGaussianize.adapt expects vectors that are not all zero")
         size, tail = rows.shape[1], min(0.1, 10 / len(norms))
         v = np.linspace(*np.log(chi.ppf([tail, 1 - tail], size)), self.num_bins + 1)
         u = np.quantile(np.log(norms), chi.cdf(np.exp(v), size))
         heights = np.diff(v)
-        widths = np.maximum(np.diff(u), heights / STEEPEST)
+        widths = np.maximum(np.diff(u), heights / MAX_SLOPE)
         secants = heights / widths
         # The harmonic mean of both sides' slopes follows the flatter one, and so does not ripple.
         inner = 2 / (1 / secants[1:] + 1 / secants[:-1])

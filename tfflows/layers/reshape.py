@@ -28,7 +28,7 @@ class Reshape(FlowLayer):
         super().build(x_shape, condition_shape)
         if math.prod(self.event_shape) != math.prod(self.shape):
             raise ValueError(
-                f"Reshape to {self.shape} wants events of {math.prod(self.shape)} elements. "
+                f"Reshape to {self.shape} expects events of {math.prod(self.shape)} elements. "
                 f"Received: x of shape {tuple(x_shape)}"
             )
 

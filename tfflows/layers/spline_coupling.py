@@ -17,7 +17,7 @@ class SplineCoupling(Coupling):
         z_moved = spline(x_moved; network(x_kept, condition))          log_det = sum(log dz/dx)
 
     The curves are those of `RationalQuadraticSpline`, which move what lies in [-bound, bound]:
-    bring data there first. Of a circular coupling all elements are angles, -bound and bound the
+    bring data there first. All elements of a circular coupling are angles, -bound and bound the
     same point, and the network sees the kept ones as sines and cosines.
 
     Arguments, shapes and errors are those of `Coupling`, and

@@ -28,7 +28,7 @@ class Squeeze(FlowLayer):
         super().build(x_shape, condition_shape)
         if len(self.event_shape) != 3 or any(side % self.factor for side in self.event_shape[:2]):
             raise ValueError(
-                f"Squeeze({self.factor}) wants x of shape [batch, height, width, channels] with "
+                f"Squeeze({self.factor}) expects x of shape [batch, height, width, channels] with "
                 f"height and width that {self.factor} divides. Received: {tuple(x_shape)}"
             )
 
@@ -40,7 +40,7 @@ class Squeeze(FlowLayer):
     def data_event_shape(self, latent_shape):
         if len(latent_shape) != 3 or latent_shape[2] % self.factor**2:
             raise ValueError(
-                f"Squeeze({self.factor}) wants z of shape [batch, height, width, channels] with "
+                f"Squeeze({self.factor}) expects z of shape [batch, height, width, channels] with "
                 f"channels that {self.factor**2} divides. Received: latent of shape {latent_shape}"
             )
         height, width, channels = latent_shape

@@ -4,11 +4,11 @@ import keras
 from keras import ops
 
 from tfflows.backend.tensor_ops import repeat_log_det
-from tfflows.layers.adaptive_layer import AdaptiveLayer
+from tfflows.layers.data_dependent_layer import DataDependentLayer
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
-class Standardize(AdaptiveLayer):
+class Standardize(DataDependentLayer):
     """Subtract a fixed mean and divide by a fixed standard deviation per channel.
 
         z = (x - mean) / std                  log_det = -positions * sum(log(std))

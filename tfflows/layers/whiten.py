@@ -5,11 +5,11 @@ import numpy as np
 from keras import ops
 
 from tfflows.backend.tensor_ops import identity, repeat_log_det
-from tfflows.layers.adaptive_layer import AdaptiveLayer
+from tfflows.layers.data_dependent_layer import DataDependentLayer
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
-class Whiten(AdaptiveLayer):
+class Whiten(DataDependentLayer):
     """Give vectors x `[batch, size]` mean zero and the identity for a covariance.
 
         x = mean + L (std z)                  log_det = -sum(log(std))
@@ -19,6 +19,8 @@ class Whiten(AdaptiveLayer):
     "Cholesky whitening"). They are not trained. An element that those before it determine is
     shifted only.
     """
+
+    needs_vectors = True
 
     def build(self, x_shape, condition_shape=None):
         super().build(x_shape, condition_shape)

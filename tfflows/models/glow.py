@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import keras
 
 from tfflows.distributions import Distribution
-from tfflows.flow import Flow
 from tfflows.layers import (
     ActNorm,
     AdditiveCoupling,
@@ -17,7 +16,8 @@ from tfflows.layers import (
     Pad,
     Squeeze,
 )
-from tfflows.models.preprocessing import preprocessing
+from tfflows.models.preprocessing import image_preprocessing
+from tfflows.models.published_flow import PublishedFlow
 from tfflows.networks import GlowNet
 from tfflows.utils.checks import as_shape, check_positive
 
@@ -29,21 +29,28 @@ SIZES = {
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
-class Glow(Flow):
+class Glow(PublishedFlow):
     """The paper's architecture (figure 2) on images `(height, width, channels)`.
 
     Each level squeezes, makes `depth` steps of ActNorm, an invertible 1x1 convolution and a channel
     coupling, and, but for the last, factors half of the channels out, normalised given the other
-    half by a learned prior; the last has a learned prior of its own, given the condition.
+    half by a learned prior; the last has its own learned prior, given the condition. Data are
+    `[batch, height, width, channels]`, latents `[batch, elements]`.
+
+    Example:
+        flow = tfflows.models.Glow((32, 32, 3), num_levels=3)
+        flow.compile("adam")
+        flow.fit(images, epochs=10)  # integers 0..255
 
     Args:
         event_shape: (height, width, channels); 2**num_levels divides height and width.
         num_levels: resolutions, L in the paper.
-        depth: steps a level, K in the paper.
+        depth: steps per level, K in the paper.
         filters: channels of the hidden convolutions of each coupling.
         coupling: "affine" or "additive".
         form: of the 1x1 convolutions, "lu" or "plain".
-        levels: grey levels of discrete data 0..levels-1 (32 for 5-bit images), or None.
+        quantization_levels: grey levels of discrete data 0..levels-1 (32 for 5-bit images), or
+            None for real data.
         logit: margin of the logit of data in [0, 1], or None for none (the paper's way).
         pad: whether to pad images of discrete data to sides that fit, 28 to 32 for three levels.
         checkpoint: whether training computes the couplings' networks again for the gradient and
@@ -61,7 +68,7 @@ class Glow(Flow):
         filters: int = 128,
         coupling: str = "affine",
         form: str = "lu",
-        levels: int | None = 256,
+        quantization_levels: int | None = 256,
         logit: float | None = None,
         pad: bool = False,
         checkpoint: bool = False,
@@ -73,7 +80,9 @@ class Glow(Flow):
     ):
         event_shape = as_shape("event_shape", event_shape)
         check_positive(num_levels=num_levels, depth=depth, filters=filters)
-        padding = self._padding(event_shape, num_levels, pad and levels is not None, dtype)
+        padding = self._padding(
+            event_shape, num_levels, pad and quantization_levels is not None, dtype
+        )
         if coupling not in ("affine", "additive"):
             raise ValueError(f"coupling must be 'affine' or 'additive'. Received: {coupling!r}")
         make_coupling = AffineCoupling if coupling == "affine" else AdditiveCoupling
@@ -97,20 +106,8 @@ class Glow(Flow):
             prior = GlowNet(0, dtype=dtype)
             return [*layers, FactorOut(level(number + 1), prior, "soft_clip", dtype=dtype)]
 
-        layers = [*padding, *preprocessing(levels, logit, False, dtype), *level(0)]
+        layers = [*padding, *image_preprocessing(quantization_levels, logit, dtype), *level(0)]
         super().__init__(layers, event_shape, base, condition_shape, dtype=dtype, **kwargs)
-        self._arguments = {
-            "num_levels": num_levels,
-            "depth": depth,
-            "filters": filters,
-            "coupling": coupling,
-            "form": form,
-            "levels": levels,
-            "logit": logit,
-            "pad": pad,
-            "checkpoint": checkpoint,
-            "seed": seed,
-        }
 
     @classmethod
     def of_size(cls, size: str, event_shape: Sequence[int], **kwargs) -> "Glow":
@@ -126,22 +123,20 @@ class Glow(Flow):
 
     @staticmethod
     def _padding(event_shape, num_levels, pad, dtype):
-        """The layers that make height and width fit, where that is wanted and needed."""
+        """The layers that make height and width fit, where that is asked for and needed."""
         factor = 2**num_levels
         if len(event_shape) != 3:
             raise ValueError(
-                f"Glow wants event_shape (height, width, channels). Received: {event_shape}"
+                f"Expected `event_shape` to be (height, width, channels). Received: {event_shape}"
             )
         sides = tuple(factor * -(-side // factor) for side in event_shape[:2])
         if sides == event_shape[:2]:
             return []
         if not pad:
             raise ValueError(
-                f"Glow wants event_shape (height, width, channels) with height and width that "
-                f"2**num_levels = {factor} divides. {sides[0]} x {sides[1]} would fit: with "
-                f"pad=True and levels= it pads images to that. Received: {event_shape}"
+                f"Expected `event_shape` to be (height, width, channels) with height and width "
+                f"that 2**num_levels = {factor} divides. {sides[0]} x {sides[1]} would fit: with "
+                f"pad=True and quantization_levels= Glow pads images to that. "
+                f"Received: {event_shape}"
             )
         return [Pad(sides, dtype=dtype)]
-
-    def get_config(self):
-        return {**self._common_config(), **self._arguments}

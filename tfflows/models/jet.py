@@ -6,9 +6,9 @@ import keras
 import numpy as np
 
 from tfflows.distributions import Distribution
-from tfflows.flow import Flow
 from tfflows.layers import ActNorm, AffineCoupling, Permute, Reshape, Squeeze
-from tfflows.models.preprocessing import preprocessing
+from tfflows.models.preprocessing import image_preprocessing
+from tfflows.models.published_flow import PublishedFlow
 from tfflows.networks import VisionTransformer
 from tfflows.utils.checks import as_shape, check_positive
 
@@ -17,7 +17,7 @@ SIZES = {
     "medium": {"depth": 32, "width": 256, "num_blocks": 2, "num_heads": 4},
     "large": {"depth": 64, "width": 512, "num_blocks": 5, "num_heads": 8},
 }
-SPATIAL_EVERY = 4  # most couplings are of channels, as in the paper; this share is not its own
+SPATIAL_PERIOD = 4  # couplings from one of tokens to the next; the paper's models have others
 _GRIDS = (
     lambda row, column: (row + column) % 2,
     lambda row, column: row % 2,
@@ -34,12 +34,19 @@ def _halves(grid, rows, columns, channels):
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
-class Jet(Flow):
-    """Affine couplings alone, on patches of images `(height, width, channels)` as tokens.
+class Jet(PublishedFlow):
+    """Affine couplings only, on patches of images `(height, width, channels)` as tokens.
 
     Each coupling keeps half of the channels of every token, after a frozen random permutation of
     them, and every fourth one half of the tokens, in turn as a checkerboard, by rows and by
     columns. A vision transformer makes the scale, 2 sigmoid(s), and the shift of the other half.
+
+    Data are `[batch, height, width, channels]`, latents `[batch, tokens, channels of a patch]`.
+
+    Example:
+        flow = tfflows.models.Jet((28, 28, 1))
+        flow.compile("adam", jit_compile=True)
+        flow.fit(images, epochs=10)  # integers 0..255
 
     Args:
         event_shape: (height, width, channels); the patch divides height and width.
@@ -48,7 +55,8 @@ class Jet(Flow):
         width: size of a token within the transformers.
         num_blocks: transformer blocks of a coupling.
         num_heads: attention heads, which divide the width.
-        levels: grey levels of discrete data 0..levels-1 (32 for 5-bit images), or None.
+        quantization_levels: grey levels of discrete data 0..levels-1 (32 for 5-bit images), or
+            None for real data.
         logit: margin of the logit of data in [0, 1], or None for none (the paper's way).
         checkpoint: whether training computes the transformers again for the gradient and does not
             keep what is inside them: see `Coupling`.
@@ -65,7 +73,7 @@ class Jet(Flow):
         width: int = 64,
         num_blocks: int = 1,
         num_heads: int = 2,
-        levels: int | None = 256,
+        quantization_levels: int | None = 256,
         logit: float | None = None,
         checkpoint: bool = False,
         seed: int = 0,
@@ -78,15 +86,15 @@ class Jet(Flow):
         check_positive(patch=patch, depth=depth)
         rows, columns, channels = self._grid(event_shape, patch)
         spatial = [_halves(grid, rows, columns, channels) for grid in _GRIDS]
-        layers = preprocessing(levels, logit, False, dtype)
+        layers = image_preprocessing(quantization_levels, logit, dtype)
         if patch > 1:
             layers.append(Squeeze(patch, dtype=dtype))
         layers += [ActNorm(dtype=dtype), Reshape((rows * columns, channels), dtype=dtype)]
         for i in range(depth):
             network = VisionTransformer(width, num_blocks, num_heads, dtype=dtype)
             settings = {"log_scale": "two_sigmoid", "checkpoint": checkpoint, "dtype": dtype}
-            turn, place = divmod(i, SPATIAL_EVERY)
-            if place == SPATIAL_EVERY - 1 and rows * columns > 1:
+            turn, place = divmod(i, SPATIAL_PERIOD)
+            if place == SPATIAL_PERIOD - 1 and rows * columns > 1:
                 kept = spatial[turn % len(spatial)] if min(rows, columns) > 1 else spatial[0]
                 parity = turn // len(spatial) % 2
                 layers.append(AffineCoupling(kept, parity, network, **settings))
@@ -94,17 +102,6 @@ class Jet(Flow):
                 layers.append(Permute(seed=seed + i, dtype=dtype))
                 layers.append(AffineCoupling("channel", 0, network, **settings))
         super().__init__(layers, event_shape, base, condition_shape, dtype=dtype, **kwargs)
-        self._arguments = {
-            "patch": patch,
-            "depth": depth,
-            "width": width,
-            "num_blocks": num_blocks,
-            "num_heads": num_heads,
-            "levels": levels,
-            "logit": logit,
-            "checkpoint": checkpoint,
-            "seed": seed,
-        }
 
     @classmethod
     def of_size(cls, size: str, event_shape: Sequence[int], **kwargs) -> "Jet":
@@ -123,11 +120,8 @@ class Jet(Flow):
         """Rows and columns of patches, and the elements of one."""
         if len(event_shape) != 3 or any(side % patch for side in event_shape[:2]):
             raise ValueError(
-                "Jet wants event_shape (height, width, channels) with height and width that "
+                "Expected `event_shape` to be (height, width, channels) with height and width that "
                 f"patch = {patch} divides. Received: {event_shape}"
             )
         height, width, channels = event_shape
         return height // patch, width // patch, patch * patch * channels
-
-    def get_config(self):
-        return {**self._common_config(), **self._arguments}

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import keras
 
 from tfflows.distributions import Distribution
-from tfflows.flow import Flow
-from tfflows.layers import MaskedAutoregressive
+from tfflows.layers import FlowLayer, MaskedAutoregressive
 from tfflows.models.normalization import normalization_layers
 from tfflows.models.preprocessing import vector_preprocessing
+from tfflows.models.published_flow import PublishedFlow
+from tfflows.models.widths import default_widths
 from tfflows.transforms import Affine
 from tfflows.utils.checks import as_shape, check_positive
 
@@ -16,10 +17,11 @@ ORDERS = ("alternating", "random")
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
-class MAF(Flow):
+class MAF(PublishedFlow):
     """Autoregressive layers with affine transforms, each in another order of the elements.
 
-    A density takes one pass of each network, a sample about as much in many small steps. With
+    Data are `[batch, *event_shape]`, latents `[batch, elements]`. A density takes one pass of each
+    network, a sample about as much in many small steps. With
     `base=AutoregressiveMixture(10, hidden_units)` it is the paper's MAF MoG.
 
     Example:
@@ -30,18 +32,16 @@ class MAF(Flow):
     Args:
         event_shape: shape of one example; more than one axis is flattened.
         num_layers: autoregressive layers.
-        hidden_units: widths of each layer's network, at least elements - 1 each.
+        hidden_units: widths of each layer's network, at least elements - 1 each; None takes two
+            layers (three if residual) of 256, or of more where there are more elements.
         activation: of the hidden layers.
-        residual: whether the networks are residual; wants an odd number of equal widths.
+        residual: whether the networks are residual; requires an odd number of equal widths.
         order: "alternating" (the data's order and its reverse in turn, the paper's) or "random"
             (another one in each layer).
         log_scale: how layers bound scales: "soft_clip" (1e-3 to 1e3) or "two_sigmoid" (1e-3 to 2).
         normalization: before each layer: "actnorm", "batch_norm" (the paper's) or None.
-        levels: grey levels of discrete data 0..levels-1, or None for real data.
-        logit: margin of a logit of data in [0, 1], or None.
-        standardize: whether to standardize every feature by statistics of the data.
-        whiten: whether to whiten all of them together.
-        radial: whether to give the rows, whitened or not, the norms of normal ones.
+        preprocessing: layers before all others, of the model's dtype, such as
+            [layers.Standardize()]; Flatten is added where it is needed.
         base: distribution of the latents; standard normal by default.
         condition_shape: shape of one condition, or None.
     """
@@ -52,17 +52,13 @@ class MAF(Flow):
         self,
         event_shape: Sequence[int],
         num_layers: int = 5,
-        hidden_units: Sequence[int] = (256, 256),
+        hidden_units: Sequence[int] | None = None,
         activation: str = "relu",
         residual: bool = False,
         order: str = "alternating",
         log_scale: str = "soft_clip",
         normalization: str | None = "actnorm",
-        levels: int | None = None,
-        logit: float | None = None,
-        standardize: bool = False,
-        whiten: bool = False,
-        radial: bool = False,
+        preprocessing: Sequence[FlowLayer] = (),
         base: Distribution | None = None,
         condition_shape: Sequence[int] | None = None,
         dtype=None,
@@ -72,9 +68,9 @@ class MAF(Flow):
         check_positive(num_layers=num_layers)
         if order not in ORDERS:
             raise ValueError(f"order must be one of {list(ORDERS)}. Received: {order!r}")
-        layers = vector_preprocessing(
-            event_shape, levels, logit, standardize, whiten, radial, dtype
-        )
+        layers, num_elements = vector_preprocessing(preprocessing, event_shape, dtype)
+        if hidden_units is None:
+            hidden_units = default_widths(num_elements, residual)
         for i in range(num_layers):
             layers += normalization_layers(normalization, dtype)
             own = order if order == "random" else ("sequential", "reversed")[i % 2]
@@ -84,20 +80,3 @@ class MAF(Flow):
                 )
             )
         super().__init__(layers, event_shape, base, condition_shape, dtype=dtype, **kwargs)
-        self._arguments = {
-            "num_layers": num_layers,
-            "hidden_units": list(hidden_units),
-            "activation": activation,
-            "residual": residual,
-            "order": order,
-            "log_scale": log_scale,
-            "normalization": normalization,
-            "levels": levels,
-            "logit": logit,
-            "standardize": standardize,
-            "whiten": whiten,
-            "radial": radial,
-        }
-
-    def get_config(self):
-        return {**self._common_config(), **self._arguments}

@@ -5,21 +5,27 @@ from collections.abc import Sequence
 import keras
 
 from tfflows.distributions import Distribution
-from tfflows.flow import Flow
 from tfflows.layers import ActNorm, AffineCoupling, FactorOut, Flatten, Squeeze
-from tfflows.models.preprocessing import preprocessing
+from tfflows.models.preprocessing import image_preprocessing
+from tfflows.models.published_flow import PublishedFlow
 from tfflows.networks import ConvResNet
 from tfflows.utils.checks import as_shape, check_positive
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
-class MultiScaleRealNVP(Flow):
+class MultiScaleRealNVP(PublishedFlow):
     """The paper's architecture (section 3.6) on images `(height, width, channels)`.
 
     Each scale has `couplings_per_stage` checkerboard couplings, a squeeze, as many channel
     couplings, and factors half of the channels out; the last scale has one more checkerboard
     coupling and no squeeze. ActNorm stands before each coupling where the paper has batch norm,
-    and the factored-out half is normalised given the other (see `FactorOut`).
+    and the factored-out half is normalised given the other (see `FactorOut`). Data are
+    `[batch, height, width, channels]`, latents `[batch, elements]`.
+
+    Example:
+        flow = tfflows.models.MultiScaleRealNVP((28, 28, 1))
+        flow.compile("adam")
+        flow.fit(images, epochs=10)  # integers 0..255
 
     Args:
         event_shape: (height, width, channels); 2**(num_scales - 1) divides height and width,
@@ -30,7 +36,7 @@ class MultiScaleRealNVP(Flow):
         num_blocks: residual blocks in it.
         activation: within it.
         weight_norm: whether its convolutions are weight-normalised (the paper's way).
-        levels: grey levels of discrete data 0..levels-1, or None for real data.
+        quantization_levels: grey levels of discrete data 0..levels-1, or None for real data.
         logit: margin of the logit of data in [0, 1] (0.05 for natural images), or None.
         base: distribution of the latents, vectors; standard normal by default.
         condition_shape: shape of one condition, or None.
@@ -45,7 +51,7 @@ class MultiScaleRealNVP(Flow):
         num_blocks: int = 2,
         activation: str = "relu",
         weight_norm: bool = True,
-        levels: int | None = 256,
+        quantization_levels: int | None = 256,
         logit: float | None = 0.05,
         base: Distribution | None = None,
         condition_shape: Sequence[int] | None = None,
@@ -74,28 +80,15 @@ class MultiScaleRealNVP(Flow):
                 FactorOut(scale(remaining - 1), network(), dtype=dtype),
             ]
 
-        layers = [*preprocessing(levels, logit, False, dtype), *scale(num_scales)]
+        layers = [*image_preprocessing(quantization_levels, logit, dtype), *scale(num_scales)]
         super().__init__(layers, event_shape, base, condition_shape, dtype=dtype, **kwargs)
-        self._arguments = {
-            "num_scales": num_scales,
-            "couplings_per_stage": couplings_per_stage,
-            "filters": filters,
-            "num_blocks": num_blocks,
-            "activation": activation,
-            "weight_norm": weight_norm,
-            "levels": levels,
-            "logit": logit,
-        }
 
     @staticmethod
     def _check_sides(event_shape, factor):
         fits = len(event_shape) == 3 and not any(side % factor for side in event_shape[:2])
         if not fits or event_shape[0] * event_shape[1] == factor**2:
             raise ValueError(
-                "MultiScaleRealNVP wants event_shape (height, width, channels) with height and "
+                "Expected `event_shape` to be (height, width, channels) with height and "
                 f"width that 2**(num_scales - 1) = {factor} divides, leaving at least 2 positions "
                 f"for the last checkerboard. Received: {event_shape}"
             )
-
-    def get_config(self):
-        return {**self._common_config(), **self._arguments}

@@ -5,31 +5,36 @@ from collections.abc import Sequence
 import keras
 
 from tfflows.distributions import Distribution, StandardLogistic
-from tfflows.flow import Flow
-from tfflows.layers import AdditiveCoupling, DiagonalScaling
+from tfflows.layers import AdditiveCoupling, DiagonalScaling, FlowLayer
 from tfflows.models.preprocessing import vector_preprocessing
+from tfflows.models.published_flow import PublishedFlow
+from tfflows.models.widths import default_widths
 from tfflows.networks import MLP
 from tfflows.utils.checks import as_shape, check_positive
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
-class NICE(Flow):
+class NICE(PublishedFlow):
     """Additive couplings on alternating elements, a diagonal scaling, a logistic base.
 
-    The defaults are the paper's MNIST network (section 5.1, table 3): four couplings, each with
-    five hidden layers of 1000 rectified units, which `NICE((28, 28, 1), levels=256)` builds for
-    raw pixels.
+    Data are `[batch, *event_shape]`, latents `[batch, elements]`. The paper's MNIST network has
+    four couplings of five hidden layers of 1000 rectified units (section 5.1, table 3):
+
+        NICE((28, 28, 1), hidden_units=[1000] * 5, preprocessing=[layers.Dequantize(256)])
+
+    Example:
+        flow = tfflows.models.NICE(event_shape=(6,))
+        flow.compile("adam")
+        flow.fit(x, epochs=10)
 
     Args:
-        event_shape: shape of one example; images are flattened.
+        event_shape: shape of one example; more than one axis is flattened.
         num_couplings: additive couplings, exchanging the kept elements each time.
-        hidden_units: widths of each coupling's network.
+        hidden_units: widths of each coupling's network; None takes two layers of 256, or of as many
+            units as there are elements where these are more.
         activation: of the hidden layers.
-        levels: grey levels of discrete data 0..levels-1 (256 for 8-bit images), or None.
-        logit: margin of a logit of data in [0, 1], or None for none (the paper's way).
-        standardize: whether to standardize every channel by statistics of the data.
-        whiten: whether to whiten all of them together.
-        radial: whether to give the rows, whitened or not, the norms of normal ones.
+        preprocessing: layers before the couplings, of the model's dtype, such as
+            [layers.Standardize()]; Flatten is added where it is needed.
         base: distribution of the latents; standard logistic by default.
         condition_shape: shape of one condition, or None.
     """
@@ -38,13 +43,9 @@ class NICE(Flow):
         self,
         event_shape: Sequence[int],
         num_couplings: int = 4,
-        hidden_units: Sequence[int] = (1000,) * 5,
+        hidden_units: Sequence[int] | None = None,
         activation: str = "relu",
-        levels: int | None = None,
-        logit: float | None = None,
-        standardize: bool = False,
-        whiten: bool = False,
-        radial: bool = False,
+        preprocessing: Sequence[FlowLayer] = (),
         base: Distribution | None = None,
         condition_shape: Sequence[int] | None = None,
         dtype=None,
@@ -52,25 +53,12 @@ class NICE(Flow):
     ):
         event_shape = as_shape("event_shape", event_shape)
         check_positive(num_couplings=num_couplings)
-        layers = vector_preprocessing(
-            event_shape, levels, logit, standardize, whiten, radial, dtype
-        )
+        layers, num_elements = vector_preprocessing(preprocessing, event_shape, dtype)
+        if hidden_units is None:
+            hidden_units = default_widths(num_elements)
         for i in range(num_couplings):
             network = MLP(hidden_units, activation, dtype=dtype)
             layers.append(AdditiveCoupling("checkerboard", i % 2, network, dtype=dtype))
         layers.append(DiagonalScaling(dtype=dtype))
         base = base or StandardLogistic(dtype=dtype)
         super().__init__(layers, event_shape, base, condition_shape, dtype=dtype, **kwargs)
-        self._arguments = {
-            "num_couplings": num_couplings,
-            "hidden_units": list(hidden_units),
-            "activation": activation,
-            "levels": levels,
-            "logit": logit,
-            "standardize": standardize,
-            "whiten": whiten,
-            "radial": radial,
-        }
-
-    def get_config(self):
-        return {**self._common_config(), **self._arguments}

@@ -5,9 +5,17 @@ from collections.abc import Sequence
 import keras
 
 from tfflows.distributions import Distribution
-from tfflows.flow import Flow
-from tfflows.layers import ActNorm, LULinear, MaskedAutoregressive, Permute, SplineCoupling
+from tfflows.layers import (
+    ActNorm,
+    FlowLayer,
+    LULinear,
+    MaskedAutoregressive,
+    Permute,
+    SplineCoupling,
+)
 from tfflows.models.preprocessing import vector_preprocessing
+from tfflows.models.published_flow import PublishedFlow
+from tfflows.models.widths import default_width
 from tfflows.networks import ResidualMLP
 from tfflows.transforms import RationalQuadraticSpline
 from tfflows.utils.checks import as_shape, check_positive
@@ -16,10 +24,11 @@ LINEARS = {"lu": LULinear, "permutation": Permute}
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
-class NSF(Flow):
+class NSF(PublishedFlow):
     """Steps of a linear layer and a layer of splines, then a last linear layer (section 3).
 
-    The layers of splines are couplings, or autoregressive ones, of which a sample costs more.
+    Data are `[batch, *event_shape]`, latents `[batch, elements]`. The layers of splines are
+    couplings, or autoregressive ones, whose samples cost more.
 
     Splines move what lies in [-bound, bound]. ActNorm stands first and takes each feature there: to
     mean 0 and standard deviation 1, whatever the units of the data. It is trained on; the paper
@@ -34,20 +43,17 @@ class NSF(Flow):
         event_shape: shape of one example; more than one axis is flattened.
         num_steps: linear layers with a layer of splines after each; couplings exchange the kept
             half.
-        hidden_units: width of each layer's residual network; for autoregressive ones at least
-            elements - 1.
+        hidden_units: width of each layer's residual network, for autoregressive ones at least
+            elements - 1; None takes 128, for these more where there are more elements.
         num_blocks: residual blocks in it.
         num_bins: pieces of each spline.
         bound: half the length of the interval that splines move.
         linear: "lu" (an LU decomposition with a permutation of the step) or "permutation".
         activation: within the networks.
         dropout: rate of dropout within the networks of couplings, in training.
-        autoregressive: whether the layers of splines are autoregressive, in place of couplings.
-        levels: grey levels of discrete data 0..levels-1, or None for real data.
-        logit: margin of a logit of data in [0, 1], or None.
-        standardize: whether to standardize every feature by statistics of the data.
-        whiten: whether to whiten all of them together.
-        radial: whether to give the rows, whitened or not, the norms of normal ones.
+        autoregressive: whether the layers of splines are autoregressive, instead of couplings.
+        preprocessing: layers before all others, of the model's dtype, such as
+            [layers.Standardize()]; Flatten is added where it is needed.
         base: distribution of the latents; standard normal by default.
         condition_shape: shape of one condition, or None.
     """
@@ -56,7 +62,7 @@ class NSF(Flow):
         self,
         event_shape: Sequence[int],
         num_steps: int = 10,
-        hidden_units: int = 128,
+        hidden_units: int | None = None,
         num_blocks: int = 2,
         num_bins: int = 8,
         bound: float = 3.0,
@@ -64,11 +70,7 @@ class NSF(Flow):
         activation: str = "relu",
         dropout: float = 0.0,
         autoregressive: bool = False,
-        levels: int | None = None,
-        logit: float | None = None,
-        standardize: bool = False,
-        whiten: bool = False,
-        radial: bool = False,
+        preprocessing: Sequence[FlowLayer] = (),
         base: Distribution | None = None,
         condition_shape: Sequence[int] | None = None,
         dtype=None,
@@ -77,12 +79,12 @@ class NSF(Flow):
         event_shape = as_shape("event_shape", event_shape)
         check_positive(num_steps=num_steps)
         if autoregressive and dropout:
-            raise ValueError(f"autoregressive=True wants dropout=0. Received: {dropout!r}")
+            raise ValueError(f"autoregressive=True requires dropout=0. Received: {dropout!r}")
         if linear not in LINEARS:
             raise ValueError(f"linear must be one of {list(LINEARS)}. Received: {linear!r}")
-        layers = vector_preprocessing(
-            event_shape, levels, logit, standardize, whiten, radial, dtype
-        )
+        layers, num_elements = vector_preprocessing(preprocessing, event_shape, dtype)
+        if hidden_units is None:
+            hidden_units = default_width(num_elements, least=128) if autoregressive else 128
         layers.append(ActNorm(dtype=dtype))
         for step in range(num_steps):
             layers.append(LINEARS[linear](seed=step, dtype=dtype))
@@ -97,22 +99,3 @@ class NSF(Flow):
             layers.append(SplineCoupling("half", step % 2, network, num_bins, bound, dtype=dtype))
         layers.append(LINEARS[linear](seed=num_steps, dtype=dtype))
         super().__init__(layers, event_shape, base, condition_shape, dtype=dtype, **kwargs)
-        self._arguments = {
-            "num_steps": num_steps,
-            "hidden_units": hidden_units,
-            "num_blocks": num_blocks,
-            "num_bins": num_bins,
-            "bound": bound,
-            "linear": linear,
-            "activation": activation,
-            "dropout": dropout,
-            "autoregressive": autoregressive,
-            "levels": levels,
-            "logit": logit,
-            "standardize": standardize,
-            "whiten": whiten,
-            "radial": radial,
-        }
-
-    def get_config(self):
-        return {**self._common_config(), **self._arguments}

@@ -1,61 +1,62 @@
 """From raw data to what a flow likes: the first layers of a model."""
 
+import math
 from collections.abc import Sequence
 
-from tfflows.layers import (
-    Dequantize,
-    Flatten,
-    FlowLayer,
-    Logit,
-    RadialGaussianize,
-    Standardize,
-    Whiten,
-)
-
-
-def preprocessing(
-    levels: int | None, logit: float | None, standardize: bool, dtype
-) -> list[FlowLayer]:
-    """Dequantize, Logit and Standardize, each where it is asked for.
-
-    Args:
-        levels: grey levels of discrete data 0..levels-1, or None for real data.
-        logit: margin alpha of the logit of data in [0, 1], or None for none.
-        standardize: whether to standardize every channel by statistics of the data.
-        dtype: dtype policy of the layers.
-    """
-    layers = []
-    if levels is not None:
-        layers.append(Dequantize(levels, dtype=dtype))
-    if logit is not None:
-        layers.append(Logit(logit, dtype=dtype))
-    if standardize:
-        layers.append(Standardize(dtype=dtype))
-    return layers
+from tfflows.layers import Dequantize, Flatten, FlowLayer, Logit
 
 
 def vector_preprocessing(
-    event_shape: Sequence[int],
-    levels: int | None,
-    logit: float | None,
-    standardize: bool,
-    whiten: bool,
-    radial: bool,
-    dtype,
-) -> list[FlowLayer]:
-    """The same for models of vectors: then Flatten, Whiten and RadialGaussianize, where asked for.
+    preprocessing: Sequence[FlowLayer], event_shape: tuple[int, ...], dtype
+) -> tuple[list[FlowLayer], int]:
+    """The layers that a model of vectors begins with, and the number of elements after them.
+
+    Flatten is added before the first layer that needs vectors, or else at the end, where events
+    have more than one axis there.
 
     Args:
-        event_shape: shape of one example; more than one axis is flattened.
-        levels, logit, standardize, dtype: see `preprocessing`.
-        whiten: whether to give vectors the identity for a covariance.
-        radial: whether to give them, whitened or not, the norms of normal ones.
+        preprocessing: layers that the user gave, of the model's dtype.
+        event_shape: shape of one example.
+        dtype: dtype policy of Flatten.
+
+    Raises:
+        ValueError: something else than flow layers was given.
     """
-    layers = preprocessing(levels, logit, standardize, dtype)
-    if len(event_shape) > 1:
+    if not isinstance(preprocessing, list | tuple):
+        raise ValueError(
+            "Expected `preprocessing` to be a list of flow layers, such as "
+            f"[layers.Standardize()]. Received: {preprocessing!r}"
+        )
+    layers, shape = [], event_shape
+    for layer in preprocessing:
+        if not isinstance(layer, FlowLayer):
+            raise ValueError(
+                "Expected `preprocessing` to hold flow layers, such as layers.Standardize(). "
+                f"Received: {layer!r}"
+            )
+        if layer.needs_vectors and len(shape) > 1:
+            layers.append(Flatten(dtype=dtype))
+            shape = (math.prod(shape),)
+        layers.append(layer)
+        shape = tuple(layer.latent_event_shape(shape))
+    if len(shape) > 1:
         layers.append(Flatten(dtype=dtype))
-    if whiten:
-        layers.append(Whiten(dtype=dtype))
-    if radial:
-        layers.append(RadialGaussianize(dtype=dtype))
+    return layers, math.prod(shape)
+
+
+def image_preprocessing(
+    quantization_levels: int | None, logit: float | None, dtype
+) -> list[FlowLayer]:
+    """Dequantize and Logit for a model of images, each where it is asked for.
+
+    Args:
+        quantization_levels: grey levels of discrete data 0..levels-1, or None for real data.
+        logit: margin alpha of the logit of data in [0, 1], or None for none.
+        dtype: dtype policy of the layers.
+    """
+    layers = []
+    if quantization_levels is not None:
+        layers.append(Dequantize(quantization_levels, dtype=dtype))
+    if logit is not None:
+        layers.append(Logit(logit, dtype=dtype))
     return layers

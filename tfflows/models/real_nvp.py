@@ -1,16 +1,15 @@
 """RealNVP (Dinh, Sohl-Dickstein and Bengio 2017) for tables and other vectors."""
 
-import math
 from collections.abc import Sequence
 
 import keras
 import numpy as np
 
 from tfflows.distributions import Distribution
-from tfflows.flow import Flow
-from tfflows.layers import AffineCoupling
+from tfflows.layers import AffineCoupling, FlowLayer
 from tfflows.models.normalization import normalization_layers
 from tfflows.models.preprocessing import vector_preprocessing
+from tfflows.models.published_flow import PublishedFlow
 from tfflows.networks import MLP
 from tfflows.utils.checks import as_shape, check_positive
 
@@ -21,8 +20,10 @@ def _random_half(size, seed):
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
-class RealNVP(Flow):
+class RealNVP(PublishedFlow):
     """Affine couplings that exchange the kept half each time, with a normalization before each.
+
+    Data are `[batch, *event_shape]`, latents `[batch, elements]`.
 
     Example:
         flow = tfflows.models.RealNVP(event_shape=(2,))
@@ -39,11 +40,8 @@ class RealNVP(Flow):
         log_scale: how couplings bound scales: "soft_clip" (1e-3 to 1e3) or "two_sigmoid" (1e-3 to
             2), which keeps the density of outliers finite in deep stacks.
         normalization: "actnorm", "batch_norm" (the paper's, on running statistics) or None.
-        levels: grey levels of discrete data 0..levels-1, or None for real data.
-        logit: margin of a logit of data in [0, 1], or None.
-        standardize: whether to standardize every feature by statistics of the data.
-        whiten: whether to whiten all of them together.
-        radial: whether to give the rows, whitened or not, the norms of normal ones.
+        preprocessing: layers before all others, of the model's dtype, such as
+            [layers.Standardize()]; Flatten is added where it is needed.
         base: distribution of the latents; standard normal by default.
         condition_shape: shape of one condition, or None.
     """
@@ -57,11 +55,7 @@ class RealNVP(Flow):
         partition: str = "half",
         log_scale: str = "soft_clip",
         normalization: str | None = "actnorm",
-        levels: int | None = None,
-        logit: float | None = None,
-        standardize: bool = False,
-        whiten: bool = False,
-        radial: bool = False,
+        preprocessing: Sequence[FlowLayer] = (),
         base: Distribution | None = None,
         condition_shape: Sequence[int] | None = None,
         dtype=None,
@@ -69,30 +63,12 @@ class RealNVP(Flow):
     ):
         event_shape = as_shape("event_shape", event_shape)
         check_positive(num_couplings=num_couplings)
-        layers = vector_preprocessing(
-            event_shape, levels, logit, standardize, whiten, radial, dtype
-        )
+        layers, num_elements = vector_preprocessing(preprocessing, event_shape, dtype)
         for i in range(num_couplings):
             layers += normalization_layers(normalization, dtype)
             network = MLP(hidden_units, activation, dtype=dtype)
             kept = partition
             if partition == "random":
-                kept = _random_half(math.prod(event_shape), seed=i // 2)
+                kept = _random_half(num_elements, seed=i // 2)
             layers.append(AffineCoupling(kept, i % 2, network, log_scale, dtype=dtype))
         super().__init__(layers, event_shape, base, condition_shape, dtype=dtype, **kwargs)
-        self._arguments = {
-            "num_couplings": num_couplings,
-            "hidden_units": list(hidden_units),
-            "activation": activation,
-            "partition": partition,
-            "log_scale": log_scale,
-            "normalization": normalization,
-            "levels": levels,
-            "logit": logit,
-            "standardize": standardize,
-            "whiten": whiten,
-            "radial": radial,
-        }
-
-    def get_config(self):
-        return {**self._common_config(), **self._arguments}

@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from tfflows.backend.tensor_ops import sum_event
+from tfflows.utils.legacy import refuse_replaced, upgrade_arguments
 
 LAYERS = ("concat", "concatsquash", "gated")
 
@@ -80,8 +81,9 @@ class _Dynamics(keras.layers.Layer):
     """dy/dt = network(t, y, condition), zero at first; a subclass makes the layers."""
 
     def __init__(
-        self, units, kind, activation, frequencies, time_frequencies, radial_field, **kwargs
+        self, units, kind, activation, frequencies, time_frequencies, polar_features, **kwargs
     ):
+        refuse_replaced(type(self), kwargs)
         super().__init__(**kwargs)
         units = list(units) if isinstance(units, list | tuple) else []
         if not units or any(not isinstance(u, int) or u < 1 for u in units):
@@ -98,7 +100,7 @@ class _Dynamics(keras.layers.Layer):
         self.activation = activation
         self.frequencies = frequencies
         self.time_frequencies = time_frequencies
-        self.radial_field = radial_field
+        self.polar_features = polar_features
         self._activation = keras.activations.get(activation)
 
     def _make(self, units):
@@ -106,10 +108,10 @@ class _Dynamics(keras.layers.Layer):
         raise NotImplementedError(f"{type(self).__name__} does not define `_make`.")
 
     def build(self, x_shape, condition_shape=None):
-        features = 1 + 2 * self.time_frequencies + self.radial_field
+        features = 1 + 2 * self.time_frequencies + self.polar_features
         if condition_shape is not None:
             features += math.prod(condition_shape[1:])
-        inputs = 1 + 2 * self.frequencies + self.radial_field
+        inputs = 1 + 2 * self.frequencies + self.polar_features
         widths = [inputs * x_shape[-1], *self.units]
         self.layers = []
         for i, units in enumerate([*self.units, x_shape[-1]]):
@@ -124,7 +126,7 @@ class _Dynamics(keras.layers.Layer):
             layer.build((*x_shape[:-1], widths[i]), (None, features))
             self.layers.append(layer)
         self.gain = None
-        if self.radial_field:
+        if self.polar_features:
             self.gain = keras.layers.Dense(
                 x_shape[-1], kernel_initializer="zeros", dtype=self.dtype_policy, name="gain"
             )
@@ -138,7 +140,7 @@ class _Dynamics(keras.layers.Layer):
             flat = ops.reshape(condition, (-1, math.prod(condition.shape[1:])))
             features.append(ops.cast(flat, x.dtype))
         y = _with_waves(x, self.frequencies, math.pi / 4)
-        if self.radial_field:
+        if self.polar_features:
             log_norm, direction = _polar(x)
             features.append(log_norm)
             y = ops.concatenate([y, direction], axis=-1)
@@ -146,7 +148,7 @@ class _Dynamics(keras.layers.Layer):
         for layer in self.layers[:-1]:
             y = ops.cast(self._activation(layer(y, features)), x.dtype)
         y = self.layers[-1](y, features)
-        if not self.radial_field:
+        if not self.polar_features:
             return y
         gain = self.gain(features)
         return y + x * ops.reshape(gain, (-1, *(1 for _ in x.shape[2:]), gain.shape[-1]))
@@ -161,8 +163,12 @@ class _Dynamics(keras.layers.Layer):
             "activation": self.activation,
             "frequencies": self.frequencies,
             "time_frequencies": self.time_frequencies,
-            "radial_field": self.radial_field,
+            "polar_features": self.polar_features,
         }
+
+    @classmethod
+    def from_config(cls, config):
+        return super().from_config(upgrade_arguments(cls, config))
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -178,9 +184,10 @@ class DynamicsMLP(_Dynamics):
             from the period 2, that go to the layers beside them (Tancik et al. 2020, section 6.1).
             Without, a network learns detail late: rings, spirals.
         time_frequencies: those of the time, if not as many.
-        radial_field: whether the field has a part y * gain, the gain a dense layer of the time, the
-            condition and |y|, which goes to all other layers too, and y / |y| to the first. Between
-            normal rows the field is of this kind, and near it from other rows of many elements.
+        polar_features: whether the layers get |y| too, the first one y / |y| as well, and the field
+            has a part y * gain, whose gain is a dense layer of the time, the condition and |y|.
+            Between normal rows the field is of this kind, and near it from other rows of many
+            elements.
     """
 
     def __init__(
@@ -190,11 +197,11 @@ class DynamicsMLP(_Dynamics):
         activation: str = "tanh",
         frequencies: int = 0,
         time_frequencies: int | None = None,
-        radial_field: bool = False,
+        polar_features: bool = False,
         **kwargs,
     ):
         super().__init__(
-            hidden_units, kind, activation, frequencies, time_frequencies, radial_field, **kwargs
+            hidden_units, kind, activation, frequencies, time_frequencies, polar_features, **kwargs
         )
 
     def _make(self, units):
@@ -210,7 +217,7 @@ class DynamicsConvNet(_Dynamics):
 
     Args:
         filters: channels of the hidden layers.
-        kind, activation, frequencies, time_frequencies, radial_field: as there.
+        kind, activation, frequencies, time_frequencies, polar_features: as there.
     """
 
     def __init__(
@@ -220,11 +227,11 @@ class DynamicsConvNet(_Dynamics):
         activation: str = "softplus",
         frequencies: int = 0,
         time_frequencies: int | None = None,
-        radial_field: bool = False,
+        polar_features: bool = False,
         **kwargs,
     ):
         super().__init__(
-            filters, kind, activation, frequencies, time_frequencies, radial_field, **kwargs
+            filters, kind, activation, frequencies, time_frequencies, polar_features, **kwargs
         )
 
     def _make(self, units):

@@ -36,7 +36,7 @@ class GlowNet(keras.layers.Layer):
                 keras.layers.Conv2D(
                     filters, 3, padding="same", activation=activation, name="conv", **settings
                 ),
-                # Of a 1x1 convolution: the product of matrices is what it is, and is faster.
+                # A 1x1 convolution is a product of matrices, which is faster.
                 keras.layers.Dense(filters, activation=activation, name="dense", **settings),
             ]
 
@@ -54,7 +54,7 @@ class GlowNet(keras.layers.Layer):
             by_patches = patches_pay(conv.kernel.shape)
             return dense(self._conv_by_patches(conv, inputs) if by_patches else conv(inputs))
         x = conv(inputs)
-        # As a matrix: TensorFlow's graphs join product, bias and activation there alone.
+        # As a matrix: TensorFlow's graphs join product, bias and activation only there.
         return ops.reshape(dense(ops.reshape(x, (-1, self.filters))), (-1, *x.shape[1:]))
 
     def _conv_by_patches(self, conv, inputs):

@@ -33,7 +33,7 @@ class ZeroConv2D(keras.layers.Layer):
         self.log_gain = self.add_weight(name="log_gain", shape=(self.filters,), initializer="zeros")
 
     def call(self, inputs):
-        # The gain on the weights, which are few, in place of the outputs.
+        # The gain on the weights, which are few, instead of the outputs.
         gain = ops.exp(3.0 * self.log_gain)
         kernel = ops.convert_to_tensor(self.kernel) * gain
         if is_under_xla() and shifts_pay(kernel.shape):

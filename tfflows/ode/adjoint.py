@@ -31,7 +31,7 @@ def solve_with_adjoint(
         field: (time, z, *tensors) -> (f, g_1, ..., g_n); each g is `[batch]`.
         z: the start, `[batch, ...]`.
         num_integrals: n.
-        tensors: what else gradients are wanted for.
+        tensors: what else gradients are taken for.
         start, end: times.
 
     Returns:

@@ -3,7 +3,7 @@
 | solver | steps | for |
 |---|---|---|
 | `FixedStep` | as many as it is told: Euler, midpoint or classical Runge-Kutta | training |
-| `DormandPrince` | as many as the tolerance wants, orders 5(4) | evaluation, sampling |
+| `DormandPrince` | as many as the tolerance needs, orders 5(4) | evaluation, sampling |
 
 A field gets the time as a scalar, or, where rows step by themselves, as `[batch]`.
 """
@@ -119,7 +119,7 @@ def _advance(state, step, weights, slopes):
 
 
 def _like(value, tensor):
-    """A number or scalar as it is; `[batch]` with the axes that it wants to go with `tensor`."""
+    """A number or scalar as it is; `[batch]` with the axes that it needs to go with `tensor`."""
     if len(getattr(value, "shape", ())) == 0:
         return value
     return ops.reshape(value, (-1, *(1 for _ in tensor.shape[1:])))
@@ -149,7 +149,7 @@ class DormandPrince(Solver):
     """Steps of orders 5(4), as long as the error that they estimate allows (Hairer et al. 1993).
 
     A step is taken where the root mean square of error / (atol + rtol |y|) is at most 1. Every row
-    has steps of its own, so that what it comes to does not depend on the rows beside it, or, with
+    has its own steps, so that what it comes to does not depend on the rows beside it, or, with
     `by_row=False`, all rows the same.
 
     Args:
@@ -257,12 +257,3 @@ class DormandPrince(Solver):
             "max_evaluations": self.max_evaluations,
             "by_row": self.by_row,
         }
-
-
-def make_solver(name: str, num_steps: int, rtol: float, atol: float) -> Solver:
-    """A solver by its name: one of METHODS with `num_steps`, or "dopri5" with the tolerances."""
-    if name == "dopri5":
-        return DormandPrince(rtol, atol)
-    if name not in METHODS:
-        raise ValueError(f"solver must be one of {[*METHODS, 'dopri5']}. Received: {name!r}")
-    return FixedStep(name, num_steps)

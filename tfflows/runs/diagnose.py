@@ -6,7 +6,7 @@ import numpy as np
 from keras import ops
 
 from tfflows.flow import Flow
-from tfflows.training.inputs import split_condition
+from tfflows.training.batch import Batch
 
 
 def explain(flow: Flow, batches: Iterable, first_step: int) -> str | None:
@@ -21,7 +21,8 @@ def explain(flow: Flow, batches: Iterable, first_step: int) -> str | None:
         One sentence, or None where the loss stays finite.
     """
     for step, batch in enumerate(batches, start=first_step + 1):
-        x, condition = split_condition(batch)
+        parsed = Batch.parse(batch)
+        x, condition = parsed.x, parsed.condition
         before = [ops.convert_to_numpy(weight) for weight in flow.weights]
         logs = flow.train_on_batch(batch if condition is not None else x, return_dict=True)
         if np.isfinite(logs["loss"]):

@@ -1,57 +1,49 @@
 """Training recipes: one YAML file says data, preprocessing, model, optimizer and training.
 
-A recipe is checked before anything runs; every error names the path of its key.
+A recipe is checked before anything runs; every error names the path of its key. Format 2 writes
+layers, networks and solvers by the names of their classes:
+
+    format: 2
+    name: small
+    data: {name: moons}
+    preprocessing: [Standardize, {RadialGaussianize: {num_bins: 16}}]
+    model:
+      name: ffjord
+      arguments:
+        network: {DynamicsMLP: {hidden_units: [64, 64]}}
+        solver: {FixedStep: {method: rk4, num_steps: 8}}
+    training: {epochs: 2}
+
+A recipe without `format` is one of format 1, whose recipes did not say it, unless `preprocessing`
+is a list. It is read as what it meant, defaults included.
 """
 
 import inspect
-import types
-import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import keras
 import pydantic
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
-from tfflows import distributions, models
+from tfflows.runs.names import (
+    BASES,
+    LAYERS,
+    MODEL_RESERVED,
+    MODELS,
+    OBJECTS,
+    OPTIMIZER_RESERVED,
+    OPTIMIZERS,
+    SOLVERS,
+    check_arguments,
+    find_name,
+    make_object,
+)
+from tfflows.runs.settings import apply_setting, read_yaml, write_yaml
 from tfflows.utils.atomic import replaced_on_success
-from tfflows.flow import Flow
-from tfflows.utils.errors import first_paragraph
-from tfflows.utils.suggest import nearest
+from tfflows.utils.legacy import upgrade_recipe
 from tfflows.utils.schema import Section, readable_error
 
-FORMAT = 1
-
-MODELS = {
-    "ffjord": models.FFJORD,
-    "glow": models.Glow,
-    "iaf": models.IAF,
-    "jet": models.Jet,
-    "made": models.MADE,
-    "maf": models.MAF,
-    "multiscale-ffjord": models.MultiScaleFFJORD,
-    "multiscale-realnvp": models.MultiScaleRealNVP,
-    "nice": models.NICE,
-    "realnvp": models.RealNVP,
-    "nsf": models.NSF,
-}
-BASES = {
-    "autoregressive-mixture": distributions.AutoregressiveMixture,
-    "standard-normal": distributions.StandardNormal,
-    "standard-logistic": distributions.StandardLogistic,
-    "diagonal-normal": distributions.DiagonalNormal,
-    "mixture-of-gaussians": distributions.MixtureOfGaussians,
-}
-OPTIMIZERS = {
-    "adam": keras.optimizers.Adam,
-    "adamax": keras.optimizers.Adamax,
-    "lion": keras.optimizers.Lion,
-    "nadam": keras.optimizers.Nadam,
-    "rmsprop": keras.optimizers.RMSprop,
-    "sgd": keras.optimizers.SGD,
-}
+FORMAT = 2
 
 Count = Annotated[int, pydantic.Field(ge=1)]
 Fraction = Annotated[float, pydantic.Field(gt=0, lt=1)]
@@ -64,18 +56,6 @@ class Data(Section):
     dir: str | None = None
     conditional: bool = False
     options: dict[str, Any] = pydantic.Field(default_factory=dict)
-
-
-class Preprocessing(Section):
-    """Arguments that the model gives to its first layers; left out, its defaults hold.
-
-    Discrete data are always dequantized, by their own number of levels.
-    """
-
-    logit: Annotated[float, pydantic.Field(gt=0, lt=0.5)] | None = None
-    standardize: bool = False
-    whiten: bool = False
-    radial: bool = False
 
 
 class Part(Section):
@@ -142,23 +122,37 @@ class Backend(Section):
 
 
 class Recipe(Section):
-    """All that a training run needs to be repeated."""
+    """All that a training run needs to be repeated.
 
-    format: int = FORMAT
+    `preprocessing` lists layers that a model of vectors begins with. Discrete data are always
+    dequantized, by their own number of levels. Models of images have an argument `logit` instead.
+    """
+
+    format: Annotated[int, pydantic.Field(ge=1)] = FORMAT
     name: Annotated[str, pydantic.Field(pattern=r"^[\w.-]+$")]
     seed: Annotated[int, pydantic.Field(ge=0, lt=2**32)] = 0
     data: Data
-    preprocessing: Preprocessing = Preprocessing()
+    preprocessing: list[Any] = pydantic.Field(default_factory=list)
     model: Part
     base: Part | None = None
     optimizer: Optimizer = Optimizer()
     training: Training
     backend: Backend = Backend()
 
+    @pydantic.field_validator("preprocessing", mode="before")
+    @classmethod
+    def _is_list(cls, value):
+        if not isinstance(value, list | tuple):
+            raise ValueError(
+                "Expected a list of layers, such as [Standardize, {Logit: {alpha: 0.05}}]. "
+                f"Received: {value!r}"
+            )
+        return list(value)
+
     def write(self, path: str | Path) -> None:
         """Write the recipe as YAML."""
         with replaced_on_success(path) as temporary:
-            _yaml().dump(self.model_dump(exclude_unset=True), temporary)
+            write_yaml(self.model_dump(exclude_unset=True), temporary)
 
 
 def read_recipe(path: str | Path, settings: Sequence[str] = ()) -> Recipe:
@@ -169,167 +163,66 @@ def read_recipe(path: str | Path, settings: Sequence[str] = ()) -> Recipe:
         settings: "a.b=c", each replaces the value at a key's path; c is YAML.
 
     Raises:
-        ValueError: the file is no YAML, or a key or value cannot be; all wrong keys are named.
+        ValueError: the file is not YAML, or a key or value cannot be; all wrong keys are named.
         OSError: the file cannot be read.
     """
-    try:
-        content = _yaml().load(Path(path).read_text())
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is no YAML file: {error}") from error
+    content = read_yaml(path)
     if not isinstance(content, dict):
-        raise ValueError(f"{path} wants keys such as data, model and training")
+        raise ValueError(f"Expected {path} to have keys such as data, model and training")
     for setting in settings:
-        _apply(content, setting)
+        apply_setting(content, setting)
     return make_recipe(content, str(path))
 
 
 def make_recipe(content: Mapping[str, Any], source: str = "recipe") -> Recipe:
-    """A checked recipe from nested dicts; ValueError names the path of each key that is wrong."""
-    version = content.get("format", FORMAT)
-    if isinstance(version, int) and version > FORMAT:
-        raise ValueError(
-            f"{source}: format: this tfflows reads recipes of format {FORMAT}. "
-            f"Received: {version}, of a newer version; update tfflows"
-        )
+    """A checked recipe of this format from nested dicts of this format or one before.
+
+    Args:
+        content: what a recipe's file says.
+        source: what was read, for errors.
+
+    Raises:
+        ValueError: names the path of each key that is wrong.
+    """
+    content = _in_this_format(content, source)
     try:
         recipe = Recipe.model_validate(content)
     except pydantic.ValidationError as error:
         raise readable_error(error, Recipe, source) from error
-    _check_part(recipe.model, MODELS, "model", source)
-    model = MODELS[recipe.model.name]
-    _check_arguments(model, recipe.model.arguments, "model.arguments", source, MODEL_RESERVED)
-    given = recipe.preprocessing.model_fields_set
-    _check_arguments(model, dict.fromkeys(given), "preprocessing", source, types_too=False)
+    _check_model(recipe, source)
     if recipe.base is not None:
-        _check_part(recipe.base, BASES, "base", source)
-        base = BASES[recipe.base.name]
-        _check_arguments(base, recipe.base.arguments, "base.arguments", source)
+        base = find_name(recipe.base.name, BASES, "base.name", source)
+        check_arguments(base, recipe.base.arguments, "base.arguments", source)
     optimizer = OPTIMIZERS[recipe.optimizer.name]
     arguments = recipe.optimizer.arguments
-    _check_arguments(optimizer, arguments, "optimizer.arguments", source, OPTIMIZER_RESERVED)
+    check_arguments(optimizer, arguments, "optimizer.arguments", source, OPTIMIZER_RESERVED)
     return recipe
 
 
-# Arguments that other keys of the recipe, or the data, set.
-MODEL_RESERVED = ("event_shape", "condition_shape", "base", "levels", *Preprocessing.model_fields)
-OPTIMIZER_RESERVED = (
-    "learning_rate", "weight_decay", "clipnorm", "use_ema", "ema_momentum",
-    "ema_overwrite_frequency", "loss_scale_factor",
-)  # fmt: skip
-
-
-def _check_part(part, registry, path, source):
-    if part.name not in registry:
-        hint = nearest(part.name, registry)
+def _in_this_format(content, source):
+    version = content.get("format", 1)
+    if not isinstance(version, int):
+        return content  # the schema says what is wrong
+    if version > FORMAT:
         raise ValueError(
-            f"{source}: {path}.name: there is no {part.name!r}{hint}; there are {list(registry)}"
+            f"{source}: format: this tfflows reads recipes up to format {FORMAT}. "
+            f"Received: {version}, of a newer version; update tfflows"
         )
+    return upgrade_recipe(content, MODELS, source) if version == 1 else content
 
 
-def _check_arguments(function, arguments, path, source, reserved=(), types_too=True):
-    """Refuse arguments that the function does not have, or of another type than it names."""
-    reserved = {"self", "dtype", "name", "kwargs", *reserved}
-    fields = {}
-    for name, parameter in inspect.signature(function.__init__).parameters.items():
-        if name in reserved or parameter.kind is parameter.VAR_KEYWORD:
-            continue
-        annotation = _annotation(parameter) if types_too else Any
-        fields[name] = (annotation if _is_checkable(annotation) else Any, None)
-    schema = pydantic.create_model("arguments", __base__=Section, **fields)
-    try:
-        schema.model_validate(arguments)
-    except pydantic.ValidationError as error:
-        raise readable_error(error, schema, source, path) from error
-
-
-def _annotation(parameter):
-    """What a parameter may be, by its annotation or, as in Keras, by its default."""
-    if parameter.annotation is not parameter.empty:
-        return parameter.annotation
-    default = type(parameter.default)
-    return float if default is int else default
-
-
-def _is_checkable(annotation) -> bool:
-    if typing.get_origin(annotation) in (types.UnionType, typing.Union, Sequence):
-        parts = [part for part in typing.get_args(annotation) if part is not types.NoneType]
-        return all(_is_checkable(part) for part in parts)
-    return annotation in (int, float, str, bool)
-
-
-def parse_settings(settings: Sequence[str]) -> dict[str, Any]:
-    """Nested dicts from "a.b=c"; c is YAML."""
-    content = {}
-    for setting in settings:
-        _apply(content, setting)
-    return content
-
-
-def _apply(content, setting):
-    path, equals, text = setting.partition("=")
-    keys = path.split(".")
-    if not equals or not all(keys):
-        raise ValueError(f"A setting wants KEY.KEY=VALUE. Received: {setting!r}")
-    for depth, key in enumerate(keys[:-1]):
-        if content.get(key) is None:
-            content[key] = {}
-        content = content[key]
-        if not isinstance(content, dict):
-            parent = ".".join(keys[: depth + 1])
-            raise ValueError(f"{setting}: {parent} is a value and has no keys")
-    try:
-        content[keys[-1]] = _yaml().load(text)
-    except YAMLError as error:
-        raise ValueError(f"{setting}: the value is no YAML") from error
-
-
-def _yaml():
-    # YAML 1.2: 1e-3 is a number, "no" a string, and a key given twice an error.
-    yaml = YAML(typ="safe", pure=True)
-    yaml.default_flow_style = False
-    return yaml
-
-
-def make_flow(recipe: Recipe, info) -> Flow:
-    """The untrained model of a recipe for data described by a `DatasetInfo`.
-
-    Raises:
-        ValueError: the arguments do not fit each other or the data.
-    """
-    arguments = {**recipe.model.arguments}
-    given = recipe.preprocessing.model_fields_set
-    arguments |= {name: getattr(recipe.preprocessing, name) for name in given}
-    if "levels" in inspect.signature(MODELS[recipe.model.name].__init__).parameters:
-        arguments["levels"] = info.levels
-    if recipe.data.conditional:
-        arguments["condition_shape"] = (info.num_classes,)
-    dtype = "mixed_bfloat16" if recipe.backend.mixed_precision else "float32"
-    try:
-        if recipe.base is not None:
-            arguments["base"] = BASES[recipe.base.name](**recipe.base.arguments, dtype=dtype)
-        return MODELS[recipe.model.name](event_shape=info.event_shape, dtype=dtype, **arguments)
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{recipe.name}: model: {first_paragraph(error)}") from error
-
-
-def make_optimizer(recipe: Recipe, total_steps: int) -> keras.optimizers.Optimizer:
-    """The optimizer of a recipe whose schedule ends after `total_steps`."""
-    section = recipe.optimizer
-    peak, warmup = section.learning_rate, section.warmup_steps
-    rate = peak
-    if section.schedule == "cosine" or warmup:
-        rate = keras.optimizers.schedules.CosineDecay(
-            initial_learning_rate=0.0 if warmup else peak,
-            decay_steps=max(total_steps - warmup, 1),
-            alpha=1.0 if section.schedule == "constant" else section.final_fraction,
-            warmup_target=peak if warmup else None,
-            warmup_steps=warmup,
+def _check_model(recipe, source):
+    model = find_name(recipe.model.name, MODELS, "model.name", source)
+    arguments = recipe.model.arguments
+    check_arguments(model, arguments, "model.arguments", source, MODEL_RESERVED)
+    for name, registry in OBJECTS.items():
+        if arguments.get(name) is not None:
+            dtype = None if registry is SOLVERS else "float32"
+            make_object(arguments[name], registry, dtype, f"model.arguments.{name}", source)
+    if recipe.preprocessing and "preprocessing" not in inspect.signature(model.__init__).parameters:
+        raise ValueError(
+            f"{source}: preprocessing: {recipe.model.name} is a model of images, which takes "
+            f"`logit` in model.arguments. Received: {recipe.preprocessing!r}"
         )
-    return OPTIMIZERS[section.name](
-        learning_rate=rate,
-        weight_decay=section.weight_decay or None,
-        clipnorm=section.clipnorm,
-        use_ema=section.ema is not None,
-        ema_momentum=section.ema or 0.99,
-        **section.arguments,
-    )
+    for place, spec in enumerate(recipe.preprocessing):
+        make_object(spec, LAYERS, "float32", f"preprocessing.{place}", source)

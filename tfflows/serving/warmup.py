@@ -25,7 +25,11 @@ def write_warmup(folder: Path, signatures: dict) -> None:
         signatures: a `tf.function` with an input signature for each name.
     """
     import tensorflow as tf
-    from tensorflow_serving.apis import model_pb2, predict_pb2, prediction_log_pb2
+    from tensorflow_serving.apis import (  # pyright: ignore[reportMissingImports]
+        model_pb2,
+        predict_pb2,
+        prediction_log_pb2,
+    )
 
     path = folder / WARMUP_FILE
     path.parent.mkdir()

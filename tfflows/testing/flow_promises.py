@@ -84,7 +84,7 @@ def log_prob_is_the_change_of_variables(case: _FlowCase) -> None:
         return
     flow = case.prepare(case.new("float64"))
     inputs = [array.astype(flow.compute_dtype) for array in case.inputs(3)]
-    jacobian, _ = jacobian_and_log_det(flow._forward, flow.dims, *inputs)
+    jacobian, _ = jacobian_and_log_det(flow.forward_and_log_det, flow.dims, *inputs)
     z = flow.encode(*inputs)
     base = flow.base.log_prob(z, *inputs[1:])
     expect_shape("change_of_variables", "the base's log_prob", base, (3,))

@@ -1,1 +1,18 @@
 """How flows are trained: densities in tensors, objectives, and the trainer that `Flow` is."""
+
+from tfflows.training.batch import Batch
+from tfflows.training.density import Density
+from tfflows.training.flow_matching import FlowMatching
+from tfflows.training.objective import MaximumLikelihood, Objective
+from tfflows.training.reverse_kl import ReverseKL
+from tfflows.training.trainer import Trainer
+
+__all__ = [
+    "Batch",
+    "Density",
+    "FlowMatching",
+    "MaximumLikelihood",
+    "Objective",
+    "ReverseKL",
+    "Trainer",
+]

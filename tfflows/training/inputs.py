@@ -1,40 +1,23 @@
-"""What fit, evaluate and adapt are given: taking it apart, and refusing what cannot be right."""
+"""What fit, evaluate and adapt are given: opening it, and refusing what cannot be right."""
 
 import itertools
 import types
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
+from tfflows.training.batch import Batch
 from tfflows.utils.checks import check_shape
 
 
-def split_condition(inputs, condition=None):
-    """(x, condition) from x, a pair, or a dict with the keys "x" and "condition"."""
-    if isinstance(inputs, dict):
-        unknown = sorted(set(inputs) - {"x", "condition"})
-        if "x" not in inputs or unknown:
-            raise ValueError(
-                'A dict of inputs wants the keys "x" and, where the flow is conditional, '
-                f'"condition". Received: {sorted(inputs)}'
-            )
-        return inputs["x"], inputs.get("condition")
-    if isinstance(inputs, tuple):
-        if len(inputs) == 1:
-            return inputs[0], condition
-        if len(inputs) != 2:
-            raise ValueError(f"Inputs want x or (x, condition). Received: {len(inputs)} parts")
-        return inputs
-    return inputs, condition
-
-
-def is_array(data) -> bool:
+def is_array(data: Any) -> bool:
     """Whether `data` lie in memory, and are no dataset or generator to draw batches from."""
     return isinstance(data, dict | tuple | list) or hasattr(data, "shape")
 
 
-def as_arrays(data):
+def as_arrays(data: Any) -> Any:
     """x, (x, condition) or a dict of them, with lists and tables made NumPy arrays."""
     if isinstance(data, dict):
         return {key: as_arrays(value) for key, value in data.items()}
@@ -43,8 +26,17 @@ def as_arrays(data):
     return data if hasattr(data, "dtype") and hasattr(data, "shape") else np.asarray(data)
 
 
-def first_batch(data):
-    """The first batch of a dataset or generator, and data that still begins with it."""
+def open_data(data: Any) -> tuple[Any, Batch]:
+    """Data that Keras takes, and a batch of them: all rows of arrays, the first of a dataset.
+
+    Raises:
+        ValueError: there are no data, or a dataset without a batch.
+    """
+    if data is None:
+        raise ValueError("Expected data: x, (x, condition), a dict or a dataset. Received: None")
+    if is_array(data):
+        data = as_arrays(data)
+        return data, Batch.parse(data)
     if isinstance(data, keras.utils.PyDataset):
         batch = data[0] if data.num_batches != 0 else None
     elif isinstance(data, types.GeneratorType):
@@ -55,35 +47,43 @@ def first_batch(data):
         batch = next(iter(data), None)
     if batch is None:
         raise ValueError(f"The data are empty: no batch came from {type(data).__name__}")
-    x, _, _ = keras.utils.unpack_x_y_sample_weight(batch)
-    return x, data
+    return data, _parse_of_dataset(batch)
 
 
-def first_rows(dataset, max_rows: int):
-    """x, or (x, condition), of the first batches of a dataset up to at least `max_rows` rows."""
+def first_rows(data: Any, max_rows: int) -> Batch:
+    """Rows for statistics: evenly spread ones of arrays, the first ones of a dataset.
+
+    Args:
+        data: as `open_data` takes them.
+        max_rows: how many rows of arrays at most; batches of a dataset are taken until they have
+            as many.
+    """
+    if data is None or is_array(data):
+        return open_data(data)[1].spread(max_rows)
     batches, rows = [], 0
-    for batch in dataset:
-        x, _, _ = keras.utils.unpack_x_y_sample_weight(batch)
-        batches.append([None if a is None else ops.convert_to_numpy(a) for a in split_condition(x)])
-        rows += len(batches[-1][0])
+    for batch in data:
+        batches.append(_parse_of_dataset(batch).numpy())
+        rows += len(batches[-1])
         if rows >= max_rows:
             break
     if not batches:
-        raise ValueError(f"The data are empty: no batch came from {type(dataset).__name__}")
-    x, condition = zip(*batches, strict=True)
-    if condition[0] is None:
-        return np.concatenate(x)
-    return np.concatenate(x), np.concatenate(condition)
+        raise ValueError(f"The data are empty: no batch came from {type(data).__name__}")
+    return Batch.concatenate(batches).spread(max_rows)
+
+
+def _parse_of_dataset(batch):
+    x, _, weight = keras.utils.unpack_x_y_sample_weight(batch)
+    return Batch.parse(x, weight=weight)
 
 
 def _prepend(first, generator):
-    """A generator of `first` and the rest, in the tuples that Keras wants."""
+    """A generator of `first` and the rest, in the tuples that Keras expects."""
     for batch in itertools.chain([first], generator):
         yield batch if isinstance(batch, tuple) else (batch,)
 
 
 def check_events(
-    x, event_shape: tuple, data_range: tuple | None = None, integers: bool = False
+    x: Any, event_shape: tuple, data_range: tuple | None = None, integers: bool = False
 ) -> None:
     """Raise ValueError unless x is `[n, *event_shape]` of finite numbers in `data_range`.
 
@@ -107,19 +107,19 @@ def check_events(
         )
     if data_range is not None and (low < data_range[0] or high > data_range[1]):
         raise ValueError(
-            f"The flow wants data from {data_range[0]} to {data_range[1]}. "
+            f"Expected data from {data_range[0]} to {data_range[1]}. "
             f"Received: values from {low} to {high}"
         )
     if integers and not np.issubdtype(values.dtype, np.integer):
         fractions = values[values != np.floor(values)]
         if fractions.size:
             raise ValueError(
-                "The flow dequantizes, and wants whole numbers such as raw pixels. "
+                "The flow dequantizes, and expects whole numbers such as raw pixels. "
                 f"Received: {fractions.size} others, the first {fractions[0]}"
             )
 
 
-def check_weights(sample_weight):
+def check_weights(sample_weight: Any) -> np.ndarray | None:
     """`sample_weight` as an array; ValueError unless its values are finite and not negative."""
     if sample_weight is None:
         return None

@@ -1,80 +1,106 @@
-"""Training on an unnormalised density in place of data: variational inference."""
+"""Reverse KL: training on an unnormalised density instead of data, as in variational inference."""
 
+import dataclasses
 from collections.abc import Callable
+from typing import Any
 
-import keras
 import numpy as np
 from keras import ops
 
 from tfflows.backend import rng
-from tfflows.backend.tensor_ops import Tensor
+from tfflows.training.objective import Objective
 
 
-class ReverseKL(keras.Model):
-    """Minimise KL(flow || p) + constant over draws of the flow (Rezende and Mohamed 2015, eq. 15).
+@dataclasses.dataclass(frozen=True, eq=False)
+class ReverseKL(Objective):
+    """KL(flow || p) + constant over draws of the flow (Rezende and Mohamed 2015, equation 15).
 
         loss = mean(log q(x) - weight log_density(x)),  x = inverse(z),  z ~ base
 
-    At weight 1 the loss is at least -log Z, where Z is the integral of the density, and reaches it
-    where q is p. One example is an int32 seed `[2]` of a whole batch of draws, and the weight.
+    (https://arxiv.org/abs/1505.05770.) At weight 1 the loss is the negative evidence lower bound:
+    at least -log Z, where Z is the integral of the density, and it reaches that where q is p.
+    `fit` then takes no data, but `epochs` and `steps_per_epoch`; `Flow.fit_to_density` is the short
+    form.
+
+    Example:
+        flow.compile("adam", objective=ReverseKL(log_density, annealing_steps=100))
+        flow.fit(epochs=10, steps_per_epoch=200)
 
     Args:
-        flow: a compiled `Flow`, whose weights are trained.
-        log_density: x `[batch, *event]` -> `[batch]`, in `keras.ops` or the backend's own.
-        num_draws: draws a step.
-        condition: `[num_draws, ...]`, or None.
+        log_density: x `[batch, *event_shape]` -> log-densities `[batch]`, up to a constant, in
+            `keras.ops` or functions of the backend; finite wherever the flow may draw.
+        num_draws: draws per step.
+        condition: one row for all draws, or `[num_draws, ...]`, where the flow is conditional.
+        annealing_steps: first steps, over which the weight of the log-density rises from 0.01 to 1
+            (equation 20 there): the flow finds modes far apart while they are shallow.
+        seed: None (fresh), an integer or a `keras.random.SeedGenerator`.
     """
 
-    def __init__(self, flow, log_density: Callable, num_draws: int, condition: Tensor | None):
-        super().__init__(dtype=flow.dtype_policy)
-        self.flow = flow
-        self.log_density = log_density
-        self.num_draws = num_draws
-        self.condition = condition
-        self.built = True
+    log_density: Callable
+    num_draws: int = 512
+    condition: Any = None
+    annealing_steps: int = 0
+    seed: rng.Seed = None
 
-    @property
-    def metrics(self):
-        return [self._loss_tracker] if self.compiled else []  # and not the flow's, unused here
+    def __post_init__(self):
+        if not callable(self.log_density):
+            raise ValueError(
+                "Expected `log_density` to be a function of x. "
+                f"Received: {type(self.log_density).__name__}"
+            )
 
-    def call(self, inputs, training=None):
-        z = self.flow._draw(self.num_draws, inputs["seed"][0], 1.0, self.condition)
-        x, log_prob = self.flow._inverse_and_log_prob(z, self.condition)
+    def check(self, density):
+        if density.is_discrete:
+            raise ValueError(
+                "Reverse KL expects a flow of real data. Received: one with Dequantize"
+            )
+        if not density.base.is_reparameterized:
+            raise ValueError(
+                "Reverse KL expects a base whose draws are smooth in its parameters. "
+                f"Received: {type(density.base).__name__}"
+            )
+
+    def check_density(self, density) -> None:
+        """Raise ValueError unless `log_density` gives one number for each draw of the flow."""
+        condition = density.check_condition(self.condition, self.num_draws)
+        z = density.draw_latents(2, rng.make_seed(0), 1.0, _rows(condition, 2))
+        shape = tuple(ops.shape(self.log_density(density.generate(z, _rows(condition, 2)))))
+        if shape != (2,):
+            raise ValueError(
+                f"log_density must map x {(2, *density.event_shape)} to log-densities (2,). "
+                f"Received: {shape}"
+            )
+
+    def parse(self, inputs, condition=None):
+        return inputs
+
+    def terms(self, density, batch, training):
+        """Terms of one batch of draws, whose seed and weight are one row of `steps`."""
+        condition = density.check_condition(self.condition, self.num_draws)
+        z = density.draw_latents(self.num_draws, batch["seed"][0], 1.0, condition)
+        x, log_prob = density.generate_and_log_density(z, condition)
         log_density = ops.cast(self.log_density(x), log_prob.dtype)
-        weight = ops.cast(inputs["weight"][0], log_prob.dtype)
-        self.add_loss(ops.mean(log_prob - weight * log_density))
-        return x
+        weight = ops.cast(batch["weight"][0], log_prob.dtype)
+        return x, [log_prob, -weight * log_density]
+
+    def steps(self, count: int) -> dict[str, np.ndarray]:
+        """For each of `count` steps the int32 seed of its draws, `[count, 2]`, and the weight.
+
+        Raises:
+            ValueError: the steps end before the weight is 1.
+        """
+        if not 0 <= self.annealing_steps < count:
+            raise ValueError(
+                f"annealing_steps must be at least 0 and below the {count} steps of the training. "
+                f"Received: {self.annealing_steps!r}"
+            )
+        generator = np.random.default_rng(np.abs(rng.make_seed(self.seed).astype("int64")))
+        weights = np.ones(count, "float32")
+        annealed = np.linspace(0.01, 1, self.annealing_steps, endpoint=False)
+        weights[: self.annealing_steps] = annealed
+        seeds = generator.integers(0, 2**31, (count, 2)).astype("int32")
+        return {"seed": seeds, "weight": weights}
 
 
-def check_log_density(flow, log_density: Callable, condition) -> None:
-    """Raise ValueError for what cannot be trained on, before the first step."""
-    if flow.is_discrete:
-        raise ValueError("fit_to_density wants a flow of real data. Received: one with Dequantize")
-    if not flow.base.is_reparametrized:
-        raise ValueError(
-            "fit_to_density wants a base whose draws are smooth in its parameters. "
-            f"Received: {type(flow.base).__name__}"
-        )
-    x = flow.sample(2, condition=None if condition is None else condition[:2], seed=0)
-    shape = tuple(ops.shape(log_density(x)))
-    if shape != (2,):
-        raise ValueError(
-            f"log_density must map x {(2, *flow.event_shape)} to log-densities (2,). "
-            f"Received: {shape}"
-        )
-
-
-def make_steps(seed: rng.Seed, steps: int, annealing_steps: int) -> dict[str, np.ndarray]:
-    """For each step the int32 seed of its draws, `[steps, 2]`, and the weight of the log-density.
-
-    Raises ValueError where the steps end before the weight is 1.
-    """
-    if not 0 <= annealing_steps < steps:
-        raise ValueError(
-            f"annealing_steps must be at least 0 and below the {steps} steps of the training. "
-            f"Received: {annealing_steps!r}"
-        )
-    generator = np.random.default_rng(np.abs(rng.make_seed(seed).astype("int64")))
-    weights = np.ones(steps, "float32")
-    weights[:annealing_steps] = np.linspace(0.01, 1, annealing_steps, endpoint=False)
-    return {"seed": generator.integers(0, 2**31, (steps, 2)).astype("int32"), "weight": weights}
+def _rows(condition, count):
+    return None if condition is None else condition[:count]

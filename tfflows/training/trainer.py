@@ -1,115 +1,174 @@
-"""How a flow is trained and evaluated: `fit` on the negative log-likelihood, with checked data."""
+"""How a flow is trained and evaluated: `fit` by an objective, with checked data."""
 
+import contextlib
 import inspect
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 from keras import ops
 
-from tfflows.backend import rng
-from tfflows.backend.tensor_ops import batch_mean
+from tfflows.backend import compilation, rng
+from tfflows.backend.tensor_ops import Tensor, batch_mean
 from tfflows.layers import Dequantize, FlowLayer
 from tfflows.layers.continuous_flow import continuous_flows
-from tfflows.training.flow_matching import OBJECTIVES, check_objective
-from tfflows.training.inputs import (
-    as_arrays,
-    check_events,
-    check_weights,
-    first_batch,
-    first_rows,
-    is_array,
-    split_condition,
-)
-from tfflows.training.reverse_kl import ReverseKL, check_log_density, make_steps
+from tfflows.training.batch import Batch
+from tfflows.training.density import Density
+from tfflows.training.inputs import check_events, check_weights, first_rows, is_array, open_data
+from tfflows.training.objective import MaximumLikelihood, Objective
+from tfflows.training.objectives import get_objective
+from tfflows.training.reverse_kl import ReverseKL
+from tfflows.training.stop_on_nan import StopOnNaN
+
+# Rows whose statistics data-dependent layers take, at most. An image has many elements per channel,
+# so that fewer rows have as many.
+MAX_ADAPT_ROWS = 10_000
+MAX_ADAPT_ELEMENTS = 2**20
 
 
-class _StopOnNaN(keras.callbacks.Callback):
-    """Stand before every other callback, so that no checkpoint is made of NaN weights."""
+class _Step(NamedTuple):
+    """What `compute_loss` needs of the `call` before it, which Keras passes no other way."""
 
-    # Reading the loss waits for the step, which an accelerator should not do after each one.
-    every = 20
-
-    def on_train_batch_end(self, batch, logs=None):
-        step = batch + 1  # after several of them where steps_per_execution says so
-        if step >= self._next:
-            self._check(logs, f"seen at step {step}")
-            self._next = step + self.every
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self._epoch, self._next = epoch + 1, self.every
-
-    def on_epoch_end(self, epoch, logs=None):
-        self._check(logs, "at its end")
-
-    def _check(self, logs, when):
-        loss = (logs or {}).get("loss", 0.0)
-        if not np.isfinite(loss):
-            raise FloatingPointError(
-                f"Training stopped: the loss is {loss} in epoch {self._epoch}, {when}. Either it "
-                "diverged, and a smaller learning rate, clipnorm= or standardized data help, or a "
-                "batch holds NaN, inf or values out of range"
-            )
+    row_losses: Tensor  # `[batch]`
+    is_likelihood: bool
 
 
-class LikelihoodTraining:
-    """The training half of `Flow`: `adapt`, `fit`, `evaluate` and the loss, for a `keras.Model`.
+class Trainer(Density):
+    """A density with `compile`, `adapt`, `fit` and `evaluate`; the arguments are those of Density.
 
-    The model has `flow_layers`, `event_shape`, `dims`, `data_range`, `_check_condition` and the
-    metrics, and leaves the losses of a batch's rows in `_batch_loss` when it is called: negative
-    log-densities, unless `_is_matching`.
+    The logs carry `loss` (the objective and regularizers), and where the loss is the likelihood
+    `nll` in nats, `bits_per_dim` where the data are images, and `evaluations` of the field per
+    solve where a layer is a ContinuousFlow.
     """
+
+    def __init__(self, layers, event_shape, base=None, condition_shape=None, **kwargs):
+        super().__init__(layers, event_shape, base, condition_shape, **kwargs)
+        self.objective: Objective = MaximumLikelihood()
+        self._step: _Step | None = None
+        self._logs_likelihood = True
+
+    def build(self, input_shape):
+        if not self.built:  # and not again on loading; Keras takes no new metrics afterwards
+            self._nll_metric = keras.metrics.Mean(name="nll")
+            is_image = self.is_discrete or len(self.event_shape) == 3
+            self._bits_metric = keras.metrics.Mean(name="bits_per_dim") if is_image else None
+            if any(continuous_flows(self.flow_layers)):
+                self._evaluations_metric = keras.metrics.Mean(name="evaluations")
+        super().build(input_shape)
 
     def compile(
         self,
         optimizer: str | keras.optimizers.Optimizer = "rmsprop",
-        *args,
-        objective: str = "likelihood",
-        time_exponent: float = 1.0,
-        **kwargs,
+        loss: None = None,
+        loss_weights: None = None,
+        metrics: None = None,
+        weighted_metrics: None = None,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile: str | bool = "auto",
+        auto_scale_loss: bool = True,
+        *,
+        objective: str | Objective = "likelihood",
     ) -> None:
-        """`keras.Model.compile`, without a loss of the user's own.
+        """`keras.Model.compile`, with an objective instead of a loss.
 
         Args:
             optimizer: a Keras optimizer, or the name of one.
-            objective: what `fit` minimises: "likelihood" (the negative log-likelihood), or, of a
-                flow with one ContinuousFlow, "flow_matching" or "ot_flow_matching", which solve
-                nothing: see `tfflows.flow_matching`. `evaluate` reports the likelihood in any case.
-            time_exponent: of flow matching, which takes times u^time_exponent, u ~ U(0, 1): above
-                1 for data of fine structure.
-            *args, **kwargs: those of Keras.
+            loss, loss_weights, metrics, weighted_metrics: must be None, because a flow has no
+                targets to compare its output with.
+            run_eagerly, steps_per_execution, jit_compile, auto_scale_loss: those of Keras.
+            objective: what `fit` minimises: "likelihood", "flow_matching", "ot_flow_matching", or
+                an object such as `FlowMatching(time_exponent=2.0)` or `ReverseKL(log_density)`.
+                `evaluate` reports the likelihood in any case.
 
         Raises:
-            ValueError: no such objective or exponent, or the flow is not made for it.
+            ValueError: a loss or metric was given, there is no such objective, or it cannot train
+                this flow.
         """
-        if objective not in ("likelihood", *OBJECTIVES):
-            raise ValueError(
-                f"objective must be one of {['likelihood', *OBJECTIVES]}. Received: {objective!r}"
-            )
-        if objective != "likelihood":
-            check_objective(self, objective)
-        if not 0 < time_exponent < math.inf or (time_exponent != 1 and objective == "likelihood"):
-            raise ValueError(
-                "time_exponent must be a positive number, and is for flow matching. "
-                f"Received: {time_exponent!r} with objective={objective!r}"
-            )
-        self.objective, self.time_exponent = objective, time_exponent
-        super().compile(optimizer, *args, **kwargs)
+        refused = {
+            "loss": loss,
+            "loss_weights": loss_weights,
+            "metrics": metrics,
+            "weighted_metrics": weighted_metrics,
+        }
+        for name, value in refused.items():
+            if value is not None:
+                raise ValueError(
+                    "A flow adds its own loss, the negative log-likelihood of its data, and has no "
+                    f"targets to compare its output with: choose by `objective=`. "
+                    f"Received: {name}={value!r}"
+                )
+        objective = get_objective(objective)
+        objective.check(self)
+        self.objective = objective
+        super().compile(
+            optimizer,
+            run_eagerly=run_eagerly,
+            steps_per_execution=steps_per_execution,
+            jit_compile=jit_compile,
+            auto_scale_loss=auto_scale_loss,
+        )
 
     def get_compile_config(self):
-        """Keras' own, and the objective."""
+        """Keras' own, and the objective; a `ReverseKL` holds a function, which no file keeps."""
         config = super().get_compile_config()
-        ours = {"objective": self.objective, "time_exponent": self.time_exponent}
-        return config and {**config, **ours}
+        if config and not isinstance(self.objective, ReverseKL):
+            config = {**config, "objective": keras.saving.serialize_keras_object(self.objective)}
+        return config
 
     def compile_from_config(self, config):
-        """Compile as `get_compile_config` says; Keras would leave it, for `compile` is not its."""
-        self.compile(**keras.saving.deserialize_keras_object(config))
+        """Compile as `get_compile_config` says; Keras would not, as `compile` is ours."""
+        config = keras.saving.deserialize_keras_object(config)
+        time_exponent = config.pop("time_exponent", 1.0)  # of version 0.1
+        objective = get_objective(config.pop("objective", "likelihood"), time_exponent)
+        self.compile(**config, objective=objective)
         if self.built:
             self.optimizer.build(self.trainable_variables)
 
-    def adapt(self, data, max_rows: int = 10_000) -> None:
+    def call(self, inputs, condition=None, training=None):
+        objective = self.objective if training else MaximumLikelihood()
+        with compilation.xla_scope(self.compiled and self.jit_compile):
+            batch = objective.parse(inputs, condition)
+            output, terms = objective.terms(self, batch, training)
+            for term in terms:
+                self.add_loss(batch_mean(term))
+        self._step = _Step(sum(terms[1:], terms[0]), objective.is_likelihood)
+        return output
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """Sum of the add_loss terms, each row's times its `sample_weight`."""
+        step, self._step = self._step, None
+        if step is None:
+            raise ValueError("compute_loss belongs to the call before it: call the flow first")
+        loss = super().compute_loss(x, y, y_pred, sample_weight, training)
+        if sample_weight is not None:
+            # add_loss terms never see sample_weight, so the difference is added here.
+            sample_weight = ops.cast(ops.reshape(sample_weight, (-1,)), step.row_losses.dtype)
+            difference = batch_mean((sample_weight - 1) * step.row_losses)
+            loss = loss + self._aggregate_additional_loss(difference)
+        self._logs_likelihood = step.is_likelihood
+        if step.is_likelihood:
+            self._update_metrics(step.row_losses, sample_weight)
+        return loss
+
+    def _update_metrics(self, nll, sample_weight):
+        self._nll_metric.update_state(nll, sample_weight)
+        if self._bits_metric is not None:
+            self._bits_metric.update_state(nll / (self.dims * math.log(2)), sample_weight)
+        counts = [layer.pop_evaluations() for layer in continuous_flows(self.flow_layers)]
+        counts = [count for count in counts if count is not None]
+        if counts:
+            self._evaluations_metric.update_state(sum(counts))
+
+    def get_metrics_result(self):
+        """The metrics by name, without those of the likelihood where the last step had none."""
+        results = super().get_metrics_result()
+        hidden = () if self._logs_likelihood else ("nll", "bits_per_dim", "evaluations")
+        return {name: value for name, value in results.items() if name not in hidden}
+
+    def adapt(self, data: Any, max_rows: int = MAX_ADAPT_ROWS) -> None:
         """Take the statistics of data-dependent layers (ActNorm, BatchNorm, Whiten, ...) anew.
 
         Args:
@@ -117,19 +176,12 @@ class LikelihoodTraining:
             max_rows: how many rows are used at most: evenly spread ones of arrays, the first ones
                 of a dataset.
         """
-        if data is None:
-            raise ValueError("adapt wants data: x, (x, condition), a dict or a dataset")
-        arrays = as_arrays(data) if is_array(data) else first_rows(data, max_rows)
-        self._adapt(arrays, max_rows, force=True)
+        self._adapt(first_rows(data, max_rows), force=True)
 
-    def _adapt(self, arrays, max_rows, force):
-        x, condition = split_condition(arrays)
-        rows = np.unique(np.linspace(0, len(x) - 1, min(len(x), max_rows)).astype(int))
-        x = np.asarray(ops.convert_to_numpy(x)[rows])
-        if condition is not None:
-            condition = ops.convert_to_numpy(condition)[rows]
+    def _adapt(self, batch: Batch, force):
+        x = batch.x
         self._check_events(x)
-        condition = self._check_condition(condition, len(x))
+        condition = self.check_condition(batch.condition, len(batch))
         takes = [type(layer).adapt is not FlowLayer.adapt for layer in self.flow_layers]
         for place, layer in enumerate(self.flow_layers):
             if not any(takes[place:]):
@@ -142,41 +194,73 @@ class LikelihoodTraining:
         """Whether some layer still waits for its statistics."""
         return any(layer.needs_adapt for layer in self.flow_layers)
 
-    def fit(self, x=None, y=None, *args, **kwargs):
+    def fit(self, x: Any = None, y: Any = None, *args, **kwargs) -> keras.callbacks.History:
         """`keras.Model.fit` on x, (x, condition), dicts of these, tf.data, or generators.
 
         Data-dependent layers that were never adapted take their statistics first, from up to
         10,000 rows of arrays (fewer of large events) or from the first batch. `sample_weight`
         `[n]` weights the rows as in Keras: the loss is the sum of weighted terms over the number
-        of rows, `nll` the weighted mean. Raises ValueError for data that are empty, of the wrong
-        shape, out of range or not finite, and FloatingPointError when the loss becomes NaN.
+        of rows, `nll` the weighted mean. With the objective `ReverseKL` there are no data, but
+        `epochs` and `steps_per_epoch`.
+
+        Raises:
+            ValueError: data are empty, of the wrong shape, out of range or not finite.
+            FloatingPointError: the loss became NaN or infinite.
         """
         arguments = inspect.signature(super().fit).bind(x, y, *args, **kwargs).arguments
-        x, batch = self._check_data(x)
-        arguments["x"] = x
-        arguments["sample_weight"] = check_weights(arguments.get("sample_weight"))
-        arguments["y"] = self._target(x, y, arguments["sample_weight"])
+        if isinstance(self.objective, ReverseKL):
+            batch = self._prepare_draws(arguments, self.objective)
+        else:
+            batch = self._prepare_data(arguments)
         arguments["validation_data"] = self._check_validation(arguments.get("validation_data"))
         if self.needs_adapt:
-            # An image has many elements a channel, so that fewer rows give its statistics.
-            max_rows = min(10_000, max(256, 2**20 // self.dims))
-            self._adapt(batch, max_rows, force=False)
+            rows = min(MAX_ADAPT_ROWS, max(256, MAX_ADAPT_ELEMENTS // self.dims))
+            self._adapt(batch().spread(rows), force=False)
         callbacks = arguments.get("callbacks") or []
         if not isinstance(callbacks, keras.callbacks.CallbackList):
             several = isinstance(callbacks, list | tuple)
-            arguments["callbacks"] = [_StopOnNaN(), *(callbacks if several else [callbacks])]
-        if not is_array(x):
-            arguments.setdefault("shuffle", False)  # Keras warns that it cannot shuffle a dataset
+            arguments["callbacks"] = [StopOnNaN(), *(callbacks if several else [callbacks])]
         return super().fit(**arguments)
 
-    def evaluate(self, x=None, y=None, *args, sample_weight=None, **kwargs):
-        """`keras.Model.evaluate` on what `fit` takes."""
+    def _prepare_data(self, arguments) -> Callable[[], Batch]:
+        """Check the arguments of `fit`, and return what gives a batch to adapt to."""
+        x, y = arguments["x"], arguments.get("y")
+        data, batch = self._open(x)
+        weight = check_weights(arguments.get("sample_weight"))
+        arguments |= {"x": data, "y": _target(data, y, weight), "sample_weight": weight}
+        if not is_array(data):
+            arguments.setdefault("shuffle", False)  # Keras warns that it cannot shuffle a dataset
+        return lambda: batch
+
+    def _prepare_draws(self, arguments, objective: ReverseKL) -> Callable[[], Batch]:
+        """As `_prepare_data` for `ReverseKL`, whose data are the seeds and weights of its steps."""
+        for name in ("x", "y", "sample_weight", "batch_size", "validation_split"):
+            if arguments.get(name) is not None:
+                raise ValueError(
+                    "ReverseKL trains on draws of the flow, and takes no data: "
+                    f"give `epochs` and `steps_per_epoch`. Received: {name}="
+                )
+        objective.check_density(self)
+        per_epoch = arguments.setdefault("steps_per_epoch", 100)
+        arguments["x"] = objective.steps(arguments.get("epochs", 1) * per_epoch)
+        arguments |= {"batch_size": 1, "shuffle": False}
+
+        def draws():
+            condition = self.check_condition(objective.condition, objective.num_draws)
+            seed = rng.make_seed(objective.seed)
+            z = self.draw_latents(objective.num_draws, seed, 1.0, condition)
+            return Batch(self.generate(z, condition), condition)
+
+        return draws
+
+    def evaluate(self, x: Any = None, y: Any = None, *args, sample_weight=None, **kwargs) -> Any:
+        """`keras.Model.evaluate` on what `fit` takes; the loss is the likelihood."""
         if kwargs.get("_use_cached_eval_dataset"):  # the validation that fit itself calls
             return super().evaluate(x, y, *args, sample_weight=sample_weight, **kwargs)
-        x, _ = self._check_data(x)
-        sample_weight = check_weights(sample_weight)
-        y = self._target(x, y, sample_weight)
-        return super().evaluate(x, y, *args, sample_weight=sample_weight, **kwargs)
+        data, _ = self._open(x)
+        weight = check_weights(sample_weight)
+        y = _target(data, y, weight)
+        return super().evaluate(data, y, *args, sample_weight=weight, **kwargs)
 
     def fit_to_density(
         self,
@@ -184,32 +268,20 @@ class LikelihoodTraining:
         epochs: int = 1,
         steps_per_epoch: int = 100,
         batch_size: int = 512,
-        condition=None,
+        condition: Tensor | None = None,
         annealing_steps: int = 0,
         seed: rng.Seed = None,
         callbacks: Sequence[keras.callbacks.Callback] | None = None,
         verbose: int | str = "auto",
     ) -> keras.callbacks.History:
-        """Train on an unnormalised density in place of data, by the reverse KL divergence.
+        """Train on an unnormalised density instead of data: `fit` by the objective `ReverseKL`.
 
-        The logs carry `loss`, the mean of log q(x) - log_density(x) over draws x of the flow: the
-        negative evidence lower bound of variational inference. It is at least -log Z, Z the
-        integral of the density, and reaches that where the flow is the density. Layers that wait
-        for statistics take those of the flow's first draws.
+        Layers that wait for statistics take those of the flow's first draws.
 
         Args:
-            log_density: x `[batch, *event_shape]` -> log-densities `[batch]`, up to a constant, in
-                `keras.ops` or functions of the backend; finite wherever the flow may draw.
-            epochs: number of epochs.
-            steps_per_epoch: steps of the optimizer in each.
-            batch_size: draws a step.
-            condition: one row for all draws, or `[batch_size, ...]`, where the flow is conditional.
-            annealing_steps: first steps, over which the weight of the log-density in the loss rises
-                from 0.01 to 1 (Rezende and Mohamed 2015, equation 20): the flow finds modes far
-                apart while they are shallow.
-            seed: None (fresh), an integer or a `keras.random.SeedGenerator`.
-            callbacks: as in `fit`; their `model` holds the flow as `model.flow`.
-            verbose: as in `fit`.
+            log_density, condition, annealing_steps, seed: those of `ReverseKL`.
+            epochs, steps_per_epoch, callbacks, verbose: as in `fit`.
+            batch_size: draws per step.
 
         Raises:
             ValueError: the flow is not compiled, its data are discrete, draws of its base jump (as
@@ -217,87 +289,56 @@ class LikelihoodTraining:
             FloatingPointError: the loss became NaN or infinite.
         """
         if not self.compiled:
-            raise ValueError("fit_to_density wants a compiled flow: call compile(optimizer) first")
-        condition = self._check_condition(condition, batch_size)
-        check_log_density(self, log_density, condition)
-        steps = make_steps(seed, epochs * steps_per_epoch, annealing_steps)
-        if self.needs_adapt:
-            self._adapt(self.sample(batch_size, condition, seed), batch_size, force=False)
-        model = ReverseKL(self, log_density, batch_size, condition)
-        several = min(self.steps_per_execution, steps_per_epoch)
-        model.compile(self.optimizer, jit_compile=self.jit_compile, steps_per_execution=several)
-        return model.fit(
-            steps,
-            batch_size=1,
-            epochs=epochs,
-            steps_per_epoch=steps_per_epoch,
-            shuffle=False,
-            callbacks=[_StopOnNaN(), *(callbacks or [])],
-            verbose=verbose,
-        )
+            raise ValueError("Expected a compiled flow: call compile(optimizer) first")
+        objective = ReverseKL(log_density, batch_size, condition, annealing_steps, seed)
+        objective.check(self)
+        with self._trained_by(objective, min(self.steps_per_execution, steps_per_epoch)):
+            return self.fit(
+                epochs=epochs,
+                steps_per_epoch=steps_per_epoch,
+                callbacks=callbacks,
+                verbose=verbose,
+            )
 
-    def _check_data(self, data):
-        """Data that Keras takes, and arrays of a part of them; ValueError for what cannot be."""
-        if data is None:
-            raise ValueError("The flow wants data: x, (x, condition), a dict or a dataset")
-        if is_array(data):
-            data = batch = as_arrays(data)
-        else:
-            batch, data = first_batch(data)
-        x, condition = split_condition(batch)
-        self._check_events(x)
-        self._check_condition(condition, x.shape[0])
+    @contextlib.contextmanager
+    def _trained_by(self, objective, steps_per_execution) -> Iterator[None]:
+        """Another objective for a while; the compiled step is of one objective."""
+        before = self.objective, self.steps_per_execution
+        self.objective, self.steps_per_execution = objective, steps_per_execution
+        self.train_function = None
+        try:
+            yield
+        finally:
+            self.objective, self.steps_per_execution = before
+            self.train_function = None
+
+    def _open(self, data) -> tuple[Any, Batch]:
+        """Data that Keras takes, and a checked batch of them."""
+        data, batch = open_data(data)
+        self._check_events(batch.x)
+        self.check_condition(batch.condition, len(batch))
         return data, batch
 
     def _check_events(self, x):
-        integers = isinstance(self._first_layer(), Dequantize)
+        integers = isinstance(self.first_layer, Dequantize)
         check_events(x, self.event_shape, self.data_range, integers)
 
     def _check_validation(self, data):
         if data is None:
             return None
         if not isinstance(data, tuple | list):
-            return self._check_data(data)[0]
+            return self._open(data)[0]
         x, *rest = data
         if self.condition_shape is not None and len(rest) == 1 and hasattr(x, "shape"):
             x, rest = (x, rest[0]), []  # a flow has no targets: the second part is the condition
         y, weight = (*rest, None, None)[:2]
-        x, _ = self._check_data(x)
+        x, _ = self._open(x)
         weight = check_weights(weight)
-        return (x, self._target(x, y, weight), weight)
+        return (x, _target(x, y, weight), weight)
 
-    def _target(self, x, y, sample_weight):
-        """Keras drops sample_weight where y is None, so a flow's rows get a target of zeros."""
-        if sample_weight is None or y is not None:
-            return y
-        x, _ = split_condition(x)
-        return np.zeros(len(x), "float32")
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Sum of the add_loss terms, each row's times its `sample_weight`."""
-        nll, self._batch_loss = self._batch_loss, None
-        loss = super().compute_loss(x, y, y_pred, sample_weight, training)
-        if sample_weight is not None:
-            # add_loss terms never see sample_weight, so the difference is added here.
-            sample_weight = ops.cast(ops.reshape(sample_weight, (-1,)), nll.dtype)
-            difference = batch_mean((sample_weight - 1) * nll)
-            loss = loss + self._aggregate_additional_loss(difference)
-        if self._is_matching:
-            return loss
-        self._count_evaluations()
-        self._nll_metric.update_state(nll, sample_weight)
-        if self._bits_metric is not None:
-            self._bits_metric.update_state(nll / (self.dims * math.log(2)), sample_weight)
-        return loss
-
-    def _count_evaluations(self):
-        counts = [layer.pop_evaluations() for layer in continuous_flows(self.flow_layers)]
-        counts = [count for count in counts if count is not None]
-        if counts:
-            self._evaluations_metric.update_state(sum(counts))
-
-    def get_metrics_result(self):
-        """The metrics by name; flow matching knows no likelihood of what it trains on."""
-        results = super().get_metrics_result()
-        hidden = ("nll", "bits_per_dim", "evaluations") if self._is_matching else ()
-        return {name: value for name, value in results.items() if name not in hidden}
+def _target(x, y, sample_weight):
+    """Keras drops sample_weight where y is None, so a flow's rows get a target of zeros."""
+    if sample_weight is None or y is not None:
+        return y
+    return np.zeros(len(Batch.parse(x)), "float32")

@@ -28,13 +28,12 @@ def check_positive(**counts: int) -> None:
 def check_shape(x, event_shape: tuple) -> None:
     """Raise ValueError unless x is `[n, *event_shape]` of numbers."""
     if not hasattr(x, "shape") or not hasattr(x, "dtype"):
-        raise ValueError(f"The flow wants arrays or tensors. Received: {type(x).__name__}")
+        raise ValueError(f"Expected arrays or tensors. Received: {type(x).__name__}")
     if not _is_number(x.dtype):
-        raise ValueError(f"The flow wants numbers. Received: x of dtype {x.dtype}")
+        raise ValueError(f"Expected numbers. Received: x of dtype {x.dtype}")
     if tuple(x.shape[1:]) != tuple(event_shape):
         raise ValueError(
-            f"The flow wants x of shape {('batch', *event_shape)}. "
-            f"Received: x of shape {tuple(x.shape)}"
+            f"Expected x of shape {('batch', *event_shape)}. Received: x of shape {tuple(x.shape)}"
         )
 
 

@@ -28,6 +28,8 @@ MOVED = {
     "tfflows.flow_matching": "tfflows.training.flow_matching",
     "tfflows.inputs": "tfflows.training.inputs",
     "tfflows.latents": "tfflows.evaluation.latents",
+    "tfflows.layers.adaptive_layer": "tfflows.layers.data_dependent_layer",
+    "tfflows.models.MADE": "tfflows.models.MADEFlow",
     "tfflows.networks.made_inversion": "tfflows.networks.made.inversion",
     "tfflows.networks.masked_dense": "tfflows.networks.made.masked_dense",
     "tfflows.networks.order": "tfflows.networks.made.order",

@@ -1,4 +1,4 @@
-"""metrics.jsonl: a line an epoch of a training, in its run and in the model made of it."""
+"""metrics.jsonl: one line per epoch of a training, in its run and in the model made of it."""
 
 import math
 from pathlib import Path
@@ -9,7 +9,7 @@ CURVE = "metrics.jsonl"
 
 
 class Epoch(pydantic.BaseModel):
-    """What a line says of the likelihood: nats an event, which may be NaN or infinite.
+    """What a line says of the likelihood: nats per event, which may be NaN or infinite.
 
     `nll` is None where the training had another objective, such as flow matching.
     """
@@ -26,7 +26,7 @@ def read_epochs(folder: Path) -> list[Epoch]:
     """The epochs of the training, from the folder of a run or of a model.
 
     Raises:
-        ValueError: a line is no epoch, or none has a finite validation nll.
+        ValueError: a line is not an epoch, or none has a finite validation nll.
     """
     path = folder / CURVE
     epochs = []

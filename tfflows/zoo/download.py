@@ -5,8 +5,6 @@ import sys
 import urllib.error
 from pathlib import Path
 
-import keras
-
 from tfflows.utils.atomic import replaced_on_success
 from tfflows.zoo.model_card import CARD, check_files, read_card
 
@@ -24,10 +22,10 @@ def download(base: str, name: str, folder: Path, sha256: str | None = None) -> N
     folder beside `folder` until they are checked.
 
     Args:
-        base: "https://...", "http://..." or "hf://owner/repo", with a folder of it behind or not.
-        name: of the model, a folder at the base.
-        folder: where to, which is made.
-        sha256: the hash that the card must say of itself, where it is known.
+        base: "https://...", "http://..." or "hf://owner/repo", with or without a folder behind it.
+        name: name of the model, a folder at the base.
+        folder: where to put it; made here.
+        sha256: the hash that the card must state, if it is known.
 
     Raises:
         NotServed: there is no card of that name at the base.
@@ -45,12 +43,12 @@ def download(base: str, name: str, folder: Path, sha256: str | None = None) -> N
             _fetch(base, name, CARD, temporary)
             card = read_card(temporary, sha256)
             if card.name != name:
-                raise ValueError(f"{CARD} is that of the model {card.name!r}")
+                raise ValueError(f"{CARD} is the card of the model {card.name!r}")
             for file in card.files:
                 _fetch(base, name, file, temporary)
             check_files(temporary, card)
     except ValueError as error:
-        raise ValueError(f"{url} serves another file than was wanted: {error}") from error
+        raise ValueError(f"{url} serves another file than was expected: {error}") from error
     except NotServed:
         raise
     except OSError as error:
@@ -65,12 +63,14 @@ def _fetch(base, name, file, folder):
         owner, repo, *rest = base.removeprefix("hf://").split("/")
         path = "/".join([*rest, name, file])
         with contextlib.suppress(ImportError):
-            from huggingface_hub import hf_hub_download
+            from huggingface_hub import hf_hub_download  # pyright: ignore
 
             found = hf_hub_download(repo_id=f"{owner}/{repo}", filename=path)
             (folder / file).write_bytes(Path(found).read_bytes())
             return
         url = f"https://huggingface.co/{owner}/{repo}/resolve/main/{path}"
+    import keras  # here, because only downloads need it
+
     try:
         with contextlib.redirect_stdout(sys.stderr):  # where Keras shows its progress
             keras.utils.get_file(file, url, cache_dir=folder, cache_subdir="", force_download=True)

@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 from keras import ops
 
-from tfflows.datasets.batches import spread_rows
+from tfflows.datasets import Rows
 from tfflows.flow import Flow
 from tfflows.layers.continuous_flow import continuous_flows
 from tfflows.zoo.model_card import Card, in_units
 
 FIXTURE = "fixture.npz"
-NUM_ROWS = 200
+FIXTURE_ROWS = 200
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,20 +30,22 @@ class FixtureCheck:
     row_difference: float
 
 
-def write_fixture(flow: Flow, rows, num_draws: int, folder: Path) -> None:
+def write_fixture(flow: Flow, rows: Rows, num_draws: int, folder: Path) -> None:
     """Write evenly spread rows of a test set, and their log-densities under `flow`.
 
     Args:
         flow: the model.
-        rows: x `[n, *event_shape]`, or (x, condition).
-        num_draws: draws of dequantization noise a row.
-        folder: of the model.
+        rows: rows of the test set.
+        num_draws: draws of dequantization noise per row.
+        folder: folder of the model.
     """
-    rows = spread_rows(rows, NUM_ROWS)
-    arrays = rows if isinstance(rows, tuple) else (rows,)
-    arrays = dict(zip(("x", "condition"), map(np.asarray, arrays), strict=False))
+    rows = rows.spread(FIXTURE_ROWS)
+    arrays = {"x": np.asarray(rows.x)}
+    if rows.condition is not None:
+        arrays["condition"] = np.asarray(rows.condition)
     log_prob = _log_prob(flow, arrays, num_draws)
-    np.savez_compressed(folder / FIXTURE, log_prob=log_prob, **arrays)
+    arrays["log_prob"] = log_prob
+    np.savez_compressed(folder / FIXTURE, **arrays)  # pyright: ignore[reportArgumentType]
 
 
 def check_fixture(flow: Flow, card: Card, folder: Path) -> FixtureCheck:
@@ -57,16 +59,17 @@ def check_fixture(flow: Flow, card: Card, folder: Path) -> FixtureCheck:
         arrays = {name: file[name] for name in file.files}
     stored = arrays.pop("log_prob")
     found = _log_prob(flow, arrays, card.metric.num_draws)
-    means = (in_units(float(v.mean()), card.metric.units, flow.dims) for v in (stored, found))
-    check = FixtureCheck(*means, float(np.abs(found - stored).max()))
+    units, difference = card.metric.units, float(np.abs(found - stored).max())
+    before, now = (in_units(float(each.mean()), units, flow.dims) for each in (stored, found))
+    check = FixtureCheck(before, now, difference)
     is_near = abs(check.found - check.stored) <= card.metric.standard_error
-    # float32 sums in another order on another machine; the noise of a row is the row's own. There
-    # an adaptive solver takes other steps, and has another error within its tolerance.
+    # Another machine sums float32 in another order; the noise of a row depends only on the row. An
+    # adaptive solver takes other steps there, and has another error within its tolerance.
     is_solved = any(field.can_fail for field in continuous_flows(flow.flow_layers))
     if not is_near or not np.allclose(found, stored, rtol=1e-4, atol=0.2 if is_solved else 1e-2):
         raise ValueError(
-            f"{card.name} has other densities than its card says: {check.stored:.4f} "
-            f"{card.metric.units} wanted on its {len(stored)} fixture rows, within "
+            f"{card.name} has other densities than its card says. Expected: {check.stored:.4f} "
+            f"{card.metric.units} on its {len(stored)} fixture rows, within "
             f"{card.metric.standard_error:.1e}. Received: {check.found:.4f}, single rows off by up "
             f"to {check.row_difference:.1e} nats"
         )

@@ -1,4 +1,4 @@
-"""From a model of the zoo to a flow."""
+"""From a model of the zoo, or a .keras file, to a flow."""
 
 import json
 from pathlib import Path
@@ -6,9 +6,9 @@ from pathlib import Path
 import keras
 from keras.src.saving.serialization_lib import SafeModeScope  # Keras exports no such scope
 
+from tfflows import distributions, layers, models, networks, transforms  # noqa: F401, registered
 from tfflows.flow import Flow
 from tfflows.utils.errors import first_paragraph
-from tfflows.zoo.model_card import Card, read_card
 from tfflows.zoo.sources import find
 
 
@@ -16,7 +16,7 @@ def load(name: str | Path, load_weights: bool = True) -> Flow:
     """A model of the zoo, not compiled.
 
     All files of the model have the hashes of its card before any is used. Nothing is unpickled, and
-    Keras' safe mode is on whatever the process has set.
+    Keras' safe mode is on, whatever the process has set.
 
     Args:
         name: a name, a folder or a URL; see `tfflows.zoo.find`.
@@ -24,7 +24,10 @@ def load(name: str | Path, load_weights: bool = True) -> Flow:
 
     Raises:
         FileNotFoundError, OSError, ValueError: as `tfflows.zoo.find`.
-        ValueError: the model is no flow, or its weights are those of another one.
+        ValueError: the model is not a flow, or its weights are those of another one.
+
+    Example:
+        flow = tfflows.zoo.load("glow-mnist")
     """
     return load_folder(find(name), load_weights)
 
@@ -44,7 +47,7 @@ def load_folder(folder: Path, load_weights: bool = True) -> Flow:
 
 
 def load_keras_file(path: Path) -> Flow:
-    """The flow of a .keras file, not compiled; ValueError where it is not readable or no flow."""
+    """The flow of a .keras file, not compiled; ValueError if it is not readable or not a flow."""
     return _read_flow(lambda: keras.saving.load_model(path, compile=False), path)
 
 
@@ -52,12 +55,7 @@ def _read_flow(read, source):
     try:
         flow = read()
     except Exception as error:  # whatever zip, json, h5py, Keras or a layer's arguments raise
-        raise ValueError(f"{source} is no readable model: {first_paragraph(error)}") from error
+        raise ValueError(f"{source} is not a readable model: {first_paragraph(error)}") from error
     if not isinstance(flow, Flow):
-        raise ValueError(f"{source} holds a {type(flow).__name__}, which is no flow")
+        raise ValueError(f"{source} holds a {type(flow).__name__}, which is not a flow")
     return flow
-
-
-def card(name: str | Path) -> Card:
-    """What is known of a model of the zoo; its files are checked as by `load`."""
-    return read_card(find(name))

@@ -18,7 +18,7 @@ FILES = (
     "README.md",
 )  # fmt: skip
 NAME = r"^[A-Za-z0-9][\w.-]*$"
-_BLANK = "0" * 64
+_BLANK_SHA256 = "0" * 64
 
 Count = Annotated[int, pydantic.Field(ge=0)]
 Text = Annotated[str, pydantic.Field(min_length=1)]
@@ -36,7 +36,8 @@ class File(Section):
 class Data(Section):
     """What the model was trained and evaluated on.
 
-    `name` is that of `tfflows.datasets.load`; `train`, `validation` and `test` are numbers of rows.
+    `name` is the argument of `tfflows.datasets.load`; `train`, `validation` and `test` are numbers
+    of rows.
     """
 
     name: Text
@@ -62,7 +63,7 @@ class Metric(Section):
 
 
 class Published(Section):
-    """A number to compare the metric with, in the units of `units`, and where it stands."""
+    """A number to compare the metric with, its units, and the publication it is from."""
 
     value: float
     units: Units
@@ -70,7 +71,7 @@ class Published(Section):
 
 
 class Training(Section):
-    """How the weights came about; `best_epoch` is the one they are of."""
+    """How the weights came about; they are those after `best_epoch`."""
 
     seed: Count
     epochs: Count
@@ -83,8 +84,8 @@ class Training(Section):
 class Card(Section):
     """All that is said of a model of the zoo, and the length and hash of each of its files.
 
-    `sha256` is the hash of the card's own text with that hash written as zeros, so that a changed
-    byte of the card is seen as well.
+    `sha256` is the hash of the card's text with that hash written as zeros, so that a changed byte
+    of the card is seen as well.
     """
 
     format: int = FORMAT
@@ -97,7 +98,7 @@ class Card(Section):
     training: Training
     limitations: Text
     files: dict[str, File]
-    sha256: Sha256 = _BLANK
+    sha256: Sha256 = _BLANK_SHA256
 
     @pydantic.field_validator("files")
     @classmethod
@@ -128,59 +129,61 @@ def check_files(folder: Path, card: Card) -> None:
     Raises:
         ValueError: a file is missing, has another length or another hash.
     """
-    for name, wanted in card.files.items():
+    for name, expected in card.files.items():
         path = folder / name
         if not path.is_file():
-            raise ValueError(f"{folder} is no whole model: {name} is missing")
+            raise ValueError(f"{folder} is not a whole model: {name} is missing")
         found = _describe(path)
-        if found.bytes != wanted.bytes:
+        if found.bytes != expected.bytes:
             raise ValueError(
-                f"{path} is not the file of the card: {wanted.bytes:,} bytes wanted. "
+                f"{path} is not the file of the card. Expected: {expected.bytes:,} bytes. "
                 f"Received: {found.bytes:,} bytes"
             )
-        if found.sha256 != wanted.sha256:
+        if found.sha256 != expected.sha256:
             raise ValueError(
-                f"{path} is not the file of the card: sha256 {wanted.sha256} wanted. "
+                f"{path} is not the file of the card. Expected: sha256 {expected.sha256}. "
                 f"Received: {found.sha256}"
             )
 
 
 def write_card(card: Card, folder: Path) -> None:
-    """Write a card into the folder of its model, and into it the hash of its own text."""
-    text = card.model_copy(update={"sha256": _BLANK}).model_dump_json(indent=2) + "\n"
-    (folder / CARD).write_bytes(text.replace(_BLANK, _hash_of(text)).encode("utf-8"))
+    """Write a card into the folder of its model, with the hash of its text."""
+    text = card.model_copy(update={"sha256": _BLANK_SHA256}).model_dump_json(indent=2) + "\n"
+    (folder / CARD).write_bytes(text.replace(_BLANK_SHA256, _hash_of(text)).encode("utf-8"))
 
 
 def read_card(folder: Path, sha256: str | None = None) -> Card:
     """The card of the model in a folder.
 
     Args:
-        folder: of a model.
-        sha256: the hash that the card must say of itself, where it is known.
+        folder: folder of a model.
+        sha256: the hash that the card must state, if it is known.
 
     Raises:
-        ValueError: there is no card, it lacks something, or a byte of it has changed.
+        ValueError: the card is missing, lacks something, or a byte of it has changed.
     """
     path = folder / CARD
     if not path.is_file():
-        raise ValueError(f"{folder} is no model of a zoo: it has no {CARD}")
+        raise ValueError(f"{folder} is not a model of a zoo: it has no {CARD}")
     try:
         text = path.read_bytes().decode("utf-8")
         content = json.loads(text)
     except ValueError as error:
-        raise ValueError(f"{path} is no card: {error}") from error
+        raise ValueError(f"{path} is not a card: {error}") from error
     _check_format(content, path)
     try:
         card = Card.model_validate_json(text)
     except pydantic.ValidationError as error:
         raise readable_error(error, Card, str(path)) from error
-    found = _hash_of(text.replace(card.sha256, _BLANK))
+    found = _hash_of(text.replace(card.sha256, _BLANK_SHA256))
     if found != card.sha256:
         raise ValueError(
-            f"{path} has changed: it says sha256 {card.sha256} of itself. Received: {found}"
+            f"{path} has changed. Expected: sha256 {card.sha256}, as it states. Received: {found}"
         )
     if sha256 not in (None, card.sha256):
-        raise ValueError(f"{path} is another card: sha256 {sha256} wanted. Received: {card.sha256}")
+        raise ValueError(
+            f"{path} is another card. Expected: sha256 {sha256}. Received: {card.sha256}"
+        )
     return card
 
 
@@ -194,5 +197,5 @@ def _check_format(content, path):
 
 
 def _hash_of(text):
-    """sha256 of a card's text, in which its own hash is written as zeros."""
+    """sha256 of a card's text, in which the hash is written as zeros."""
     return hashlib.sha256(text.encode("utf-8")).hexdigest()

@@ -6,12 +6,15 @@ from pathlib import Path
 import numpy as np
 from keras import ops
 
+from tfflows.datasets import Rows
 from tfflows.evaluation import plots
 from tfflows.flow import Flow
 
+_MAX_IMAGES, _MAX_POINTS = 64, 5000
+
 
 def write_samples(
-    flow: Flow, rows, path: Path, seed: int = 0, as_images: Callable | None = None
+    flow: Flow, rows: Rows, path: Path, seed: int = 0, as_images: Callable | None = None
 ) -> None:
     """Write samples as a grid of images, a cloud of points, or histograms beside the data's.
 
@@ -19,15 +22,14 @@ def write_samples(
 
     Args:
         flow: the model.
-        rows: x `[n, *event_shape]` of its test set, or (x, condition).
+        rows: rows of its test set.
         path: a .png file.
-        seed: of the draws.
+        seed: seed of the draws.
         as_images: turns `[n, *event_shape]` into patches of images, shown beside the data's.
     """
-    x, condition = rows if isinstance(rows, tuple) else (rows, None)
-    count = min(64 if flow.is_discrete or as_images else 5000, len(x))
-    x = np.asarray(x[:count])
-    condition = None if condition is None else np.asarray(condition[:count])
+    count = min(_MAX_IMAGES if flow.is_discrete or as_images else _MAX_POINTS, len(rows))
+    x = np.asarray(rows.x[:count])
+    condition = None if rows.condition is None else rows.condition[:count]
     samples = ops.convert_to_numpy(flow.sample(count, condition, seed))
     if as_images:
         plots.patch_grids(as_images(x), as_images(samples), path)

@@ -1,11 +1,11 @@
 """The recipes that tfflows brings."""
 
+import importlib.resources
 from pathlib import Path
 
 from tfflows.utils.suggest import nearest
-from tfflows.zoo.sources import WHEEL
 
-RECIPES = WHEEL / "recipes"
+RECIPES = Path(str(importlib.resources.files("tfflows.zoo.data"))) / "recipes"
 
 
 def recipe_names() -> list[str]:
@@ -14,7 +14,7 @@ def recipe_names() -> list[str]:
 
 
 def find_recipe(recipe: str | Path) -> Path:
-    """The path of a recipe file, or of one that tfflows brings; ValueError where it is neither."""
+    """The path of a recipe file, or of one that tfflows brings; ValueError if it is neither."""
     path = Path(recipe)
     if path.is_file():
         return path

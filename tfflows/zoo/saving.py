@@ -7,9 +7,9 @@ from pathlib import Path
 
 import keras
 
-from tfflows.datasets.batches import spread_rows
 from tfflows.datasets.sets.bsds_patches import patch_images
 from tfflows.layers import Dequantize, Logit, Pad, RadialGaussianize, Standardize, Whiten
+from tfflows.runs.data import load_split
 from tfflows.runs.recipe import Recipe, make_recipe, read_recipe
 from tfflows.utils.atomic import replaced_on_success
 from tfflows.zoo.curve import CURVE, best_epoch, read_epochs
@@ -30,7 +30,7 @@ from tfflows.zoo.model_card import (
 )
 from tfflows.zoo.pictures import write_samples
 from tfflows.zoo.readme import model_readme
-from tfflows.zoo.verification import evaluate_rows, load_split, metric_of
+from tfflows.zoo.verification import evaluate_rows, metric_of
 
 
 def save_to_zoo(
@@ -51,31 +51,31 @@ def save_to_zoo(
     Args:
         run: folder of a run of `tfflows train`.
         folder: a new one, such as "zoo/glow-mnist", whose name is the model's.
-        licence: of the data.
+        licence: licence of the data.
         limitations: what the model should not be used for, or does badly.
         published: the number to compare with.
-        units: of the metric; None takes bits/dim for discrete data, nats for others.
-        num_draws: draws of dequantization noise a row of the test set.
+        units: units of the metric; None takes bits/dim for discrete data, nats for others.
+        num_draws: draws of dequantization noise per row of the test set.
         num_rows: how many rows of that set to evaluate, evenly spread; None takes all.
-        machine: that of the training; None takes the run's own words.
+        machine: the machine of the training; None takes the run's own words.
         data_dir: folder of the data; None takes the recipe's.
 
     Raises:
-        FileExistsError: there is a model in `folder` already.
+        FileExistsError: `folder` holds a model already.
         ValueError, OSError: the run is not whole, or the data are missing. Nothing is written.
     """
     run, folder = Path(run), Path(folder)
     if folder.exists():
-        raise FileExistsError(f"{folder} is there already: remove it first, or choose another name")
+        raise FileExistsError(f"{folder} exists already: remove it first, or choose another name")
     if not re.fullmatch(NAME, folder.name):
         raise ValueError(f"A model's name matches {NAME}. Received: {folder.name!r}")
     if not (run / "best.keras").exists():
-        raise ValueError(f"{run} is no run of `tfflows train`: it has no best.keras")
+        raise ValueError(f"{run} is not a run of `tfflows train`: it has no best.keras")
     flow = load_keras_file(run / "best.keras")
     recipe = read_recipe(run / "recipe.yaml")
     rows, info = load_split(recipe, "test", data_dir)
     units = units or ("bits/dim" if flow.is_discrete else "nats")
-    result = evaluate_rows(flow, spread_rows(rows, num_rows), num_draws)
+    result = evaluate_rows(flow, rows.spread(num_rows), num_draws)
     card = Card(
         name=folder.name,
         family=recipe.model.name,

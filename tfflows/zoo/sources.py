@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from tfflows.utils.suggest import nearest
 from tfflows.zoo.download import NotServed, download
-from tfflows.zoo.model_card import CARD, NAME, check_files, read_card
+from tfflows.zoo.model_card import CARD, NAME, Card, check_files, read_card
 
 WHEEL = Path(str(importlib.resources.files("tfflows.zoo.data")))
 
@@ -25,10 +25,10 @@ def is_model(folder: Path) -> bool:
 
 
 def list_models(pattern: str = "*") -> list[str]:
-    """Names of the models that the wheel carries or the cache holds, sorted.
+    """Sorted names of the models that the wheel carries or the cache holds.
 
     Args:
-        pattern: of a shell, such as "glow-*".
+        pattern: a shell's pattern, such as "glow-*".
     """
     folders = [*WHEEL.glob("*"), *cache_folder().glob("*/*")]
     # A hidden folder is one that is being written.
@@ -37,7 +37,7 @@ def list_models(pattern: str = "*") -> list[str]:
 
 
 def find(reference: str | Path) -> Path:
-    """The folder of a model, downloaded where need be, its card and files checked.
+    """The folder of a model, downloaded if it is not here, its card and files checked.
 
     Args:
         reference: the path of a model's folder; the name of a model that the wheel carries, that
@@ -46,9 +46,9 @@ def find(reference: str | Path) -> Path:
             card's hash to take no other model than that.
 
     Raises:
-        FileNotFoundError: there is no such model; the nearest names are shown.
-        OSError: it could not be downloaded or not be written to the cache.
-        ValueError: a file is not the one that the card says, or the card is not whole.
+        FileNotFoundError: the model does not exist; the nearest names are shown.
+        OSError: the model could not be downloaded, or not be written to the cache.
+        ValueError: a file is not the one that the card describes, or the card is not whole.
     """
     url, _, pin = str(reference).partition("#sha256=")
     sha256 = pin or None
@@ -62,14 +62,19 @@ def find(reference: str | Path) -> Path:
     return folder
 
 
+def card(name: str | Path) -> Card:
+    """What is known of a model of the zoo; its files are checked as by `load`."""
+    return read_card(find(name))
+
+
 def _local(path):
-    """A folder given by its path; a bare name is one only where a model is there."""
+    """A folder given by its path; a bare name counts as one only if a model is there."""
     if is_model(path):
         return path
     if re.fullmatch(NAME, str(path)):
         return None
     if path.is_dir():
-        raise ValueError(f"{path} is no model of a zoo: it has no {CARD}")
+        raise ValueError(f"{path} is not a model of a zoo: it has no {CARD}")
     raise FileNotFoundError(f"There is no model of a zoo at {path}")
 
 

@@ -4,10 +4,10 @@ import dataclasses
 import math
 from pathlib import Path
 
-from tfflows import datasets
-from tfflows.datasets.batches import Batches, spread_rows
+from tfflows.datasets import Rows
 from tfflows.evaluation.evaluation import Evaluation, evaluate
 from tfflows.flow import Flow
+from tfflows.runs.data import load_split
 from tfflows.runs.recipe import Recipe, read_recipe
 from tfflows.zoo.fixture import FixtureCheck, check_fixture
 from tfflows.zoo.loading import load_folder
@@ -20,9 +20,9 @@ class Verification:
     """What was found where a model agrees with its card.
 
     Attributes:
-        card: of the model.
+        card: card of the model.
         fixture: the metric on the rows that travel with the model.
-        metric: the metric on the test set, or None where it was not asked for.
+        metric: the metric on the test set, or None if it was not asked for.
     """
 
     card: Card
@@ -35,8 +35,8 @@ def verify(name: str | Path, full: bool = False, data_dir: str | None = None) ->
 
     Args:
         name: a name, a folder or a URL; see `tfflows.zoo.find`.
-        full: whether to evaluate the test set too, beside the rows that travel with the model: as
-            many rows as the card's metric is of.
+        full: whether to evaluate the test set too, beside the rows that travel with the model; as
+            many rows of it as for the card's metric.
         data_dir: folder of the data, for `full`.
 
     Raises:
@@ -48,7 +48,7 @@ def verify(name: str | Path, full: bool = False, data_dir: str | None = None) ->
     flow = load_folder(folder)
     if flow.count_params() != card.parameters:
         raise ValueError(
-            f"{card.name} wants {card.parameters:,} parameters by its card. "
+            f"Expected {card.name} to have {card.parameters:,} parameters, as on its card. "
             f"Received: {flow.count_params():,}"
         )
     fixture = check_fixture(flow, card, folder)
@@ -57,9 +57,10 @@ def verify(name: str | Path, full: bool = False, data_dir: str | None = None) ->
         rows, info = load_split(recipe_of(folder), "test", data_dir)
         if info.size != card.data.test:
             raise ValueError(
-                f"{card.name} wants {card.data.test:,} test rows. Received: {info.size:,}"
+                f"Expected {card.name} to have {card.data.test:,} test rows. "
+                f"Received: {info.size:,}"
             )
-        rows = spread_rows(rows, card.metric.num_examples)
+        rows = rows.spread(card.metric.num_examples)
         result = evaluate_rows(flow, rows, card.metric.num_draws)
         metric = metric_of(result, card.metric.units, flow.dims)
         _check_metric(metric, card)
@@ -67,16 +68,16 @@ def verify(name: str | Path, full: bool = False, data_dir: str | None = None) ->
 
 
 def _check_metric(found, card):
-    wanted = card.metric
-    if found.num_examples != wanted.num_examples:
+    expected = card.metric
+    if found.num_examples != expected.num_examples:
         raise ValueError(
-            f"{card.name} was evaluated on {wanted.num_examples:,} rows. "
+            f"{card.name} was evaluated on {expected.num_examples:,} rows. "
             f"Received: {found.num_examples:,} test rows"
         )
-    if not abs(found.value - wanted.value) <= wanted.standard_error:  # a NaN is not near
+    if not abs(found.value - expected.value) <= expected.standard_error:  # a NaN is not near
         raise ValueError(
-            f"{card.name} wants {wanted.value:.4f} {wanted.units} within "
-            f"{wanted.standard_error:.4f}. Received: {found.value:.4f}"
+            f"Expected {card.name} to reach {expected.value:.4f} {expected.units} within "
+            f"{expected.standard_error:.4f}. Received: {found.value:.4f}"
         )
 
 
@@ -85,17 +86,10 @@ def recipe_of(folder: Path) -> Recipe:
     return read_recipe(folder / "recipe.yaml")
 
 
-def load_split(recipe: Recipe, split: str, data_dir: str | None = None):
-    """Rows of a split of a recipe's data, x or (x, condition), and their `DatasetInfo`."""
-    data = recipe.data
-    folder = data_dir or data.dir
-    return datasets.load_rows(data.name, split, data.conditional, folder, **data.options)
-
-
-def evaluate_rows(flow: Flow, rows, num_draws: int = 1) -> Evaluation:
-    """The held-out log-likelihood of rows x or (x, condition), as `load_split` gives them."""
-    batches = Batches(rows, batch_size=256)
-    numbers = range(batches.num_batches)
+def evaluate_rows(flow: Flow, rows: Rows, num_draws: int = 1) -> Evaluation:
+    """The held-out log-likelihood of rows."""
+    batches = rows.batches(batch_size=256)
+    numbers = range(batches.num_batches or 0)
     return evaluate(flow, (batches[i] for i in numbers), round_trip=False, num_draws=num_draws)
 
 

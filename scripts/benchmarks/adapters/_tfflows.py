@@ -8,7 +8,7 @@ from benchmarks.subject import Subject
 
 STEPS_PER_EXECUTION = 10
 FIXED_STEPS = 8
-OTHER_INVERSIONS = {"in order": "in_order", "jacobi": "jacobi"}
+OTHER_INVERSIONS = {"in order": "sequential", "jacobi": "jacobi"}
 
 
 def make_realnvp(case, mode: str) -> "tfflows.Flow":
@@ -40,7 +40,7 @@ def make_glow(case, mode: str) -> "tfflows.Flow":
     """`case.levels` levels of `case.layers` steps, on images of real values."""
     keras.utils.set_random_seed(0)
     flow = tfflows.models.Glow(
-        case.image_shape, case.levels, case.layers, case.hidden_units[0], levels=None
+        case.image_shape, case.levels, case.layers, case.hidden_units[0], quantization_levels=None
     )
     return _compile(flow, case, mode)
 
@@ -52,14 +52,13 @@ def make_cnf(case, mode: str) -> "tfflows.Flow":
     matching" by no solver.
     """
     keras.utils.set_random_seed(0)
+    adaptive = tfflows.ode.DormandPrince(case.tolerance, case.tolerance)
+    fixed = tfflows.ode.FixedStep("rk4", FIXED_STEPS)
     flow = tfflows.models.FFJORD(
         (case.dims,),
-        hidden_units=case.hidden_units,
-        kind="concat",
-        solver="rk4" if mode.endswith("RK4") else "dopri5",
-        num_steps=FIXED_STEPS,
-        rtol=case.tolerance,
-        atol=case.tolerance,
+        network=tfflows.networks.DynamicsMLP(case.hidden_units, "concat"),
+        solver=fixed if mode.endswith("RK4") else adaptive,
+        test_solver=adaptive,
         test_trace="exact",
     )
     matches = mode.endswith("flow matching")

@@ -43,7 +43,7 @@ def make_subject(
 ) -> Subject:
     """A subject of a module and its functions of rows, and of a number of samples.
 
-    Mode "compile" compiles both functions, or `log_prob` alone where not `compile_sample`. Training
+    Mode "compile" compiles both functions, or only `log_prob` where not `compile_sample`. Training
     goes by `estimate` where it is another function than `log_prob`.
     """
     torch.manual_seed(0)

@@ -1,7 +1,7 @@
 """tfflows on TensorFlow: `fit` over an array, XLA by `compile(jit_compile=True)`, and without.
 
 The bare train step is the model's own `train_step` in a `tf.function`, in a loop on one batch.
-MAF samples by the layer's default inversion, "by_degrees", which computes each hidden unit once,
+MAF samples by the layer's default inversion, "incremental", which computes each hidden unit once,
 or, in modes of their own, by a pass an element ("in order"), as other libraries do, or by
 fixed-point sweeps ("jacobi"), whose number grows as the flow is trained. It stores fewer
 parameters than others: most of a kernel's masked entries are not there.

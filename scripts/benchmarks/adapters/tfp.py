@@ -7,7 +7,7 @@ The train step is one `tf.function(jit_compile=True)` with the gradients and Ada
 a loop on batches of the shuffled array. The log-scale is soft-clipped as tfflows' is, or, in a mode
 of its own, not bounded, TFP's default.
 
-Glow is `tfb.Glow`, under XLA or as a graph alone ("graph"): the paper's steps and 1x1 convolutions
+Glow is `tfb.Glow`, under XLA or as a graph only ("graph"): the paper's steps and 1x1 convolutions
 P L U, which samples solve for at every position. The scale is sigmoid(s + 2), its default. The half
 that a level factors out has a convolutional prior given the other half; the last level has none.
 

@@ -71,7 +71,7 @@ def pure_rates(field, time, z, directions):
 
 
 class _Dynamics(torch.nn.Module):
-    """(dz/dt, its divergence) of a field, as the solver wants it.
+    """(dz/dt, its divergence) of a field, as the solver expects it.
 
     Args:
         field: what gives dz/dt.

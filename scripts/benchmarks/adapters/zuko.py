@@ -6,12 +6,12 @@ RealNVP's couplings keep alternating elements instead of halves, 21 or 22 of 43,
 selections. MAF has the same depth, widths and alternating order, and samples by a pass an element.
 The scale is soft-clipped to (1e-3, 1e3), as tfflows' is.
 
-`CNF` gets the time as its sine and cosine at three frequencies, in the first layer alone. The last
+`CNF` gets the time as its sine and cosine at three frequencies, only in the first layer. The last
 layer is made zero at first, as the others' is. It trains by Hutchinson's estimate, one normal draw
 a row and solve, and tells the exact density otherwise. The solver is zuko's own Dormand-Prince: all
 rows have the same steps, every element's error is within the tolerance, the log-det's within a
 hundred times that. Gradients are adaptive checkpoint adjoints: the adjoint equation, by one step
-back over each step of the forward solve, without an error control of its own. Samples are solved
+back over each step of the forward solve, without its own error control. Samples are solved
 without a trace.
 """
 

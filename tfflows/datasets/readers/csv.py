@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 
 # What stands for a missing value; "?" is UCI's mark.
-MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "?")
+MISSING_MARKS = ("", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "?")
 
 
 @dataclasses.dataclass(frozen=True)
 class CsvTable:
-    """A comma-separated file in UTF-8 with one row a line.
+    """A comma-separated file in UTF-8 with one row per line.
 
     Attributes:
         path: the file.
@@ -55,7 +55,7 @@ class CsvTable:
         """float32 `[n, columns]` with NaN where missing, and labels (str or None) `[n]`, n <= rows.
 
         Raises:
-            ValueError: a row of the wrong length, or a value that is no number, by line and column.
+            ValueError: a row has the wrong length, or a value is not a number; by line and column.
         """
         import pyarrow as pa
 
@@ -94,7 +94,7 @@ class CsvTable:
             convert_options=pyarrow.csv.ConvertOptions(
                 column_types=types,
                 include_columns=list(types),
-                null_values=list(MISSING),
+                null_values=list(MISSING_MARKS),
                 strings_can_be_null=True,
             ),
         )
@@ -114,14 +114,14 @@ class CsvTable:
     def _parse(self, row, columns, label, lines):
         if len(row) != len(self.names):
             raise ValueError(
-                f"{self.path}, line {lines()}: every row wants {len(self.names)} values, as the "
-                f"first one has. Received: {len(row)} values, {_shortened(','.join(row))}"
+                f"{self.path}, line {lines()}: expected {len(self.names)} values, as in the "
+                f"first row. Received: {len(row)} values, {_shortened(','.join(row))}"
             )
         numbers = [_number(row[i]) for i in columns]
         if None in numbers:
             column = columns[numbers.index(None)]
             raise ValueError(
-                f"{self.path}, line {lines()}, column {self.names[column]!r}: wanted a number. "
+                f"{self.path}, line {lines()}, column {self.names[column]!r}: expected a number. "
                 f"Received: {_shortened(row[column])}. Choose the columns of numbers by columns="
             )
         if label is None:
@@ -131,7 +131,7 @@ class CsvTable:
             raise ValueError(
                 f"{self.path}, line {lines()}, column {self.names[label]!r}: not UTF-8 text"
             )
-        return numbers, None if text in MISSING else text
+        return numbers, None if text in MISSING_MARKS else text
 
 
 class _reader:
@@ -148,7 +148,7 @@ class _reader:
     def __exit__(self, kind, error, trace):
         self._file.close()
         if kind is not None and issubclass(kind, csv.Error):
-            raise ValueError(f"{self._path} is no CSV file: {error}") from error
+            raise ValueError(f"{self._path} is not a CSV file: {error}") from error
 
 
 def _is_header(path, first, second):
@@ -165,9 +165,9 @@ def _is_header(path, first, second):
 
 
 def _number(text):
-    """The float, NaN for a missing value, None for what is no number."""
+    """The float, NaN for a missing value, None for text that is not a number."""
     text = text.strip()
-    if text in MISSING:
+    if text in MISSING_MARKS:
         return math.nan
     try:
         return None if "_" in text else float(text)

@@ -30,9 +30,9 @@ class LabelCodes:
 
     def ordered(self) -> tuple[tuple[str, ...], np.ndarray]:
         """Names in sorted order (whole numbers by value), and the place of each code in it."""
-        numeric = all(_whole_number(name) is not None for name in self._names)
-        key = _whole_number if numeric else str
-        order = sorted(range(len(self._names)), key=lambda code: key(self._names[code]))
+        numbers = [_whole_number(name) for name in self._names]
+        keys = self._names if None in numbers else np.asarray(numbers, object)
+        order = np.argsort(keys, kind="stable")
         return tuple(self._names[code] for code in order), np.argsort(order).astype("int32")
 
     def _code(self, value):
@@ -54,7 +54,7 @@ class LabelCodes:
             return value
         if not number.is_integer():
             raise ValueError(
-                f"{self._where}: a label wants whole numbers or words. Received: {value}"
+                f"{self._where}: a label must hold whole numbers or words. Received: {value}"
             )
         return str(int(number))
 
@@ -66,8 +66,8 @@ class LabelCodes:
             )
         if len(self._names) == _MAX_CLASSES:
             raise ValueError(
-                f"{self._where}: a label wants at most {_MAX_CLASSES} classes. Received: more, "
-                f"such as {', '.join(self._names[:3])}"
+                f"{self._where}: a label must have at most {_MAX_CLASSES} classes. Received: "
+                f"more, such as {', '.join(self._names[:3])}"
             )
         self._names.append(name)
 

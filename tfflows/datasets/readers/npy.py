@@ -1,4 +1,4 @@
-"""NumPy files as batches of numbers, never unpickled."""
+"""Arrays of .npy and .npz files as batches of numbers, never unpickled."""
 
 import contextlib
 import dataclasses
@@ -11,12 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
+from tfflows.datasets.readers.npz import npz_keys
 from tfflows.utils.suggest import nearest
 
 
 @dataclasses.dataclass(frozen=True)
 class ArrayTable:
-    """An array in a .npy or .npz file, never unpickled. Further axes are flattened to columns.
+    """An array in a .npy or .npz file. Further axes are flattened to columns.
 
     Attributes:
         path: the file.
@@ -85,44 +86,18 @@ class ArrayTable:
                 array = self.array()
                 yield from (array[i : i + rows] for i in range(0, len(array), rows))
                 return
-            bytes_a_row = dtype.itemsize * math.prod(shape[1:])
+            row_bytes = dtype.itemsize * math.prod(shape[1:])
             for start in range(0, shape[0], rows):
                 count = min(rows, shape[0] - start)
                 with _damage_named(self.path, self.key):
-                    data = file.read(bytes_a_row * count)
-                    if len(data) < bytes_a_row * count:
+                    data = file.read(row_bytes * count)
+                    if len(data) < row_bytes * count:
                         raise EOFError(f"cut off after row {start}")
                 yield np.frombuffer(data, dtype).reshape(count, *shape[1:])
 
     def place(self, row: int) -> str:
         """As `CsvTable.place`."""
         return f"row {row + 1}"
-
-
-def npz_keys(path: Path) -> list[str]:
-    """Names of the arrays in a .npz file."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-    except zipfile.BadZipFile as error:
-        raise ValueError(f"{path} is no .npz file: {error}") from error
-    return [name.removesuffix(".npy") for name in names if name.endswith(".npy")]
-
-
-def npz_labels(path: Path, key: str, size: int) -> np.ndarray:
-    """Labels `[size]`, numbers or words, of a .npz file."""
-    with np.load(path, allow_pickle=False) as arrays:
-        try:
-            labels = arrays[key]
-        except ValueError as error:  # objects
-            raise ValueError(f"{path}, array {key!r}: labels want numbers or words") from error
-    labels = labels[:, 0] if labels.shape == (size, 1) else labels
-    if labels.shape != (size,) or labels.dtype.kind not in "buifU":
-        raise ValueError(
-            f"{path}, array {key!r}: labels want numbers or words, [{size}]. Received: "
-            f"{labels.dtype}, {list(labels.shape)}"
-        )
-    return labels
 
 
 @contextlib.contextmanager
@@ -156,7 +131,7 @@ def _npy_header(path, key, file):
         )
         shape, fortran, dtype = read(file)
     except ValueError as error:
-        raise ValueError(f"{where} is no NumPy array: {error}") from error
+        raise ValueError(f"{where} is not a NumPy array: {error}") from error
     if dtype.hasobject:
         raise ValueError(
             f"{where} holds Python objects, as images of mixed sizes or rows of mixed lengths "
@@ -164,5 +139,5 @@ def _npy_header(path, key, file):
             "one array of numbers of one shape"
         )
     if dtype.kind not in "buif":
-        raise ValueError(f"{where} wants numbers. Received: {dtype}")
+        raise ValueError(f"Expected {where} to hold numbers. Received: {dtype}")
     return shape, fortran, dtype

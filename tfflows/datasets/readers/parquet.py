@@ -23,7 +23,7 @@ class ParquetTable:
         try:
             return cls(path, tuple(pyarrow.parquet.read_schema(path).names))
         except pa.ArrowException as error:
-            raise ValueError(f"{path} is no Parquet file: {error}") from error
+            raise ValueError(f"{path} is not a Parquet file: {error}") from error
 
     def batches(self, columns: Sequence[int], label: int | None, rows: int):
         """As `CsvTable.batches`."""
@@ -35,21 +35,21 @@ class ParquetTable:
             for i in columns:
                 if not _is_number(kinds[i]):
                     raise ValueError(
-                        f"{self.path}, column {self.names[i]!r}: wanted numbers. Received: "
+                        f"{self.path}, column {self.names[i]!r}: expected numbers. Received: "
                         f"{kinds[i]}. Choose the columns of numbers by columns="
                     )
             if label is not None and not _is_label(kinds[label]):
                 raise ValueError(
-                    f"{self.path}, label {self.names[label]!r}: wanted whole numbers or words. "
+                    f"{self.path}, label {self.names[label]!r}: expected whole numbers or words. "
                     f"Received: {kinds[label]}"
                 )
-            wanted = [self.names[i] for i in [*columns, *([] if label is None else [label])]]
-            for batch in file.iter_batches(rows, columns=wanted):
+            names = [self.names[i] for i in [*columns, *([] if label is None else [label])]]
+            for batch in file.iter_batches(rows, columns=names):
                 x = np.empty((batch.num_rows, len(columns)), "float32")
                 for i in range(len(columns)):
-                    numbers = batch.column(wanted[i]).cast(pa.float32(), safe=False)
+                    numbers = batch.column(names[i]).cast(pa.float32(), safe=False)
                     x[:, i] = numbers.to_numpy(zero_copy_only=False)
-                yield x, None if label is None else _words(batch.column(wanted[-1]))
+                yield x, None if label is None else _words(batch.column(names[-1]))
 
     def place(self, row: int) -> str:
         """As `CsvTable.place`."""

@@ -28,8 +28,8 @@ def stream_table(
 
     Args:
         path: a .csv, .parquet, .npy or .npz file.
-        columns: names or indices of the columns, in the order wanted; None takes all. Columns of
-            a file without names are called "0", "1", ...
+        columns: names or indices of columns, in the order of the result; None takes all. Columns
+            of a file without names are called "0", "1", ...
         batch_size: rows of every batch but the last.
         missing: "refuse" raises at a missing value; "drop" leaves its row out, and warns of the
             number of rows at the end.
@@ -40,18 +40,18 @@ def stream_table(
         float32 `[<= batch_size, d]`; `[<= batch_size, *event]` from arrays of more axes.
 
     Raises:
-        ValueError: no such column, a row of another length, no number, a missing or infinite
+        ValueError: no such column, a row of another length, not a number, a missing or infinite
             value: the first one by line (CSV) or row, counted from 1, and column.
-        OSError: there is no such file.
+        OSError: the file does not exist.
     """
     if batch_size < 1:
-        raise ValueError(f"batch_size wants a positive integer. Received: {batch_size!r}")
+        raise ValueError(f"batch_size must be a positive integer. Received: {batch_size!r}")
     table = open_table(path, array, header)
     reader = TableReader(table, choose_columns(table, columns, None), None, missing)
     event = (len(reader.columns),)
     if isinstance(table, ArrayTable) and len(table.shape) > 2:
         if columns is not None:
-            raise ValueError(f"columns= wants rows of numbers. Received: {path}, {table.shape}")
+            raise ValueError(f"columns= requires rows of numbers. Received: {path}, {table.shape}")
         event = table.event_shape
     return _batches(reader, batch_size, event)
 
@@ -77,7 +77,7 @@ def open_table(path: str | Path, array: str | None = None, header: bool | None =
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
-        raise ValueError(f"A file wants one of the suffixes {list(SUFFIXES)}. Received: {path}")
+        raise ValueError(f"A file must have one of the suffixes {list(SUFFIXES)}. Received: {path}")
     if not path.is_file():
         near = [p.name for p in path.parent.glob("*") if p.suffix.lower() in SUFFIXES]
         raise FileNotFoundError(f"There is no file {path}{nearest(path.name, near)}")
@@ -97,10 +97,10 @@ def choose_columns(table, columns, label) -> list[int]:
     if columns is None:
         return [i for i in range(len(table.names)) if i != label]
     if isinstance(columns, str) or not len(columns):
-        raise ValueError(f"columns wants a list of names or indices. Received: {columns!r}")
+        raise ValueError(f"columns must be a list of names or indices. Received: {columns!r}")
     chosen = [find_column(table, column) for column in columns]
     if len(set(chosen)) < len(chosen):
-        raise ValueError(f"columns wants every column once. Received: {list(columns)}")
+        raise ValueError(f"columns must name every column once. Received: {list(columns)}")
     if label in chosen:
         raise ValueError(f"Column {table.names[label]!r} is both label and data")
     return chosen
@@ -130,7 +130,7 @@ class TableReader:
     def __init__(self, table, columns: Sequence[int], label: int | None, missing: str):
         if missing not in MISSING_POLICIES:
             raise ValueError(
-                f"missing wants one of {list(MISSING_POLICIES)}. Received: {missing!r}"
+                f"missing must be one of {list(MISSING_POLICIES)}. Received: {missing!r}"
             )
         self.table, self.columns, self.label, self.missing = table, list(columns), label, missing
         self.rows = self.dropped = 0
@@ -165,7 +165,9 @@ class TableReader:
     @staticmethod
     def _gaps(x, labels):
         gaps = np.isnan(x)
-        return gaps if labels is None else np.column_stack([gaps, np.equal(labels, None)])
+        return (
+            gaps if labels is None else np.column_stack([gaps, [label is None for label in labels]])
+        )
 
     def _name(self, column):
         return self.table.names[[*self.columns, self.label][column]]

@@ -6,10 +6,10 @@ import numpy as np
 
 from tfflows.datasets.dataset_info import DatasetInfo
 
-SIZES = {"train": 1_000_000, "validation": 50_000, "test": 250_000}
-_IMAGES = {"train": 180, "validation": 20, "test": 100}
-_SHAPE = (321, 481)
-_GREY = (0.298936, 0.587043, 0.114021)  # Matlab's rgb2gray
+NUM_PATCHES = {"train": 1_000_000, "validation": 50_000, "test": 250_000}
+_NUM_IMAGES = {"train": 180, "validation": 20, "test": 100}
+_IMAGE_SHAPE = (321, 481)
+_GREY_WEIGHTS = (0.298936, 0.587043, 0.114021)  # of red, green, blue: Matlab's rgb2gray
 
 
 def load_bsds_patches(
@@ -33,7 +33,7 @@ def load_bsds_patches(
         split: "train", "validation" or "test".
         data_dir: folder with the images of BSDS300, in "train" (200) and "test" or "val" (100),
             as .jpg or .png; BSDS500 holds them as its train and val.
-        seed: of the permutation, the places and the noise.
+        seed: seed of the permutation, the places and the noise.
         train_size: number of training patches; None takes 1,000,000. The 180 images have 26
             million places.
         mirror: whether half of the training patches are turned left to right. The patches of the
@@ -46,15 +46,15 @@ def load_bsds_patches(
         ValueError: the split is unknown, train_size is below 1, or images have a wrong size.
         OSError: the folder does not hold the images.
     """
-    if split not in SIZES:
-        raise ValueError(f"{name} has the splits {list(SIZES)}. Received: {split!r}")
+    if split not in NUM_PATCHES:
+        raise ValueError(f"{name} has the splits {list(NUM_PATCHES)}. Received: {split!r}")
     if train_size is not None and train_size < 1:
-        raise ValueError(f"train_size wants a number of patches. Received: {train_size}")
+        raise ValueError(f"train_size must be a number of patches. Received: {train_size}")
     paths = _image_paths(split, data_dir, seed)
-    rng = np.random.default_rng([seed, list(SIZES).index(split)])
+    rng = np.random.default_rng([seed, list(NUM_PATCHES).index(split)])
     images = np.stack([_read_grey(path) for path in paths])
     training = split == "train"
-    x = np.empty((train_size if training and train_size else SIZES[split], 63), "float32")
+    x = np.empty((train_size if training and train_size else NUM_PATCHES[split], 63), "float32")
     for chunk in np.array_split(np.arange(len(x)), max(len(x) // 50_000, 1)):
         x[chunk] = _draw_patches(images, len(chunk), rng, training and mirror)
     source = "BSDS300 images (Martin et al. 2001), patches after Uria et al. 2013"
@@ -68,8 +68,8 @@ def patch_images(x: np.ndarray) -> np.ndarray:
 
 def _draw_patches(images, num_patches, rng, mirror):
     which = rng.integers(0, len(images), num_patches)
-    top = rng.integers(0, _SHAPE[0] - 7, num_patches)
-    left = rng.integers(0, _SHAPE[1] - 7, num_patches)
+    top = rng.integers(0, _IMAGE_SHAPE[0] - 7, num_patches)
+    left = rng.integers(0, _IMAGE_SHAPE[1] - 7, num_patches)
     rows = top[:, None, None] + np.arange(8)[:, None]
     columns = left[:, None, None] + np.arange(8)
     patches = images[which[:, None, None], rows, columns]
@@ -81,26 +81,27 @@ def _draw_patches(images, num_patches, rng, mirror):
 
 
 def _image_paths(split, data_dir, seed):
-    wanted = _IMAGES["test"] if split == "test" else _IMAGES["train"] + _IMAGES["validation"]
+    counts = _NUM_IMAGES
+    expected = counts["test"] if split == "test" else counts["train"] + counts["validation"]
     folders = ("test", "val") if split == "test" else ("train",)
     root = Path(data_dir or ".")
     found = {}
     for folder in folders:
         paths = [p for p in (root / folder).glob("*") if p.suffix.lower() in (".jpg", ".png")]
         found[folder] = sorted(paths)
-        if len(paths) == wanted:
+        if len(paths) == expected:
             break
     else:
-        counts = ", ".join(f"{len(paths)} in {root / name}" for name, paths in found.items())
+        received = ", ".join(f"{len(paths)} in {root / name}" for name, paths in found.items())
         raise OSError(
-            f"The patches want data_dir with the images of BSDS300: {wanted} .jpg or .png files in "
-            f"{' or '.join(folders)}. Received: {counts}"
+            f"The patches require data_dir with the images of BSDS300: {expected} .jpg or .png "
+            f"files in {' or '.join(folders)}. Received: {received}"
         )
     paths = found[folder]
     if split == "test":
         return paths
-    order = np.random.default_rng(seed).permutation(wanted)
-    chosen = order[: _IMAGES["train"]] if split == "train" else order[_IMAGES["train"] :]
+    order = np.random.default_rng(seed).permutation(expected)
+    chosen = order[: counts["train"]] if split == "train" else order[counts["train"] :]
     return [paths[i] for i in chosen]
 
 
@@ -110,10 +111,10 @@ def _read_grey(path):
 
     with Image.open(path) as image:
         colours = np.asarray(image.convert("RGB"), "float64")
-    grey = np.round(colours @ _GREY).astype("uint8")
-    if grey.shape == _SHAPE[::-1]:
+    grey = np.round(colours @ _GREY_WEIGHTS).astype("uint8")
+    if grey.shape == _IMAGE_SHAPE[::-1]:
         grey = grey.T
-    if grey.shape != _SHAPE:
+    if grey.shape != _IMAGE_SHAPE:
         raise ValueError(
             f"BSDS300 images are 481x321 or 321x481. Received: {path}, "
             f"{colours.shape[1]}x{colours.shape[0]}"

@@ -8,7 +8,7 @@ from tfflows.datasets.sets.toys import GENERATORS, sample_toy
 SPLITS = ("train", "validation", "test")
 NAMES = ("digits", *GENERATORS)
 
-_TOY_SIZES = {"train": 100_000, "validation": 10_000, "test": 50_000}
+_TOY_ROWS = {"train": 100_000, "validation": 10_000, "test": 50_000}
 # Far from the small seeds that people give to sample_toy, so that no test point is trained on.
 _TOY_SEED = 2**40
 
@@ -21,9 +21,9 @@ def load_embedded(
     Args:
         name: one of `NAMES`.
         split: one of `SPLITS`.
-        data_dir: of no use here.
-        train_rows: points to train a toy on; one for each step of a training never shows it the
-            same point twice.
+        data_dir: ignored.
+        train_rows: number of points to train a toy on; as many as a training draws never shows it
+            the same point twice.
     """
     if split not in SPLITS:
         raise ValueError(f"{name} has the splits {list(SPLITS)}. Received: {split!r}")
@@ -31,7 +31,7 @@ def load_embedded(
         if train_rows is not None:
             raise ValueError(f"digits has 1437 rows to train on. Received: train_rows={train_rows}")
         return _digits(split)
-    size = _TOY_SIZES[split]
+    size = _TOY_ROWS[split]
     if train_rows is not None and split == "train":
         if not isinstance(train_rows, int) or train_rows < 1:
             raise ValueError(f"train_rows must be a positive integer. Received: {train_rows!r}")

@@ -31,19 +31,19 @@ def load_maf(
         data_dir: the unpacked archive: its root, its folder `data`, or the folder of the dataset.
 
     Raises:
-        OSError: a file is not there, or, of GAS, only the pickle, which is never loaded: the
-            message has the command that converts it.
+        OSError: a file is missing. If only the pickle of GAS is there, the message has the command
+            that converts it; the pickle itself is never loaded.
         ValueError: a file is not laid out as the archive's.
     """
     if split not in SPLITS:
         raise ValueError(f"{name} has the splits {list(SPLITS)}. Received: {split!r}")
     if data_dir is None:
-        raise OSError(f"{name} wants the folder of the unpacked MAF archive as data_dir")
+        raise OSError(f"{name} requires the folder of the unpacked MAF archive as data_dir")
     x = _LOADERS[name](Path(data_dir), split)
     if x.shape[1] != DIMS[name]:
         raise ValueError(
-            f"{name} wants {DIMS[name]} columns after the paper's preprocessing, as the archive's "
-            f"file has. Received: {x.shape[1]} from {data_dir}"
+            f"Expected {name} to have {DIMS[name]} columns after the paper's preprocessing, as the "
+            f"archive's file has. Received: {x.shape[1]} from {data_dir}"
         )
     if not len(x):
         raise ValueError(f"{name} in {data_dir} has too few rows for a {split} split")
@@ -71,7 +71,7 @@ def _miniboone(root, split):
 
 
 def _gas(root, split):
-    """Of columns with a correlation above 0.98 one stays; standardised by all rows; in order."""
+    """One column of those with a correlation above 0.98; standardised by all rows; in order."""
     path = _find_gas(root)
     if path.suffix == ".txt":
         data = _quarter(_text(path, delimiter=None, columns=19)[:, 3:])
@@ -110,14 +110,16 @@ def _bsds300(root, split):
     try:
         file = h5py.File(path, "r")
     except OSError as error:
-        raise ValueError(f"{path} is no HDF5 file: {error}") from error
+        raise ValueError(f"{path} is not an HDF5 file: {error}") from error
     with file:
         if not all(isinstance(file.get(key), h5py.Dataset) for key in SPLITS):
-            raise ValueError(f"{path} wants the arrays {list(SPLITS)}. Received: {sorted(file)}")
+            raise ValueError(
+                f"Expected {path} to hold the arrays {list(SPLITS)}. Received: {sorted(file)}"
+            )
         data = file[split]
         if data.ndim != 2 or data.shape[1] != DIMS["bsds300"] or data.dtype.kind != "f":
             raise ValueError(
-                f"{path}, {split}: wanted floats [n, 63]. Received: {data.dtype}, {data.shape}"
+                f"{path}, {split}: expected floats [n, 63]. Received: {data.dtype}, {data.shape}"
             )
         x = np.empty(data.shape, "float32")
         if len(data):
@@ -169,9 +171,9 @@ def _find(root, folder, *names):
     for place in places:
         for path in (p for name in names for p in _ignoring_case(place / name)):
             return path
-    wanted = " or ".join(f"{folder}/{name}" for name in names)
+    expected = " or ".join(f"{folder}/{name}" for name in names)
     there = sorted(p.name for p in root.iterdir())[:20] if root.is_dir() else "no folder"
-    raise FileNotFoundError(f"The MAF archive wants {wanted} in {root}. There is: {there}")
+    raise FileNotFoundError(f"Expected the MAF archive's {expected} in {root}. There is: {there}")
 
 
 def _ignoring_case(path):
@@ -204,18 +206,20 @@ def _find_gas(root):
 def _npy(path, columns):
     array = ArrayTable.open(path).array()
     if array.ndim != 2 or array.shape[1] != columns:
-        raise ValueError(f"{path} wants the shape [n, {columns}]. Received: {list(array.shape)}")
+        raise ValueError(
+            f"Expected {path} to have shape [n, {columns}]. Received: {list(array.shape)}"
+        )
     return array
 
 
 def _table(path, without, columns):
-    """float32 columns of a .csv or .parquet file but those named."""
+    """float32 columns of a .csv or .parquet file, except those named."""
     table = open_table(path)
     names = [name for name in table.names if name not in without]
     if len(names) != columns:
         raise ValueError(
-            f"{path} wants {columns} columns beside {sorted(without)}. Received: {len(names)}, "
-            f"{names[:20]}"
+            f"Expected {path} to have {columns} columns beside {sorted(without)}. "
+            f"Received: {len(names)}, {names[:20]}"
         )
     reader = TableReader(table, choose_columns(table, names, None), None, "refuse")
     return np.concatenate([part for part, _, _ in reader])
@@ -228,11 +232,11 @@ def _text(path, delimiter, columns):
             path, "float32", delimiter=delimiter, skiprows=1, usecols=range(columns), ndmin=2
         )
     except ValueError as error:
-        raise ValueError(f"{path} wants rows of {columns} numbers: {error}") from error
+        raise ValueError(f"Expected rows of {columns} numbers in {path}: {error}") from error
 
 
 def _signal(path):
-    """The 27 features of class 1. Rows of the test file have a column more than their header."""
+    """The 27 features of class 1. Rows of the test file have one column more than their header."""
     rows = _text(path, delimiter=",", columns=28)
     signal = rows[rows[:, 0] == 1, 1:]
     if not len(signal):
@@ -241,9 +245,9 @@ def _signal(path):
 
 
 def _quarter(data):
-    """A quarter of UCI's rows in random order, since the archive's pickle is such a sample.
+    """A quarter of UCI's rows in random order, because the archive's pickle is such a sample.
 
-    The authors' own draw is not known, so that results compare with theirs but for that.
+    The authors' own draw is not known: that is where results differ from theirs.
     """
     order = np.random.default_rng(42).permutation(len(data))
     return data[order[: math.floor(0.25 * len(data))]]

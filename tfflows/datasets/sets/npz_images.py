@@ -8,7 +8,7 @@ from tfflows.datasets.dataset_info import DatasetInfo
 from tfflows.datasets.readers.npy import ArrayTable
 
 SPLITS = ("train", "validation", "test")
-_FREY_SIZES = {"train": 1565, "validation": 200, "test": 200}
+_FREY_ROWS = {"train": 1565, "validation": 200, "test": 200}
 
 
 def load_binarized_mnist(
@@ -40,16 +40,16 @@ def load_frey_faces(
         name: "frey_faces".
         split: "train" (1565), "validation" (200) or "test" (200).
         data_dir: folder of frey_faces.npz, whose x is uint8 `[1965, 28, 20]` in the original order.
-        seed: of the permutation before the split, which Sylvester flows (van den Berg et al. 2018)
-            draw by NumPy's legacy generator from 123, 321 and 231.
+        seed: seed of the permutation before the split. Sylvester flows (van den Berg et al. 2018)
+            draw it by NumPy's legacy generator from 123, 321 and 231.
     """
     _check_split(name, split)
     path = _path(name, data_dir)
     images = _uint8(path, "x", (28, 20))
-    if len(images) != sum(_FREY_SIZES.values()):
-        raise ValueError(f"{path}, array 'x': wanted 1965 images. Received: {len(images)}")
+    if len(images) != sum(_FREY_ROWS.values()):
+        raise ValueError(f"{path}, array 'x': expected 1965 images. Received: {len(images)}")
     order = np.random.RandomState(seed).permutation(len(images))
-    train, held_out = _FREY_SIZES["train"], _FREY_SIZES["train"] + _FREY_SIZES["validation"]
+    train, held_out = _FREY_ROWS["train"], _FREY_ROWS["train"] + _FREY_ROWS["validation"]
     x = images[np.split(order, [train, held_out])[SPLITS.index(split)]][..., None]
     source = f"Frey faces (Roweis), split by seed {seed}, from {path}"
     return x, None, DatasetInfo(name, split, (28, 20, 1), 256, None, len(x), source)
@@ -62,12 +62,12 @@ def _check_split(name, split):
 
 def _path(name, data_dir):
     if data_dir is None:
-        raise OSError(f"{name} wants the folder of {name}.npz as data_dir")
+        raise OSError(f"{name} requires the folder of {name}.npz as data_dir")
     path = Path(data_dir) / f"{name}.npz"
     if not path.is_file():
         folder = path.parent
         there = sorted(p.name for p in folder.iterdir())[:20] if folder.is_dir() else "no folder"
-        raise FileNotFoundError(f"{name} wants {path}. There is: {there}")
+        raise FileNotFoundError(f"{name} requires {path}. There is: {there}")
     return path
 
 
@@ -75,7 +75,7 @@ def _uint8(path, key, event_shape):
     table = ArrayTable.open(path, key)
     if table.shape[1:] != event_shape or table.dtype != "uint8":
         raise ValueError(
-            f"{path}, array {key!r}: wanted uint8 [n, {', '.join(map(str, event_shape))}]. "
+            f"{path}, array {key!r}: expected uint8 [n, {', '.join(map(str, event_shape))}]. "
             f"Received: {table.dtype}, {list(table.shape)}"
         )
     return table.array()

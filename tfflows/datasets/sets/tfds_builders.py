@@ -14,7 +14,10 @@ import tensorflow_datasets as tfds
 from tfflows.datasets.sets.maf_archive import DIMS, SPLITS, load_maf
 
 
-class _MafBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+class _MafBuilder(  # pyright: ignore[reportGeneralTypeIssues]
+    tfds.core.GeneratorBasedBuilder,
+    skip_registration=True,  # pyright: ignore[reportCallIssue]
+):
     """One dataset of the archive, by its name."""
 
     VERSION = tfds.core.Version("1.0.0")

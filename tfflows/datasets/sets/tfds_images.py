@@ -18,7 +18,7 @@ def load_tfds(name: str, split: str, data_dir: str | None, *, bits: int = 8):
             dataset has no validation split, it is the last sixth of train, and "train" the rest.
         data_dir: TFDS folder; None takes TFDS_DATA_DIR, or TFDS's default. A dataset that is
             prepared there is not downloaded.
-        bits: of a pixel, 1 to 8: below 8 the lowest bits are dropped (Glow's 5-bit images).
+        bits: bits per pixel, 1 to 8; below 8 the lowest bits are dropped (Glow's 5-bit images).
     """
     import tensorflow as tf
     import tensorflow_datasets as tfds
@@ -45,7 +45,7 @@ def load_tfds(name: str, split: str, data_dir: str | None, *, bits: int = 8):
     dataset = builder.as_dataset(
         split=spec,
         shuffle_files=False,
-        # One file after the other: published splits are given by row numbers in file order.
+        # One file after the other, because published splits are row numbers in file order.
         read_config=tfds.ReadConfig(interleave_cycle_length=1),
     )
     if bits < 8:
@@ -72,14 +72,14 @@ def _check_features(name, features):
     if shape is None or None in shape:
         received = "no images" if shape is None else f"images of shape {shape}"
         raise ValueError(
-            f"A flow wants images of one fixed shape. Received: {name} with {received}"
+            f"A flow requires images of one fixed shape. Received: {name} with {received}"
         )
     dtype = np.dtype(features["image"].np_dtype)
     if dtype != "uint8":
         raise ValueError(f"Images must be uint8. Received: {name}, {dtype}")
 
 
-def _split_spec(name, split, splits):
+def _split_spec(name: str, split: str, splits) -> str:
     if "validation" not in splits and "train" in splits:
         held_out = splits["train"].num_examples // 6
         carved = {"train": f"train[:-{held_out}]", "validation": f"train[-{held_out}:]"}

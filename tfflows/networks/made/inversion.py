@@ -6,9 +6,9 @@ and `latents`, arrays `[batch, dims]`. They return x and the sum of the log-deri
 
 | function | passes of the network | |
 |---|---|---|
-| `invert_by_degrees` | the arithmetic of about one | each hidden unit is computed once |
+| `invert_incremental` | the arithmetic of about one | each hidden unit is computed once |
 | `invert_jacobi` | until x no longer changes, at most dims | all elements at once |
-| `invert_in_order` | dims | the definition, which the others are compared with |
+| `invert_sequential` | dims | the definition, which the others are compared with |
 """
 
 import itertools
@@ -23,13 +23,13 @@ from tfflows.networks.made.made import MADE
 
 Element = Callable[[Sequence[Tensor], Sequence[Tensor]], tuple[Tensor, Tensor]]
 
-FEW = 120  # weights of a small product
-FEW_BLOCKS = 8  # panels of one block, each compiled on its own; where there are more,
-PANELS = 4  # panels of many, each a loop
-BLOCK = 8  # elements of a block, about
+MAX_SUMMED_WEIGHTS = 120  # weights of a small product
+MAX_UNROLLED_BLOCKS = 8  # panels of one block, each compiled on its own; where there are more,
+NUM_PANELS = 4  # panels of many, each a loop
+BLOCK_ELEMENTS = 8  # elements of a block, about
 
 
-def invert_in_order(network: MADE, element: Element, latents: Sequence[Tensor], condition=None):
+def invert_sequential(network: MADE, element: Element, latents: Sequence[Tensor], condition=None):
     """A pass of the network for each element. Every backend differentiates it."""
     return _sweep(network, element, latents, condition, latents[0].shape[-1])
 
@@ -76,13 +76,13 @@ def invert_jacobi(
     return ops.while_loop(unfinished, sweep, start)[2:]
 
 
-def invert_by_degrees(network: MADE, element: Element, latents: Sequence[Tensor], condition=None):
+def invert_incremental(network: MADE, element: Element, latents: Sequence[Tensor], condition=None):
     """Each element and each hidden unit once, in the order of their degrees.
 
-    A hidden unit of degree d sees the elements before d alone, and element d the units of degree d
+    A hidden unit of degree d sees only the elements before d, and element d the units of degree d
     and lower. Step d so computes the units of degree d, in all layers, and then element d. Steps
     look back at their block, blocks at their panel, and panels at all that is known, each by one
-    product a layer: most of the arithmetic is in large products, and few zeros of the masks are
+    product per layer: most of the arithmetic is in large products, and few zeros of the masks are
     multiplied. Arrays are `[units, batch]`, so that rows of a block are contiguous.
     """
     latents = [ops.transpose(z) for z in latents]
@@ -90,8 +90,8 @@ def invert_by_degrees(network: MADE, element: Element, latents: Sequence[Tensor]
     weights = _Weights(network, condition)
     known = [ops.zeros((0, batch), latents[0].dtype)] * (1 + len(network.layers))
     total = ops.zeros((batch,), latents[0].dtype)
-    blocks = -(-dims // BLOCK)
-    panels = blocks if blocks <= FEW_BLOCKS else PANELS
+    blocks = -(-dims // BLOCK_ELEMENTS)
+    panels = blocks if blocks <= MAX_UNROLLED_BLOCKS else NUM_PANELS
     ends = np.linspace(0, dims, panels + 1).astype(int)
     for first, last in itertools.pairwise(ends.tolist()):
         panel = _Panel(network, element, weights, first, last)
@@ -103,7 +103,7 @@ def invert_by_degrees(network: MADE, element: Element, latents: Sequence[Tensor]
 
 def _matmul(a, b):
     """a b; a small product as a sum, which XLA fuses with what stands around it."""
-    if a.shape[0] * a.shape[1] > FEW:
+    if a.shape[0] * a.shape[1] > MAX_SUMMED_WEIGHTS:
         return ops.matmul(a, b)
     return ops.sum(a[:, :, None] * b[None], axis=1)
 
@@ -255,6 +255,9 @@ def _pad(array, *sizes):
 
 def _block_size(count):
     """Elements between two products with the whole panel, so that few are filled up."""
-    if count <= BLOCK:
+    if count <= BLOCK_ELEMENTS:
         return count
-    return min(range(BLOCK - 2, BLOCK + 5), key=lambda size: (-count % size, abs(size - BLOCK)))
+    return min(
+        range(BLOCK_ELEMENTS - 2, BLOCK_ELEMENTS + 5),
+        key=lambda size: (-count % size, abs(size - BLOCK_ELEMENTS)),
+    )

@@ -11,7 +11,7 @@ from tfflows.backend.tensor_ops import Tensor
 from tfflows.networks.made.masked_dense import MaskedDense
 from tfflows.networks.made.order import make_order, reorder
 
-LARGEST = 1e4  # parameter of an element
+MAX_ABS_PARAMETER = 1e4  # parameter of an element
 
 
 def bounded(parameters: Sequence[Tensor]) -> list[Tensor]:
@@ -19,7 +19,7 @@ def bounded(parameters: Sequence[Tensor]) -> list[Tensor]:
 
     Far from the data, elements of a sample can grow from each to the next: so they stay finite.
     """
-    return [ops.clip(parameter, -LARGEST, LARGEST) for parameter in parameters]
+    return [ops.clip(parameter, -MAX_ABS_PARAMETER, MAX_ABS_PARAMETER) for parameter in parameters]
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -37,7 +37,7 @@ class MADE(keras.layers.Layer):
             every element is told from its neighbours.
         activation: name of a Keras activation.
         residual: adds to each second hidden layer the one two before (the term in brackets);
-            wants an odd number of equal widths.
+            requires an odd number of equal widths.
         order: "sequential", "reversed", "random", or the elements' indices in their order.
         seed: integer of a random order.
     """
@@ -60,7 +60,7 @@ class MADE(keras.layers.Layer):
             )
         if residual and (len(units) % 2 == 0 or len(set(units)) > 1):
             raise ValueError(
-                f"residual=True wants an odd number of equal hidden_units. Received: {units}"
+                f"residual=True requires an odd number of equal hidden_units. Received: {units}"
             )
         if num_parameters < 1:
             raise ValueError(f"num_parameters must be positive. Received: {num_parameters}")
@@ -76,7 +76,7 @@ class MADE(keras.layers.Layer):
         dims = x_shape[-1]
         self._order = make_order(self.order, dims, self.seed)
         self.conditional = condition_shape is not None
-        # Units of degree 0 see the condition alone: the first element's parameters come from them.
+        # Units of degree 0 see only the condition: the first element's parameters come from them.
         lowest = 0 if self.conditional or dims == 1 else 1
         for width in self.hidden_units:
             if width < dims - lowest and not self.residual:

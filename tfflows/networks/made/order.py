@@ -23,7 +23,7 @@ def make_order(order: str | Sequence[int], dims: int, seed: int | None = None) -
             )
         if order == "random":
             if seed is None:
-                raise ValueError("order='random' wants a seed, an integer. Received: seed=None")
+                raise ValueError("order='random' requires a seed, an integer. Received: seed=None")
             return np.random.default_rng(seed).permutation(dims)
         indices = np.arange(dims)
         return indices[::-1].copy() if order == "reversed" else indices

@@ -6,13 +6,13 @@ from keras import ops
 from tfflows.layers.flow_layer import FlowLayer
 
 
-class AdaptiveLayer(FlowLayer):
+class DataDependentLayer(FlowLayer):
     """A layer that takes a mean and a standard deviation per channel from `adapt(x)`.
 
     The statistics are taken over all axes but the last: per feature of a table, per channel of an
     image. Whether they were taken is a saved weight, so that a loaded model is not set back to the
     statistics of its next batch. A subclass writes `_set_statistics(mean, std)` for arrays
-    `[channels]`; the std of a constant channel arrives as 1. One that wants other statistics writes
+    `[channels]`; the std of a constant channel arrives as 1. One that needs other statistics writes
     `_take_statistics(rows)` for rows `[n, channels]` in float64.
     """
 
@@ -44,7 +44,7 @@ class AdaptiveLayer(FlowLayer):
         if len(rows) == 0 or not np.isfinite(rows).all():
             problem = "no rows" if len(rows) == 0 else "NaN or inf"
             raise ValueError(
-                f"{type(self).__name__}.adapt wants finite data of shape "
+                f"{type(self).__name__}.adapt expects finite data of shape "
                 f"{('batch', *self.event_shape)}. Received: {problem} in x of shape {x.shape}"
             )
         self._take_statistics(rows)

@@ -1,0 +1,99 @@
+"""The commands `tfflows sample` and `tfflows animate`: what a model draws."""
+
+from pathlib import Path
+
+import click
+import numpy as np
+
+from tfflows.cli.common import model_option, open_flow
+from tfflows.utils.atomic import replaced_on_success
+
+_SUFFIXES = (".png", ".csv", ".npy")
+
+
+@click.command()
+@model_option
+@click.option("--out", required=True, type=click.Path(), help="A .png, .csv or .npy file.")
+@click.option("--num", type=click.IntRange(1), default=100, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option(
+    "--temperature", type=click.FloatRange(0, min_open=True), default=1.0, show_default=True
+)
+@click.option("--label", type=click.IntRange(0), help="Class to sample, for conditional models.")
+@click.option("--condition", help="Numbers instead, where conditions are features: 0.5,-1.")
+def sample(model_path, out, num, seed, temperature, label, condition):
+    """Draw samples: a grid of images or a scatter plot as .png, or rows as .csv or .npy."""
+    suffix = Path(out).suffix
+    if suffix not in _SUFFIXES:
+        raise click.UsageError(f"--out must be a .png, .csv or .npy file. Received: {out}")
+    flow = open_flow(model_path)
+    from tfflows.evaluation import plots
+
+    if suffix == ".png" and not plots.is_drawable(flow):
+        raise click.UsageError(
+            f"A .png requires images or 2-D points; write data of shape {flow.event_shape} as .csv"
+        )
+    row = _one_hot(flow, label) if condition is None else _features(flow, label, condition)
+    x = np.asarray(flow.sample(num, row, seed, temperature))
+    if suffix == ".png":
+        plots.draw_samples(flow, x, out)
+    else:
+        _write_rows(x, out)
+    click.echo(f"Wrote {num} samples of shape {flow.event_shape} to {out}")
+
+
+def _one_hot(flow, label):
+    if flow.condition_shape is None:
+        if label is not None:
+            raise click.UsageError("--label is for conditional models, and this one is not")
+        return None
+    if len(flow.condition_shape) != 1:
+        raise click.UsageError(
+            "--label requires a model with one-hot conditions. Received: conditions of shape "
+            f"{flow.condition_shape}"
+        )
+    if label is None or label >= flow.condition_shape[0]:
+        raise click.UsageError(f"--label must be a class from 0 to {flow.condition_shape[0] - 1}")
+    return np.eye(flow.condition_shape[0], dtype="float32")[[label]]
+
+
+def _features(flow, label, condition):
+    if label is not None or flow.condition_shape is None:
+        raise click.UsageError("--condition is for conditional models, instead of --label")
+    try:
+        row = np.asarray([float(number) for number in condition.split(",")], "float32")
+    except ValueError:
+        raise click.UsageError(
+            f"--condition must be numbers: 0.5,-1. Received: {condition}"
+        ) from None
+    if row.size != np.prod(flow.condition_shape, dtype=int):
+        raise click.UsageError(
+            f"--condition must be numbers for {flow.condition_shape}. Received: {row.size} of them"
+        )
+    return row.reshape(1, *flow.condition_shape)
+
+
+def _write_rows(x, out):
+    with replaced_on_success(out) as temporary:
+        if temporary.suffix == ".npy":
+            np.save(temporary, x)
+        else:
+            np.savetxt(temporary, x.reshape(len(x), -1), delimiter=",", fmt="%.8g")
+
+
+@click.command(name="animate")
+@model_option
+@click.option("--out", required=True, type=click.Path(), help="A .png strip or a .gif animation.")
+@click.option("--frames", type=click.IntRange(2), default=8, show_default=True)
+@click.option("--num", type=click.IntRange(1), default=50_000, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True)
+def animate_command(model_path, out, frames, num, seed):
+    """Show samples of a 2-D model on their way from the base to the data."""
+    flow = open_flow(model_path)
+    from tfflows.evaluation import animate
+
+    try:
+        animate(flow, out, frames, num, seed)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    click.echo(f"Wrote {frames} frames to {out}")

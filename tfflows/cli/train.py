@@ -1,0 +1,52 @@
+"""The command `tfflows train`."""
+
+import json
+from pathlib import Path
+
+import click
+
+from tfflows.cli.common import import_backend
+
+
+@click.command()
+@click.argument("recipe")
+@click.option("--set", "settings", multiple=True, metavar="A.B=C", help="Replace a recipe's value.")
+@click.option("--data-dir", type=click.Path(), help="Folder of the data; sets data.dir.")
+@click.option("--out", type=click.Path(path_type=Path), help="Run folder; default runs/<name>.")
+@click.option("--resume", is_flag=True, help="Go on with the run in the folder.")
+@click.option("--jit/--no-jit", default=None, help="Compile by XLA; sets backend.jit.")
+@click.option("--mixed-precision", is_flag=True, help="Networks in bfloat16.")
+@click.option("--strategy", type=click.Choice(["mirrored"]), help="Train on all local devices.")
+def train(recipe, settings, data_dir, out, resume, jit, mixed_precision, strategy):
+    """Train by RECIPE, a YAML file or the name of one that tfflows brings."""
+    from tfflows import zoo
+
+    settings = [*settings, *_settings(data_dir, jit, mixed_precision, strategy)]
+    try:
+        path = zoo.find_recipe(recipe)
+        import_backend()
+        from tfflows.runs import read_recipe, run_recipe
+
+        recipe = read_recipe(path, settings)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    folder = out or Path("runs") / recipe.name
+    click.echo(f"Training {recipe.name} in {folder}")
+    try:
+        best = run_recipe(recipe, folder, resume)
+    except FileExistsError as error:
+        raise click.UsageError(str(error)) from error
+    click.echo(f"Wrote {best}")
+
+
+def _settings(data_dir, jit, mixed_precision, strategy):
+    """The options as settings of a recipe."""
+    if data_dir is not None:
+        yield f"data.dir={json.dumps(data_dir)}"
+    if strategy is not None:
+        yield f"backend.strategy={strategy}"
+        jit = bool(jit)  # XLA only if it was asked for, because it fails under a strategy
+    if jit is not None:
+        yield f"backend.jit={json.dumps(jit)}"
+    if mixed_precision:
+        yield "backend.mixed_precision=true"

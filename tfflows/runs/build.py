@@ -1,0 +1,79 @@
+"""From a recipe to its model and its optimizer."""
+
+import inspect
+
+import keras
+
+from tfflows.flow import Flow
+from tfflows.runs.names import BASES, LAYERS, MODELS, OBJECTS, OPTIMIZERS, SOLVERS, make_object
+from tfflows.runs.recipe import Recipe
+from tfflows.utils.errors import first_paragraph
+
+
+def make_flow(recipe: Recipe, info) -> Flow:
+    """The untrained model of a recipe for data described by a `DatasetInfo`.
+
+    Discrete data are dequantized by their own number of levels: by the model's own layer, or else
+    by one before the recipe's `preprocessing`, unless that has a Dequantize.
+
+    Raises:
+        ValueError: the arguments do not fit each other or the data.
+    """
+    make = MODELS[recipe.model.name]
+    parameters = inspect.signature(make.__init__).parameters
+    dtype = "mixed_bfloat16" if recipe.backend.mixed_precision else "float32"
+    arguments = _with_objects(recipe)
+    if "quantization_levels" in parameters:
+        arguments["quantization_levels"] = info.levels
+    if "preprocessing" in parameters:
+        arguments["preprocessing"] = _layers(recipe, info.levels, dtype)
+    if recipe.data.conditional:
+        arguments["condition_shape"] = (info.num_classes,)
+    try:
+        if recipe.base is not None:
+            arguments["base"] = BASES[recipe.base.name](**recipe.base.arguments, dtype=dtype)
+        return make(event_shape=info.event_shape, dtype=dtype, **arguments)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{recipe.name}: model: {first_paragraph(error)}") from error
+
+
+def _with_objects(recipe):
+    """The model's arguments with networks and solvers made; these compute in float32 always."""
+    arguments = dict(recipe.model.arguments)
+    for name, registry in OBJECTS.items():
+        if arguments.get(name) is not None:
+            dtype = None if registry is SOLVERS else "float32"
+            path = f"model.arguments.{name}"
+            arguments[name] = make_object(arguments[name], registry, dtype, path, recipe.name)
+    return arguments
+
+
+def _layers(recipe, levels, dtype):
+    specs = list(recipe.preprocessing)
+    names = {spec if isinstance(spec, str) else next(iter(spec)) for spec in specs}
+    if levels is not None and "Dequantize" not in names:
+        specs.insert(0, {"Dequantize": {"levels": levels}})
+    return [make_object(spec, LAYERS, dtype, "preprocessing", recipe.name) for spec in specs]
+
+
+def make_optimizer(recipe: Recipe, total_steps: int) -> keras.optimizers.Optimizer:
+    """The optimizer of a recipe whose schedule ends after `total_steps`."""
+    section = recipe.optimizer
+    peak, warmup = section.learning_rate, section.warmup_steps
+    rate = peak
+    if section.schedule == "cosine" or warmup:
+        rate = keras.optimizers.schedules.CosineDecay(
+            initial_learning_rate=0.0 if warmup else peak,
+            decay_steps=max(total_steps - warmup, 1),
+            alpha=1.0 if section.schedule == "constant" else section.final_fraction,
+            warmup_target=peak if warmup else None,
+            warmup_steps=warmup,
+        )
+    return OPTIMIZERS[section.name](
+        learning_rate=rate,
+        weight_decay=section.weight_decay or None,
+        clipnorm=section.clipnorm,
+        use_ema=section.ema is not None,
+        ema_momentum=section.ema or 0.99,
+        **section.arguments,
+    )

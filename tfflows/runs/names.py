@@ -1,0 +1,155 @@
+"""What recipes call things, and which arguments these take."""
+
+import inspect
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import pydantic
+
+from tfflows import distributions, layers, models, networks, ode
+from tfflows.utils.errors import first_paragraph
+from tfflows.utils.legacy import replaced_keyword
+from tfflows.utils.schema import Section, readable_error
+from tfflows.utils.suggest import nearest
+
+Registry = Mapping[str, type]
+
+MODELS = {
+    "ffjord": models.FFJORD,
+    "glow": models.Glow,
+    "iaf": models.IAF,
+    "jet": models.Jet,
+    "made": models.MADEFlow,
+    "maf": models.MAF,
+    "multiscale-ffjord": models.MultiScaleFFJORD,
+    "multiscale-realnvp": models.MultiScaleRealNVP,
+    "nice": models.NICE,
+    "realnvp": models.RealNVP,
+    "nsf": models.NSF,
+}
+BASES = {
+    "autoregressive-mixture": distributions.AutoregressiveMixture,
+    "standard-normal": distributions.StandardNormal,
+    "standard-logistic": distributions.StandardLogistic,
+    "diagonal-normal": distributions.DiagonalNormal,
+    "mixture-of-gaussians": distributions.MixtureOfGaussians,
+}
+OPTIMIZERS = {
+    "adam": keras.optimizers.Adam,
+    "adamax": keras.optimizers.Adamax,
+    "lion": keras.optimizers.Lion,
+    "nadam": keras.optimizers.Nadam,
+    "rmsprop": keras.optimizers.RMSprop,
+    "sgd": keras.optimizers.SGD,
+}
+# Objects have the names of their classes. Layers: those whose arguments a recipe can write.
+LAYERS = {
+    name: getattr(layers, name)
+    for name in (
+        "ActNorm", "BatchNorm", "Dequantize", "Flatten", "LULinear", "Logit", "Pad", "Permute",
+        "RadialGaussianize", "Reshape", "Reverse", "Squeeze", "Standardize", "Whiten",
+    )
+}  # fmt: skip
+NETWORKS = {"DynamicsConvNet": networks.DynamicsConvNet, "DynamicsMLP": networks.DynamicsMLP}
+SOLVERS = {"DormandPrince": ode.DormandPrince, "FixedStep": ode.FixedStep}
+# Arguments of models that are objects.
+OBJECTS = {"network": NETWORKS, "solver": SOLVERS, "test_solver": SOLVERS}
+
+# Arguments that other keys of the recipe, or the data, set.
+MODEL_RESERVED = ("event_shape", "condition_shape", "base", "preprocessing", "quantization_levels")
+OPTIMIZER_RESERVED = (
+    "learning_rate", "weight_decay", "clipnorm", "use_ema", "ema_momentum",
+    "ema_overwrite_frequency", "loss_scale_factor",
+)  # fmt: skip
+
+
+def find_name(name: str, registry: Registry, path: str, source: str) -> type:
+    """What has a name, or ValueError with the nearest names."""
+    if name not in registry:
+        hint = nearest(name, registry)
+        raise ValueError(
+            f"{source}: {path}: there is no {name!r}{hint}; there are {list(registry)}"
+        )
+    return registry[name]
+
+
+def make_object(spec: Any, registry: Registry, dtype: str | None, path: str, source: str):
+    """A layer, network or solver from "Name" or {"Name": {argument: value}}.
+
+    Args:
+        spec: what the recipe says.
+        registry: classes by name.
+        dtype: of the object; None for a solver.
+        path: of the spec in the recipe.
+        source: what was read, such as a file's path.
+
+    Raises:
+        ValueError: the spec is something else, or the class does not take the arguments.
+    """
+    pairs = {spec: None} if isinstance(spec, str) else spec
+    if not isinstance(pairs, dict) or len(pairs) != 1:
+        example = next(iter(registry))
+        raise ValueError(
+            f"{source}: {path}: Expected a name such as {example}, or a name with its arguments, "
+            f"{{{example}: {{...}}}}. Received: {spec!r}"
+        )
+    name, arguments = next(iter(pairs.items()))
+    cls = find_name(name, registry, path, source)
+    path = f"{path}.{name}"
+    arguments = {} if arguments is None else arguments
+    check_arguments(cls, arguments, path, source)
+    options = {} if dtype is None else {"dtype": dtype}
+    try:
+        return cls(**arguments, **options)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{source}: {path}: {first_paragraph(error)}") from error
+
+
+def check_arguments(
+    cls: type, arguments: Mapping[str, Any], path: str, source: str, reserved: Sequence[str] = ()
+) -> None:
+    """Refuse arguments that a class does not have, or of another type than it names.
+
+    Args:
+        cls: what the arguments are for.
+        arguments: values by name.
+        path: of the arguments in the recipe.
+        source: what was read, such as a file's path.
+        reserved: arguments that the recipe must not set here.
+
+    Raises:
+        ValueError: names the path of each argument that is wrong.
+    """
+    reserved = ("self", "dtype", "name", "kwargs", *reserved)
+    for name in arguments if isinstance(arguments, dict) else ():
+        message = replaced_keyword(cls, name)
+        if message is not None:
+            raise ValueError(f"{source}: {path}.{name}: {message}")
+    fields = {}
+    for name, parameter in inspect.signature(cls.__init__).parameters.items():
+        if name not in reserved and parameter.kind is not parameter.VAR_KEYWORD:
+            annotation = _annotation(parameter)
+            fields[name] = (annotation if _is_checkable(annotation) else Any, None)
+    schema = pydantic.create_model("arguments", __base__=Section, **fields)
+    try:
+        schema.model_validate(arguments)
+    except pydantic.ValidationError as error:
+        raise readable_error(error, schema, source, path) from error
+
+
+def _annotation(parameter):
+    """What a parameter may be, by its annotation or, as in Keras, by its default."""
+    if parameter.annotation is not parameter.empty:
+        return parameter.annotation
+    default = type(parameter.default)
+    return float if default is int else default
+
+
+def _is_checkable(annotation) -> bool:
+    if typing.get_origin(annotation) in (types.UnionType, typing.Union, Sequence):
+        parts = [part for part in typing.get_args(annotation) if part is not types.NoneType]
+        return all(_is_checkable(part) for part in parts)
+    return annotation in (int, float, str, bool)

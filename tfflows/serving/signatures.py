@@ -1,0 +1,65 @@
+"""The signatures that a flow is served by: one set for every model, inputs and outputs named."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from tfflows.backend import rng
+
+if TYPE_CHECKING:
+    from tfflows.training.density import Density
+
+
+def make_signatures(flow: "Density") -> dict[str, Callable]:
+    """A `tf.function` with its input signature for each use of a flow, by name.
+
+    | signature | in | out |
+    |---|---|---|
+    | log_prob | x [n, *event] | log_prob [n] |
+    | encode | x [n, *event] | z [n, *latent] |
+    | decode | z [n, *latent] | x [n, *event] |
+    | sample | num_samples int32 [], seed int32 [2], temperature float32 [] | x [num_samples, ...] |
+    | sample_seeds | seeds int32 [n, 2] | x [n, *event] |
+
+    A conditional flow takes `condition` [n, *condition_shape] in each of them as well; one row does
+    for all of `sample`. x is in the units of the training data. Each row of sample_seeds depends
+    only on its own seed.
+    """
+    import tensorflow as tf
+
+    dtype = flow.compute_dtype
+    x = tf.TensorSpec([None, *flow.event_shape], dtype, name="x")
+    z = tf.TensorSpec([None, *flow.latent_shape], dtype, name="z")
+    seeds = tf.TensorSpec([None, 2], tf.int32, name="seeds")
+    draw = [
+        tf.TensorSpec([], tf.int32, name="num_samples"),
+        tf.TensorSpec([2], tf.int32, name="seed"),
+        tf.TensorSpec([], tf.float32, name="temperature"),
+    ]
+    conditions = []
+    if flow.condition_shape is not None:
+        conditions = [tf.TensorSpec([None, *flow.condition_shape], dtype, name="condition")]
+
+    def log_prob(x, condition=None):
+        return {"log_prob": flow.log_density(x, condition)}
+
+    def encode(x, condition=None):
+        return {"z": flow.forward_and_log_det(x, condition)[0]}
+
+    def decode(z, condition=None):
+        return {"x": flow.generate(z, condition)}
+
+    def sample(num_samples, seed, temperature, condition=None):
+        if condition is not None:  # one row serves all samples
+            condition = tf.broadcast_to(condition, [num_samples, *condition.shape[1:]])
+        z = flow.draw_latents(num_samples, seed, temperature, condition)
+        return {"x": flow.generate(z, condition)}
+
+    def sample_seeds(seeds, condition=None):
+        z = flow.base.draw(rng.RowNoise(seeds, dtype), condition)
+        return {"x": flow.generate(z, condition)}
+
+    specs = [(log_prob, [x]), (encode, [x]), (decode, [z]), (sample, draw), (sample_seeds, [seeds])]
+    return {
+        function.__name__: tf.function(function, input_signature=[*spec, *conditions])
+        for function, spec in specs
+    }
