@@ -6,7 +6,15 @@ import math
 import numpy as np
 
 from tfflows import layers
-from tfflows.networks import MLP, ConvResNet, DynamicsMLP, GlowNet, ResidualMLP, VisionTransformer
+from tfflows.networks import (
+    MLP,
+    ConvResNet,
+    DynamicsConvNet,
+    DynamicsMLP,
+    GlowNet,
+    ResidualMLP,
+    VisionTransformer,
+)
 from tfflows.ode.solvers import DormandPrince
 from tfflows.testing import LayerCase as Case
 from tfflows.testing import randomize  # noqa: F401, for tests of other layers
@@ -121,6 +129,7 @@ CASES = [
     Case("conditional_affine", _plain(layers.ConditionalAffine), VECTOR),
     Case("conditional_affine_image", _plain(layers.ConditionalAffine), IMAGE),
     Case("continuous_flow", _continuous(DynamicsMLP, **FIELD), (2,)),
+    Case("continuous_flow_image", _continuous(DynamicsConvNet, filters=(4,)), (2, 2, 1)),
     Case("dequantize", _plain(layers.Dequantize, levels=8), IMAGE, "integer"),
     Case("diagonal_scaling", _plain(layers.DiagonalScaling), VECTOR),
     Case("diagonal_scaling_image", _plain(layers.DiagonalScaling), IMAGE),

@@ -166,7 +166,7 @@ def test_three_levels_invert_real_images_after_training(policy):
     """The short form of scripts/check_glow_numerics.py; `fit` stops at losses not finite."""
     keras.utils.set_random_seed(0)
     x, _ = datasets.load_arrays("digits", "train")
-    settings = {"num_levels": 3, "depth": 1, "filters": 8, "levels": 17, "logit": 1e-4}
+    settings = {"num_levels": 3, "depth": 1, "filters": 8, "quantization_levels": 17, "logit": 1e-4}
     glow = Glow((8, 8, 1), **settings, dtype=policy)
     glow.compile(keras.optimizers.Adam(3e-3, clipnorm=100.0))
     nll = glow.fit(x, batch_size=64, epochs=4, verbose=0).history["nll"]

@@ -33,6 +33,17 @@ def batch_mean(values: Tensor) -> Tensor:
     return ops.sum(values) / rows
 
 
+def without_empty_batch(x: Tensor) -> Tensor:
+    """x `[batch, ...]`, with a row of zeros where it has none.
+
+    TensorFlow's convolutions give an empty batch the channels of their input.
+    """
+    rows = 1
+    if x.shape[0] is None:
+        rows = ops.cast(ops.equal(ops.shape(x)[0], 0), "int32")
+    return ops.concatenate([x, ops.zeros((rows, *x.shape[1:]), x.dtype)])
+
+
 def repeat_log_det(log_det: Tensor, x: Tensor) -> Tensor:
     """A log-det that is the same for every example, as `[batch]`.
 

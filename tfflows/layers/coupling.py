@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from tfflows.backend import compilation
-from tfflows.backend.tensor_ops import sum_event
+from tfflows.backend.tensor_ops import sum_event, without_empty_batch
 from tfflows.layers.flow_layer import FlowLayer
 from tfflows.layers.partitions import make_partition
 from tfflows.networks import MLP, ConvResNet, join_condition, joined_shape
@@ -94,7 +94,7 @@ class Coupling(FlowLayer):
         inputs = join_condition(self._embed(kept), condition)
         may_be_empty = len(inputs.shape) > 2 and not inputs.shape[0]
         if may_be_empty:
-            inputs = self._without_empty_batch(inputs)
+            inputs = without_empty_batch(inputs)
         network = keras.remat(self._recomputed()) if self.checkpoint else self._network
         parameters = ops.cast(network(inputs), self.compute_dtype)
         if may_be_empty:
@@ -114,15 +114,6 @@ class Coupling(FlowLayer):
                 return self._network(inputs)
 
         return network
-
-    @staticmethod
-    def _without_empty_batch(inputs):
-        """Add a row of zeros where there may be none: TensorFlow's convolutions give an empty
-        batch the channels of their input."""
-        rows = 1
-        if inputs.shape[0] is None:
-            rows = ops.cast(ops.equal(ops.shape(inputs)[0], 0), "int32")
-        return ops.concatenate([inputs, ops.zeros((rows, *inputs.shape[1:]), inputs.dtype)])
 
     def _forward(self, x, condition=None, training=False):
         kept, moved = self._split.split(x)

@@ -36,28 +36,36 @@ class PublishedFlow(Flow):
     @classmethod
     def from_config(cls, config, custom_objects=None):
         arguments = upgrade_config(cls, config)
-        dtype = keras.dtype_policies.get(arguments.get("dtype"))
-        arguments = {name: _as_keras_config(name, arguments[name], dtype) for name in arguments}
+        if "config_version" not in config:
+            arguments = _with_keras_configs(arguments)
         return super().from_config(arguments, custom_objects)
 
 
-def _as_keras_config(name, value, policy):
-    """An object that a rule of `legacy` wrote as recipes do, as Keras writes it; others as is."""
-    if name == "preprocessing":
-        return [_as_keras_config("", part, policy) for part in value]
-    if name not in ("", "network", "solver", "test_solver") or value is None:
-        return value
-    if isinstance(value, dict) and "class_name" in value:
-        return value
-    class_name, arguments = (value, {}) if isinstance(value, str) else next(iter(value.items()))
-    config = dict(arguments)
-    if name == "":
-        config["dtype"] = keras.dtype_policies.serialize(policy)
-    elif name == "network":
-        config["dtype"] = data_dtype(policy.variable_dtype)
+def _with_keras_configs(arguments):
+    """The objects that a rule of `legacy` wrote as recipes do, written as Keras does.
+
+    Version 0.1 gave layers the model's dtype policy and networks of fields the dtype of the data.
+    """
+    policy = keras.dtype_policies.get(arguments.get("dtype"))
+    of_layers = {"dtype": keras.dtype_policies.serialize(policy)}
+    of_networks = {"dtype": data_dtype(policy.variable_dtype)}
+    arguments = dict(arguments)
+    if "preprocessing" in arguments:
+        layers = arguments["preprocessing"]
+        arguments["preprocessing"] = [_keras_config(spec, of_layers) for spec in layers]
+    for name, options in (("network", of_networks), ("solver", {}), ("test_solver", {})):
+        if name in arguments:
+            arguments[name] = _keras_config(arguments[name], options)
+    return arguments
+
+
+def _keras_config(spec, options):
+    if spec is None or "class_name" in spec:
+        return spec  # an argument of a user's own subclass
+    name, arguments = (spec, {}) if isinstance(spec, str) else next(iter(spec.items()))
     return {
         "module": "tfflows",
-        "class_name": class_name,
-        "config": config,
-        "registered_name": f"tfflows>{class_name}",
+        "class_name": name,
+        "config": {**arguments, **options},
+        "registered_name": f"tfflows>{name}",
     }

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import keras
 from keras import ops
 
-from tfflows.backend.tensor_ops import sum_event
+from tfflows.backend.tensor_ops import sum_event, without_empty_batch
 from tfflows.utils.legacy import refuse_replaced, upgrade_arguments
 
 LAYERS = ("concat", "concatsquash", "gated")
@@ -238,6 +238,15 @@ class DynamicsConvNet(_Dynamics):
         return lambda **kwargs: keras.layers.Conv2D(
             units, 3, padding="same", dtype=self.dtype_policy, **kwargs
         )
+
+    def call(self, x, time, condition=None):
+        if x.shape[0]:
+            return super().call(x, time, condition)
+        if len(time.shape) == 1 and time.shape[0] != 1:
+            time = without_empty_batch(time)
+        if condition is not None:
+            condition = without_empty_batch(condition)
+        return super().call(without_empty_batch(x), time, condition)[: ops.shape(x)[0]]
 
     def get_config(self):
         return {**super().get_config(), "filters": self.units}
