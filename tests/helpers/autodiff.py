@@ -1,6 +1,5 @@
 """Gradients by the backend's automatic differentiation, in eager mode where there is one."""
 
-import keras
 import numpy as np
 
 from tfflows.testing.derivatives import value_and_gradients
@@ -13,6 +12,5 @@ def gradients(loss, tensors, weights):
 
 def gradient_function(loss, weights):
     """Function of arrays to what `gradients` gives of them; JAX compiles it once."""
-    compiled = keras.backend.backend() == "jax"
-    evaluate = value_and_gradients(lambda *v: (loss(*v),), weights, compiled)
+    evaluate = value_and_gradients(lambda *v: (loss(*v),), weights)
     return lambda *tensors: [np.asarray(gradient) for gradient in evaluate(*tensors)[1]]

@@ -64,7 +64,7 @@ class Dequantize(FlowLayer):
         return z, ops.where(outside, ops.cast(math.nan, log_det.dtype), log_det)
 
     def _inverse(self, z, condition=None, training=False):
-        x = ops.clip(ops.floor(z * self.levels), 0, self.levels - 1)
+        x = ops.cast(ops.clip(ops.floor(z * self.levels), 0, self.levels - 1), z.dtype)
         log_det = math.prod(self.event_shape) * math.log(self.levels)
         return x, repeat_log_det(log_det, z)
 

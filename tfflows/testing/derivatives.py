@@ -46,15 +46,12 @@ def jacobian_and_log_det(
     return jacobian.reshape(n, size, -1), log_det
 
 
-def value_and_gradients(
-    function: Callable, weights: Sequence[keras.Variable], compiled: bool = True
-) -> Callable:
+def value_and_gradients(function: Callable, weights: Sequence[keras.Variable]) -> Callable:
     """A function of tensors that gives the outputs of `function`, and the gradients of their sum.
 
     Args:
         function: tensors to a tuple of tensors.
         weights: what to differentiate in beside the tensors.
-        compiled: whether to compile it, once per shape of the tensors.
 
     Returns:
         tensors -> (outputs, gradients), with a gradient for each tensor, then each weight.
@@ -71,6 +68,6 @@ def value_and_gradients(
         results, pullback = value_and_pullback(outputs, [*tensors, *values])
         return results, pullback(*[ops.ones_like(result) for result in results])
 
-    if not compiled:
-        return lambda *arrays: evaluate(*[ops.convert_to_tensor(array) for array in arrays])
-    return compile_method(types.SimpleNamespace(weights=list(weights)), evaluate, jit=False)
+    if keras.backend.backend() == "jax":  # one operation at a time, JAX compiles each
+        return compile_method(types.SimpleNamespace(weights=list(weights)), evaluate, jit=True)
+    return lambda *arrays: evaluate(*[ops.convert_to_tensor(array) for array in arrays])
