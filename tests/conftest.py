@@ -1,7 +1,11 @@
 """Settings that must stand before TensorFlow or JAX is imported."""
 
+import gc
 import os
 
+# A core for each worker of pytest-xdist.
+for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
+    os.environ.setdefault(name, "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("JAX_ENABLE_X64", "1")  # float64 promises on the JAX backend
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -12,6 +16,8 @@ os.environ.setdefault(
 
 import keras
 import pytest
+
+gc.set_threshold(200_000, 50, 100)  # tracing makes many objects and little garbage
 
 
 @pytest.fixture(autouse=True)

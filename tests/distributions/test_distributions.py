@@ -146,6 +146,7 @@ def test_wrong_arguments_are_refused():
         build("standard_normal").log_prob(np.zeros((2, 4)))
 
 
+@pytest.mark.slow
 def test_a_trained_mixture_finds_the_components():
     rng = np.random.default_rng(0)
     x = (rng.choice([-4.0, 4.0], (2000, 1)) + 0.5 * rng.normal(size=(2000, 1))).astype("float32")

@@ -9,7 +9,6 @@ from tfflows import layers
 from tfflows.networks import (
     MLP,
     ConvResNet,
-    DynamicsConvNet,
     DynamicsMLP,
     GlowNet,
     ResidualMLP,
@@ -129,7 +128,6 @@ CASES = [
     Case("conditional_affine", _plain(layers.ConditionalAffine), VECTOR),
     Case("conditional_affine_image", _plain(layers.ConditionalAffine), IMAGE),
     Case("continuous_flow", _continuous(DynamicsMLP, **FIELD), (2,)),
-    Case("continuous_flow_image", _continuous(DynamicsConvNet, filters=(4,)), (2, 2, 1)),
     Case("dequantize", _plain(layers.Dequantize, levels=8), IMAGE, "integer"),
     Case("diagonal_scaling", _plain(layers.DiagonalScaling), VECTOR),
     Case("diagonal_scaling_image", _plain(layers.DiagonalScaling), IMAGE),

@@ -207,3 +207,12 @@ def test_what_cannot_be_is_refused():
         make(shape=(3, 3))
     with pytest.warns(UserWarning, match="An exact trace of 200 elements costs 200 products"):
         make(shape=(200,), trace="exact")
+
+
+def test_convolutional_dynamics_take_an_empty_batch():
+    network = DynamicsConvNet((4,))
+    network.build((None, 2, 2, 1), (None, 3))
+    for rows in (0, 2):
+        x, condition = np.zeros((rows, 2, 2, 1), "float32"), np.zeros((rows, 3), "float32")
+        assert network(x, np.float32(0.5), condition).shape == (rows, 2, 2, 1)
+        assert network(x, np.zeros(rows, "float32"), condition).shape == (rows, 2, 2, 1)

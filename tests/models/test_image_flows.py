@@ -111,6 +111,7 @@ def test_a_glow_has_the_sizes_of_the_paper():
     assert glow.dims == 8 * 8 * 3
 
 
+@pytest.mark.slow
 def test_training_raises_the_likelihood_given_the_class_and_stays_invertible():
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 2, 256)
@@ -161,6 +162,7 @@ def test_a_checkpointed_glow_has_the_gradients_of_a_plain_one():
         np.testing.assert_allclose(checkpointed, plain, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
 def test_three_levels_invert_real_images_after_training(policy):
     """The short form of scripts/check_glow_numerics.py; `fit` stops at losses not finite."""

@@ -25,6 +25,7 @@ def log_normal(x):
     return 5.0 - 0.5 * ops.sum(ops.matmul(centred, PRECISION) * centred, axis=-1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", [IAF, RealNVP])
 def test_the_loss_reaches_minus_log_z_and_samples_the_density(model):
     keras.utils.set_random_seed(0)
@@ -92,6 +93,7 @@ def test_what_cannot_be_trained_on_is_refused(make, log_density, message):
         flow.fit_to_density(log_density, verbose=0)
 
 
+@pytest.mark.slow
 def test_annealing_finds_a_mode_far_from_where_the_flow_begins():
     def log_density(x):
         modes = ops.stack([x[:, 0], x[:, 0] - 6])
