@@ -14,8 +14,8 @@ os.environ.setdefault(
     "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 )
 
-import keras
-import pytest
+import keras  # noqa: E402
+import pytest  # noqa: E402
 
 gc.set_threshold(200_000, 50, 100)  # tracing makes many objects and little garbage
 

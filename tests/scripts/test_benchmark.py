@@ -163,6 +163,7 @@ def test_tfflows_runs_by_its_adapter_and_is_drawn(tmp_path):
     assert (tmp_path / "times.png").stat().st_size > 1000
 
 
+@pytest.mark.slow
 def test_maf_runs_without_its_fast_inversion(tmp_path):
     libraries = ["--libraries", "tfflows_tensorflow", "--python", f"tfflows={sys.executable}"]
     process = run("--case", "maf-tiny", *libraries, "--modes", "XLA, in order", "--out", tmp_path)
@@ -172,6 +173,7 @@ def test_maf_runs_without_its_fast_inversion(tmp_path):
     assert row["parameters"] == 2 * (3 * 8 + 8 + 8 * 8 + 8)
 
 
+@pytest.mark.slow
 def test_glow_runs_on_images_and_is_described(tmp_path):
     libraries = ["--libraries", "tfflows_tensorflow", "--python", f"tfflows={sys.executable}"]
     process = run("--case", "glow-tiny", *libraries, "--modes", "graph", "--out", tmp_path)
@@ -188,6 +190,7 @@ def test_glow_runs_on_images_and_is_described(tmp_path):
     assert (tmp_path / "table.md").read_text().startswith(f"Case glow-tiny: {wanted}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["graph", "XLA, flow matching"])
 def test_a_continuous_flow_runs_by_solver_and_by_flow_matching(tmp_path, mode):
     libraries = ["--libraries", "tfflows_tensorflow", "--python", f"tfflows={sys.executable}"]
