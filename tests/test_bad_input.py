@@ -74,6 +74,29 @@ def test_impossible_sample_weights_are_refused(flow, weight):
         flow.fit(GOOD, sample_weight=[1.0] * 7 + [weight], verbose=0)
 
 
+def test_targets_are_refused(flow):
+    for call in (flow.fit, flow.evaluate):
+        with pytest.raises(ValueError, match=r"has no targets.*\(x, condition\). Received: y of"):
+            call(GOOD, GOOD, verbose=0)
+
+
+def test_a_condition_without_its_batch_axis_is_explained():
+    conditional = small_flow(condition_shape=(3,), num_couplings=1)
+    for wrong in (2, np.eye(3)[2]):
+        with pytest.raises(ValueError, match=r"shape \(4, 3\), or \(1, 3\) for all.*one-hot"):
+            conditional.sample(4, condition=wrong)
+
+
+def test_weights_that_are_nan_are_refused_with_the_cure():
+    flow = small_flow(num_couplings=1)
+    flow.compile("adam")
+    flow.fit(GOOD, verbose=0)
+    flow.trainable_weights[0].assign(np.nan * flow.trainable_weights[0])
+    for call in (lambda: flow.fit(GOOD, verbose=0), lambda: flow.adapt(GOOD)):
+        with pytest.raises(ValueError, match=r"finite weights.* in .*make the flow again"):
+            call()
+
+
 def test_a_condition_in_the_place_of_targets_is_explained():
     conditional = small_flow(condition_shape=(3,), num_couplings=1)
     conditional.compile("adam")

@@ -12,7 +12,8 @@ from tfflows.utils.moved import MovedFinder, moved_attribute
 
 # The command line sets TFFLOWS_LAZY: its help and usage errors need no Keras. Everyone else gets
 # every class registered, so that `keras.saving.load_model` finds it.
-if TYPE_CHECKING or os.environ.get("TFFLOWS_LAZY") != "1":
+_is_command = os.environ.get("TFFLOWS_LAZY") == "1" or sys.orig_argv[1:3] == ["-m", "tfflows"]
+if TYPE_CHECKING or not _is_command:
     from tfflows import distributions, layers, models, networks, ode, transforms
     from tfflows.flow import Flow
 

@@ -16,6 +16,13 @@ def batches(x, size=100):
     return [x[i : i + size] for i in range(0, len(x), size)]
 
 
+def test_an_array_is_one_batch():
+    flow, x = small_flow(num_couplings=1), np.random.default_rng(0).normal(size=(20, 2))
+    x = x.astype("float32")
+    assert evaluate(flow, x) == evaluate(flow, [x])
+    assert GaussianBaseline(x).evaluate(x) == GaussianBaseline([x]).evaluate([x])
+
+
 def test_evaluate_gives_mean_error_and_bits():
     flow = randomize(small_flow())
     x = data_for(flow, 250)

@@ -67,6 +67,15 @@ def test_masked_dense_is_the_product_with_its_full_kernel(num_blocks, strict):
     )
 
 
+def test_a_model_hands_its_inversion_to_its_layers():
+    from tfflows.models import IAF, MAF
+
+    for model in (MAF, IAF):
+        flow = model((3,), 1, (8,), inversion="jacobi")
+        assert flow.flow_layers[-1].inversion == "jacobi"
+        assert model.from_config(flow.get_config()).flow_layers[-1].inversion == "jacobi"
+
+
 def test_no_optimizer_step_leaks_through_the_masks():
     made = MADE(2, (20, 20))
     made.build((None, 6))

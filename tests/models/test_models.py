@@ -9,7 +9,6 @@ from keras import ops
 from marks import once
 from model_table import MODELS, data_for, every_model
 
-import tfflows
 from tfflows import models
 from tfflows.testing import check_flow
 
@@ -89,11 +88,6 @@ def test_data_that_are_not_finite_or_out_of_range_are_refused(make):
     if flow.is_discrete:
         with pytest.raises(ValueError, match=r"data from 0 to 16\. Received: values from .* to 99"):
             flow.log_prob(np.full((2, *flow.event_shape), 99))
-
-
-def test_a_model_that_was_renamed_is_refused_by_its_new_name():
-    with pytest.raises(AttributeError, match=r"moved to tfflows\.models\.MADEFlow"):
-        _ = tfflows.models.MADE
 
 
 def test_the_density_of_a_field_integrates_to_one():

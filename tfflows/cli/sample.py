@@ -53,7 +53,10 @@ def _one_hot(flow, label):
             f"{flow.condition_shape}"
         )
     if label is None or label >= flow.condition_shape[0]:
-        raise click.UsageError(f"--label must be a class from 0 to {flow.condition_shape[0] - 1}")
+        raise click.UsageError(
+            f"--label must be a class from 0 to {flow.condition_shape[0] - 1}; for a model whose "
+            "conditions are features give --condition 0.5,-1"
+        )
     return np.eye(flow.condition_shape[0], dtype="float32")[[label]]
 
 

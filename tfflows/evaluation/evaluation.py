@@ -59,7 +59,8 @@ def evaluate(
 
     Args:
         flow: a `tfflows.Flow`, or a `tfflows.serving.ServedFlow`.
-        batches: batches of x, of (x, condition) for a conditional flow, or of dicts of these.
+        batches: batches of x, of (x, condition) for a conditional flow, or of dicts of these; an
+            array is one batch.
         round_trip: whether to measure the round trip as well.
         num_draws: draws of noise per row, whose mean density is taken; see `Flow.log_prob`.
     """
@@ -84,13 +85,18 @@ def evaluate(
 
 
 def _summarise(log_prob: Callable, batches: Iterable, dims: int) -> Evaluation:
-    values = [np.asarray(log_prob(batch), "float64") for batch in batches]
+    values = [np.asarray(log_prob(batch), "float64") for batch in _as_batches(batches)]
     values = np.concatenate([np.empty(0), *values])
     if not len(values):
         raise ValueError("The data are empty: nothing to evaluate")
     mean = float(values.mean())
     standard_error = float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else 0.0
     return Evaluation(mean, standard_error, -mean / (dims * math.log(2)), len(values))
+
+
+def _as_batches(data):
+    """Batches to go through: an array, or a dict of arrays, is one."""
+    return [data] if hasattr(data, "shape") or isinstance(data, dict) else data
 
 
 class GaussianBaseline:
@@ -106,7 +112,7 @@ class GaussianBaseline:
         self._discrete = discrete
         self._rng = np.random.default_rng(seed)
         count, total, products, origin = 0, np.zeros(()), np.zeros(()), np.zeros(())
-        for batch in batches:
+        for batch in _as_batches(batches):
             rows = self._rows(batch)
             origin = origin if count else rows.mean(axis=0)
             rows = rows - origin  # so that squares of a large mean do not swallow the variance

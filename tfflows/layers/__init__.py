@@ -26,6 +26,7 @@ from tfflows.layers.spline_coupling import SplineCoupling
 from tfflows.layers.squeeze import Squeeze
 from tfflows.layers.standardize import Standardize
 from tfflows.layers.whiten import Whiten
+from tfflows.utils.moved import moved_attribute
 
 __all__ = [
     "ActNorm",
@@ -56,3 +57,7 @@ __all__ = [
     "Standardize",
     "Whiten",
 ]
+
+
+def __getattr__(name):
+    raise AttributeError(moved_attribute(__name__, name))

@@ -16,11 +16,12 @@ class Logit(FlowLayer):
         y = alpha + (1 - 2 alpha) x           z = log(y) - log(1 - y)
         log_det = sum(log(1 - 2 alpha) - log(y) - log(1 - y))
 
-    Values outside [0, 1] have no density; beyond the margin that alpha leaves they give NaN.
+    The map is a bijection of [0, 1] and a margin of alpha / (1 - 2 alpha) beyond both ends, where
+    samples may fall as well; farther out it gives NaN. Real data inside (0, 1) take a small alpha.
 
     Args:
-        alpha: margin that keeps 0 and 1 finite, in (0, 0.5): 1e-6 for MNIST, 0.05 for natural
-            images.
+        alpha: keeps 0 and 1 finite, in (0, 0.5): 1e-6 for MNIST and real data, 0.05 for natural
+            images, whose samples are rounded to levels.
     """
 
     def __init__(self, alpha: float = 1e-6, **kwargs):

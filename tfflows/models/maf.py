@@ -40,6 +40,8 @@ class MAF(PublishedFlow):
             (another one in each layer).
         log_scale: how layers bound scales: "soft_clip" (1e-3 to 1e3) or "two_sigmoid" (1e-3 to 2).
         normalization: before each layer: "actnorm", "batch_norm" (the paper's) or None.
+        inversion: how layers find the way back, "incremental", "jacobi" (few rows) or "sequential":
+            see `MaskedAutoregressive`.
         preprocessing: layers before all others, of the model's dtype, such as
             [layers.Standardize()]; Flatten is added where it is needed.
         base: distribution of the latents; standard normal by default.
@@ -58,6 +60,7 @@ class MAF(PublishedFlow):
         order: str = "alternating",
         log_scale: str = "soft_clip",
         normalization: str | None = "actnorm",
+        inversion: str = "incremental",
         preprocessing: Sequence[FlowLayer] = (),
         base: Distribution | None = None,
         condition_shape: Sequence[int] | None = None,
@@ -76,7 +79,14 @@ class MAF(PublishedFlow):
             own = order if order == "random" else ("sequential", "reversed")[i % 2]
             layers.append(
                 self._layer(
-                    Affine(log_scale), hidden_units, activation, residual, own, seed=i, dtype=dtype
+                    Affine(log_scale),
+                    hidden_units,
+                    activation,
+                    residual,
+                    own,
+                    seed=i,
+                    inversion=inversion,
+                    dtype=dtype,
                 )
             )
         super().__init__(layers, event_shape, base, condition_shape, dtype=dtype, **kwargs)

@@ -209,11 +209,12 @@ class Density(keras.Model):
                 'dict with the keys "x" and "condition". Received: none'
             )
         tensor = ops.convert_to_tensor(condition)
-        rows = tensor.shape[0] if tensor.shape else 0
+        rows = tensor.shape[0] if len(tensor.shape) else 0
         fits = None in (rows, num_rows) or rows in (1, num_rows)
         if tuple(tensor.shape[1:]) != wanted or not fits:
             raise ValueError(
-                f"Expected a condition of shape {(num_rows, *wanted)}. "
+                f"Expected a condition of shape {(num_rows, *wanted)}, or {(1, *wanted)} for all "
+                "rows; a class is one-hot. "
                 f"Received: condition of shape {tuple(tensor.shape)}"
             )
         if rows == 1 and num_rows not in (None, 1):

@@ -32,5 +32,6 @@ class StopOnNaN(keras.callbacks.Callback):
             raise FloatingPointError(
                 f"Training stopped: the loss is {loss} in epoch {self._epoch}, {when}. Either it "
                 "diverged, and a smaller learning rate, clipnorm= or standardized data help, or a "
-                "batch holds NaN, inf or values out of range"
+                "batch holds NaN, inf or values out of range. The weights may be NaN now: make the "
+                "flow again, or load its last checkpoint"
             )

@@ -191,6 +191,7 @@ class Trainer(Density):
             max_rows: how many rows are used at most: evenly spread ones of arrays, the first ones
                 of a dataset.
         """
+        self._check_weights()
         self._adapt(first_rows(data, max_rows), force=True)
 
     def _adapt(self, batch: Batch, force):
@@ -223,6 +224,7 @@ class Trainer(Density):
             FloatingPointError: the loss became NaN or infinite.
         """
         arguments = inspect.signature(super().fit).bind(x, y, *args, **kwargs).arguments
+        self._check_weights()
         if isinstance(self.objective, ReverseKL):
             batch = self._prepare_draws(arguments, self.objective)
         else:
@@ -334,6 +336,15 @@ class Trainer(Density):
         self.check_condition(batch.condition, len(batch))
         return data, batch
 
+    def _check_weights(self):
+        for weight in self.weights:
+            if not np.isfinite(ops.convert_to_numpy(weight)).all():
+                raise ValueError(
+                    f"Expected finite weights. Received: NaN or inf in {weight.path}, as a "
+                    "training that diverged leaves them: make the flow again, or load its last "
+                    "checkpoint"
+                )
+
     def _check_events(self, x):
         integers = isinstance(self.first_layer, Dequantize)
         check_events(x, self.event_shape, self.data_range, integers)
@@ -354,6 +365,11 @@ class Trainer(Density):
 
 def _target(x, y, sample_weight):
     """Keras drops sample_weight where y is None, so a flow's rows get a target of zeros."""
-    if sample_weight is None or y is not None:
-        return y
+    if y is not None:
+        raise ValueError(
+            "A flow has no targets: a condition goes into x, as (x, condition). "
+            f"Received: y of type {type(y).__name__}"
+        )
+    if sample_weight is None:
+        return None
     return np.zeros(len(Batch.parse(x)), "float32")

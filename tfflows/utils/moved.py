@@ -29,7 +29,6 @@ MOVED = {
     "tfflows.inputs": "tfflows.training.inputs",
     "tfflows.latents": "tfflows.evaluation.latents",
     "tfflows.layers.adaptive_layer": "tfflows.layers.data_dependent_layer",
-    "tfflows.models.MADE": "tfflows.models.MADEFlow",
     "tfflows.networks.made_inversion": "tfflows.networks.made.inversion",
     "tfflows.networks.masked_dense": "tfflows.networks.made.masked_dense",
     "tfflows.networks.order": "tfflows.networks.made.order",
@@ -46,6 +45,12 @@ MOVED = {
     "tfflows.warmup": "tfflows.serving.warmup",
 }
 
+RENAMED = {
+    "tfflows.layers.AdaptiveLayer": "tfflows.layers.DataDependentLayer",
+    "tfflows.models.MADE": "tfflows.models.MADEFlow",
+    "tfflows.serving.open_model": "tfflows.load_model",
+}
+
 
 class MovedFinder(importlib.abc.MetaPathFinder):
     """Raises ImportError for a module of version 0.1 that has another name now."""
@@ -53,11 +58,15 @@ class MovedFinder(importlib.abc.MetaPathFinder):
     def find_spec(self, fullname, path=None, target=None):
         if fullname in MOVED:
             raise ImportError(f"{fullname} has moved: import {MOVED[fullname]}", name=fullname)
+        if fullname in RENAMED:  # what `from tfflows.models import MADE` looks for at last
+            raise ImportError(f"{fullname} is now {RENAMED[fullname]}", name=fullname)
         return None
 
 
 def moved_attribute(module: str, name: str) -> str:
     """What an AttributeError of `module` says of `name`, and where it is now if it has moved."""
     message = f"module {module!r} has no attribute {name!r}"
-    new = MOVED.get(f"{module}.{name}")
-    return f"{message}: it has moved to {new}" if new else message
+    full = f"{module}.{name}"
+    if full in RENAMED:
+        return f"{message}: it is now {RENAMED[full]}"
+    return f"{message}: it has moved to {MOVED[full]}" if full in MOVED else message
