@@ -15,7 +15,15 @@ from ruamel.yaml import YAML
 from tfflows.cli.main import main
 from tfflows.runs import Recipe, make_recipe
 
-GUIDES = [page for page in written() if page.startswith("docs/guides/")]
+# These train for longer than the others: slow runs have them, and all take under 4 minutes.
+SLOW = ("autoregressive", "conditions", "continuous", "images", "variational")
+GUIDES = [
+    pytest.param(
+        page, marks=pytest.mark.slow if page.endswith(tuple(f"{s}.md" for s in SLOW)) else ()
+    )
+    for page in written()
+    if page.startswith("docs/guides/")
+]
 CHECK = """
 assert log_p.shape == (5000,) and samples.shape == (1000, 2)
 assert abs(x_again - x_val).numpy().max() < 1e-3

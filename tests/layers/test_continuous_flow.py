@@ -170,6 +170,7 @@ class _Explosion(_Field):
         return ops.square(z)
 
 
+@pytest.mark.slow
 def test_a_flow_says_where_its_field_explodes():
     flow = tfflows.Flow([ContinuousFlow(_Explosion())], (2,))
     assert np.isfinite(flow.log_prob(np.full((2, 2), 0.3, "float32"))).all()

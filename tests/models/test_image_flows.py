@@ -30,6 +30,7 @@ def test_products_of_matrices_are_the_convolution(channels, filters):
     assert conv3x3.shifts_pay(kernel.shape) == (channels == 18)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("checkpoint", [False, True])
 def test_a_glow_compiled_by_xla_is_the_one_of_a_graph(monkeypatch, checkpoint):
     """With 18 filters XLA's forms of both convolutions stand in it, in training as well."""
@@ -208,6 +209,7 @@ def test_latents_are_blended_and_moved():
         latents.interpolate(glow, x[0], x[1], 1, c[:1])
 
 
+@pytest.mark.slow
 def test_jet_takes_an_odd_number_of_patches_and_moves_every_element():
     jet = randomize(Jet((6, 6, 1), 2, 8, 4, 1, 1, quantization_levels=17), spread=0.3)
     couplings = [layer for layer in jet.flow_layers if isinstance(layer, layers.AffineCoupling)]

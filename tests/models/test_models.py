@@ -28,13 +28,21 @@ def left_out(name):
     return skip
 
 
+# Their graphs take ten seconds or more to trace; export, saving and bad input have them quickly.
+SLOW = ("iaf", "jet", "multi_scale_ffjord", "multi_scale_real_nvp", "nsf_autoregressive")
+
+
+def in_time(name):
+    return pytest.param(name, marks=pytest.mark.slow if name in SLOW else ())
+
+
 def test_the_table_has_every_model():
     tested = {type(make()).__name__ for make in MODELS.values()}
     public = {name for name in models.__all__ if inspect.isclass(getattr(models, name))}
     assert tested == public | {"Flow"}
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", map(in_time, MODELS))
 def test_the_promises_of_flows(name):
     check_flow(MODELS[name], epochs=4, skip=left_out(name))
 

@@ -45,6 +45,7 @@ def test_fixed_steps_converge_by_their_order(method, order, wanted):
     assert solve(FixedStep(method, 3))[1] == 3 * len(METHODS[method][0])
 
 
+@pytest.mark.slow
 def test_the_error_falls_with_the_tolerance_at_the_cost_of_scipys(wanted):
     tolerances, errors = (1e-4, 1e-6, 1e-8), []
     for tolerance in tolerances:

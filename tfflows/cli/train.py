@@ -18,7 +18,7 @@ from tfflows.cli.common import import_backend
 @click.option("--mixed-precision", is_flag=True, help="Networks in bfloat16.")
 @click.option("--strategy", type=click.Choice(["mirrored"]), help="Train on all local devices.")
 def train(recipe, settings, data_dir, out, resume, jit, mixed_precision, strategy):
-    """Train by RECIPE, a YAML file or the name of one that tfflows brings."""
+    """Train by RECIPE, a YAML file or the name of one that ships with tfflows."""
     from tfflows import zoo
 
     settings = [*settings, *_settings(data_dir, jit, mixed_precision, strategy)]

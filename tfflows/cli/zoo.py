@@ -65,7 +65,7 @@ def pull(folder):
 @click.option("--full", is_flag=True, help="Compute the metric on the whole test set too.")
 @data_dir_option
 def verify(names, every, full, data_dir):
-    """Check the hashes of models, load them, and compute their metric anew."""
+    """Check the hashes of models, load them, and compute their metric again."""
     if not names and not every:
         raise click.UsageError("Give the models to verify, or --all")
     from tfflows import zoo

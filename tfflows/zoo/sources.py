@@ -57,7 +57,7 @@ def find(reference: str | Path) -> Path:
     try:
         check_files(folder, read_card(folder, sha256))
     except ValueError as error:
-        hint = ". Remove the folder to have it downloaded anew"
+        hint = ". Remove the folder to have it downloaded again"
         raise ValueError(f"{error}{hint if cache_folder() in folder.parents else ''}") from error
     return folder
 
