@@ -140,7 +140,9 @@ def test_conditions_are_checked(flow):
     conditional = small_flow(condition_shape=(3,), num_couplings=1)
     with pytest.raises(ValueError, match=r"expects a condition \(3,\) per row.*Received: none"):
         conditional.log_prob(GOOD)
-    with pytest.raises(ValueError, match=r"shape \(8, 3\). Received: condition of shape \(8, 2\)"):
+    with pytest.raises(
+        ValueError, match=r"shape \(8, 3\), or .* Received: condition of shape \(8, 2\)"
+    ):
         conditional.log_prob(GOOD, GOOD)
     with pytest.raises(ValueError, match=r"Received: condition of shape \(5, 3\)"):
         conditional.sample(8, np.zeros((5, 3), "float32"))
@@ -293,7 +295,7 @@ def test_keywords_of_version_0_1_are_answered_with_todays(make, message):
 
 
 def test_names_of_version_0_1_are_answered_with_todays():
-    with pytest.raises(AttributeError, match=r"moved to tfflows.models.MADEFlow"):
+    with pytest.raises(AttributeError, match=r"it is now tfflows.models.MADEFlow"):
         _ = models.MADE
     with pytest.raises(ValueError, match="'by_degrees', which is now called 'incremental'"):
         layers.MaskedAutoregressive(inversion="by_degrees")

@@ -352,7 +352,7 @@ def test_drawn_permutations_are_saved_and_differ(tmp_path):
 
 
 def test_log_prob_takes_the_flows_own_samples():
-    flow = randomize(small_flow(logit=0.05))
+    flow = randomize(small_flow(preprocessing=[layers.Logit(0.05)]))
     assert np.isfinite(numpy(flow.log_prob(flow.sample(500, seed=0)))).mean() > 0.99
 
 
@@ -373,11 +373,26 @@ def test_a_seed_draws_the_same_samples_with_and_without_xla():
 def test_summary_names_layers_shapes_and_parameters():
     lines = []
     flow = small_image_flow()
-    flow.summary(lines.append)
+    flow.summary(print_fn=lines.append)
     text = "\n".join(lines)
     for part in ("MultiScaleRealNVP", "Dequantize", "FactorOut", "(16,)", "StandardNormal"):
         assert part in text
     assert f"{flow.count_params():,} parameters" in text
+
+
+def test_summary_takes_the_arguments_of_keras():
+    flow, texts = small_image_flow(), []
+    flow.summary(60, print_fn=texts.append, expand_nested=False, show_trainable=True)
+    assert max(map(len, texts[0].splitlines())) <= 60
+    assert "trains" in texts[0]
+    first, second = flow.flow_layers[:2]
+    flow.summary(print_fn=texts.append, layer_range=[first.name, second.name])
+    assert "FactorOut" not in texts[1]
+    assert type(second).__name__ in texts[1]
+    with pytest.raises(ValueError, match="positions must be None"):
+        flow.summary(positions=[0.5])
+    with pytest.raises(ValueError, match="`layer_range` to be two names"):
+        flow.summary(layer_range=["no", "layer"])
 
 
 @needs_tensorflow

@@ -45,8 +45,8 @@ def test_row_uniform_is_uniform_open_and_depends_on_its_own_seed(dtype):
 
 
 def test_row_seeds_tell_rows_apart():
-    rng = np.random.default_rng(0)
-    rows = rng.integers(0, 256, (500, 28, 28))
+    generator = np.random.default_rng(0)
+    rows = generator.integers(0, 256, (500, 28, 28))
     twin = rows.copy()
     twin[:, 3, 4] = (twin[:, 3, 4] + 1) % 256
     seeds = numpy(rng.row_seeds(ops.convert_to_tensor(np.concatenate([rows, twin]))))

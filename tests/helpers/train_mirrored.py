@@ -6,10 +6,10 @@ import sys
 import keras
 import numpy as np
 import tensorflow as tf
-from layer_table import randomize
 
 import tfflows
 from tfflows.models import RealNVP
+from tfflows.testing import randomize
 
 CPU = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(CPU, [tf.config.LogicalDeviceConfiguration()] * 2)

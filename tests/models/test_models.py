@@ -42,7 +42,7 @@ def test_the_table_has_every_model():
     assert tested == public | {"Flow"}
 
 
-@pytest.mark.parametrize("name", map(in_time, MODELS))
+@pytest.mark.parametrize("name", [in_time(name) for name in MODELS])
 def test_the_promises_of_flows(name):
     check_flow(MODELS[name], epochs=4, skip=left_out(name))
 
@@ -54,7 +54,7 @@ def with_a_condition(name):
 
 
 @once
-@pytest.mark.parametrize("name", map(with_a_condition, MODELS))
+@pytest.mark.parametrize("name", [with_a_condition(name) for name in MODELS])
 def test_the_promises_with_a_condition(name):
     def make(dtype=None):
         return MODELS[name](condition_shape=(3,), dtype=dtype)

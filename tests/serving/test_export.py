@@ -43,6 +43,7 @@ FLOWS = {
     "standardized": lambda: small_flow(None, 2, preprocessing=[layers.Standardize()]),
     "float64": lambda: small_flow(None, 2, dtype="float64"),
 }
+SLOW = ("iaf", "jet", "nsf_autoregressive", "base_of_classes")  # like others, and long to trace
 # A JAX process starts a TensorFlow one for each export: one of them shows what all would.
 TRIED = list(FLOWS) if keras.backend.backend() == "tensorflow" else ["real_nvp"]
 EXPECTED = ["decode", "encode", "log_prob", "sample", "sample_seeds", "serving_default"]
@@ -75,7 +76,9 @@ def conditions(flow, n):
     return np.eye(flow.condition_shape[0], dtype="float32")[np.arange(n) % flow.condition_shape[0]]
 
 
-@pytest.mark.parametrize("name", TRIED)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow if n in SLOW else ()) for n in TRIED]
+)
 def test_every_signature_gives_what_the_live_model_gives(name, server, tmp_path):
     flow = randomize(FLOWS[name](), spread=0.1)
     dtype = flow.compute_dtype

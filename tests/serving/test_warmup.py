@@ -93,8 +93,9 @@ def test_what_to_install_is_said_before_anything_is_written(tmp_path, monkeypatc
     with pytest.raises(ImportError, match=r"pip install 'tfflows\[warmup\]'"):
         export_flow(flow, tmp_path / "moons", warmup=True)
     if keras.backend.backend() == "tensorflow":
-        monkeypatch.setattr("tfflows.cli.open_flow", lambda path: flow)
-        arguments = ["export", "--model", "any.keras", "--warmup", "--out", str(tmp_path / "moons")]
+        model = tmp_path.with_suffix(".keras")
+        flow.save(model)
+        arguments = ["export", "--model", str(model), "--warmup", "--out", str(tmp_path / "moons")]
         done = CliRunner().invoke(main, arguments)
         assert done.exit_code == 1
         assert "tfflows[warmup]" in done.output
