@@ -38,6 +38,13 @@ SMALL = {
 }
 
 
+# Their solvers take ten seconds to trace.
+SLOW = ("FFJORD", "MultiScaleFFJORD")
+every_small = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in SMALL]
+)
+
+
 def data(flow, n=4):
     x = np.random.default_rng(0).integers(0, 8, (n, *flow.event_shape)).astype("float32")
     if flow.condition_shape is None:
@@ -49,7 +56,7 @@ def test_every_model_is_here():
     assert set(SMALL) == set(models.__all__)
 
 
-@pytest.mark.parametrize("name", SMALL)
+@every_small
 def test_a_config_goes_through_json_and_makes_the_same_model(name):
     flow = randomize(SMALL[name](), spread=0.1)
     config = json.loads(json.dumps(flow.get_config()))

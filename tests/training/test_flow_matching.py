@@ -11,7 +11,7 @@ from tfflows import layers, models, networks, ode
 from tfflows.backend.rng import BatchNoise, make_seed
 from tfflows.layers import ContinuousFlow
 from tfflows.training import Batch, FlowMatching, MaximumLikelihood
-from tfflows.training.flow_matching import COUPLINGS, transport_pairs
+from tfflows.training.flow_matching import transport_pairs
 from tfflows.training.objectives import get_objective
 
 MEAN, STD = 1.0, 0.5
@@ -82,7 +82,9 @@ def test_an_exponent_takes_times_near_the_data():
         np.testing.assert_allclose(field.seen, wanted, atol=exponent / 500)
 
 
-@pytest.mark.parametrize("coupling", COUPLINGS)
+@pytest.mark.parametrize(
+    "coupling", ["independent", pytest.param("optimal_transport", marks=pytest.mark.slow)]
+)
 def test_training_raises_the_likelihood_that_validation_reports(coupling, tmp_path):
     keras.utils.set_random_seed(0)
     network, test_solver = networks.DynamicsMLP((32,)), ode.DormandPrince(1e-3, 1e-3)
@@ -151,6 +153,7 @@ def test_what_cannot_be_matched_is_refused():
     flow.fit((rows(8), np.eye(3, dtype="float32")[[0] * 8]), verbose=0)
 
 
+@pytest.mark.slow
 def test_ffjord_and_its_images_train_sample_and_invert():
     rng = np.random.default_rng(0)
     x = rng.integers(0, 8, (16, 4, 4, 1)).astype("uint8")
