@@ -5,29 +5,30 @@ import pytest
 
 from tfflows import datasets
 from tfflows.datasets import Rows
+from tfflows.datasets.batches import Batches
 
 
 def test_batches_go_over_the_data_in_an_order_that_can_be_taken_up():
     rows = Rows(np.arange(10))
-    batches = rows.batches(3, seed=1)
+    batches = Batches(rows, 3, seed=1)
     assert batches.num_batches is None
     assert batches.batches_per_pass == 3
     passes = [np.concatenate([batches[i][0] for i in range(p, p + 3)]) for p in (0, 3)]
     assert all(len(set(part)) == 9 for part in passes)
     assert list(passes[0]) != list(passes[1])
-    later = rows.batches(3, seed=1, first_step=4)
+    later = Batches(rows, 3, seed=1, first_step=4)
     np.testing.assert_array_equal(later[1][0], batches[5][0])
-    assert list(rows.batches(3, seed=2)[0][0]) != list(batches[0][0])
+    assert list(Batches(rows, 3, seed=2)[0][0]) != list(batches[0][0])
 
 
 def test_batches_without_a_seed_hold_each_row_once_in_order():
     x, condition = np.arange(10), np.arange(10) * 2
-    batches = Rows(x, condition).batches(4)
+    batches = Batches(Rows(x, condition), 4)
     assert batches.num_batches == 3
     parts = [batches[i] for i in range(3)]
     np.testing.assert_array_equal(np.concatenate([part["x"] for part in parts]), x)
     np.testing.assert_array_equal(np.concatenate([part["condition"] for part in parts]), condition)
-    assert Rows(x).batches(100)[0][0].base is x
+    assert Batches(Rows(x), 100)[0][0].base is x
 
 
 def test_spread_rows_are_even_and_keep_their_conditions():

@@ -145,7 +145,9 @@ def load_rows(
 
 def with_progress(rows: "Rows", batch_size: int, label: str) -> Iterator:
     """Batches in order, with a bar on standard error."""
-    batches = rows.batches(batch_size)
+    from tfflows.datasets.batches import Batches  # here, because it imports Keras
+
+    batches = Batches(rows, batch_size)
     with click.progressbar(range(batches.num_batches or 0), file=sys.stderr, label=label) as bar:
         for number in bar:
             batch = batches[number]

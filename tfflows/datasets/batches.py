@@ -1,18 +1,15 @@
 """Batches of arrays that stay where they are, in an order that can be taken up at any step."""
 
-from typing import TYPE_CHECKING
-
 import keras
 import numpy as np
 
-if TYPE_CHECKING:  # rows import their batches
-    from tfflows.datasets.rows import Rows
+from tfflows.datasets.rows import Rows
 
 
 class Batches(keras.utils.PyDataset):
     """Batches for `fit` and `evaluate`, on every backend, without a second copy of the data.
 
-    With a seed: endless batches, shuffled anew in each pass over the data, without remainders.
+    With a seed: endless batches, shuffled again in each pass over the data, without remainders.
     Batch i depends only on the seed and `first_step + i`, so that a resumed training sees what
     an uninterrupted one would have seen. Without a seed: each row once, in order.
 
@@ -20,7 +17,7 @@ class Batches(keras.utils.PyDataset):
 
     Example:
         rows, info = tfflows.datasets.load_rows("digits")
-        flow.fit(rows.batches(64, seed=0), steps_per_epoch=20)
+        flow.fit(Batches(rows, 64, seed=0), steps_per_epoch=20)
 
     Args:
         rows: what to take batches of; arrays in memory, or memory-mapped ones.
@@ -29,7 +26,7 @@ class Batches(keras.utils.PyDataset):
         first_step: number of the first batch.
     """
 
-    def __init__(self, rows: "Rows", batch_size: int, seed: int | None = None, first_step: int = 0):
+    def __init__(self, rows: Rows, batch_size: int, seed: int | None = None, first_step: int = 0):
         super().__init__()
         self.rows = rows
         self.batch_size = min(batch_size, len(rows))

@@ -11,8 +11,6 @@ import numpy as np
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from tfflows.datasets.batches import Batches
-
 _CHUNK_ELEMENTS = 2**18
 
 
@@ -38,12 +36,6 @@ class Rows:
         chosen = np.linspace(0, len(self) - 1, count).astype(int)
         condition = None if self.condition is None else self.condition[chosen]
         return Rows(np.asarray(self.x[chosen]), condition)
-
-    def batches(self, batch_size: int, seed: int | None = None, first_step: int = 0) -> "Batches":
-        """Batches for `fit` and `evaluate`; see `tfflows.datasets.batches.Batches`."""
-        from tfflows.datasets.batches import Batches  # here, because it imports Keras
-
-        return Batches(self, batch_size, seed, first_step)
 
 
 class RowView:

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import keras
 
+from tfflows.datasets.batches import Batches
 from tfflows.runs.build import make_flow, make_optimizer
 from tfflows.runs.checkpoint import Checkpoint
 from tfflows.runs.data import RunData
@@ -135,7 +136,7 @@ def _fit(recipe, flow, data, checkpoint, verbose):
             initial_epoch=checkpoint.epoch,
             epochs=recipe.training.epochs,
             steps_per_epoch=steps,
-            validation_data=data.validation.batches(recipe.training.batch_size),
+            validation_data=Batches(data.validation, recipe.training.batch_size),
             callbacks=callbacks,
             verbose=verbose,
         )
@@ -151,7 +152,7 @@ def _fit(recipe, flow, data, checkpoint, verbose):
 
 
 def _batches(recipe, data, first_step=0):
-    return data.train.batches(recipe.training.batch_size, recipe.seed, first_step)
+    return Batches(data.train, recipe.training.batch_size, recipe.seed, first_step)
 
 
 def _scope(recipe):

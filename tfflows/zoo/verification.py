@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 
 from tfflows.datasets import Rows
+from tfflows.datasets.batches import Batches
 from tfflows.evaluation.evaluation import Evaluation, evaluate
 from tfflows.flow import Flow
 from tfflows.runs.data import load_split
@@ -88,7 +89,7 @@ def recipe_of(folder: Path) -> Recipe:
 
 def evaluate_rows(flow: Flow, rows: Rows, num_draws: int = 1) -> Evaluation:
     """The held-out log-likelihood of rows."""
-    batches = rows.batches(batch_size=256)
+    batches = Batches(rows, batch_size=256)
     numbers = range(batches.num_batches or 0)
     return evaluate(flow, (batches[i] for i in numbers), round_trip=False, num_draws=num_draws)
 
