@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 from layer_table import randomize
-from marks import needs_tensorflow
+from marks import needs_tensorflow, slow_on_jax
 from model_table import (
     MODELS,
     data_for,
@@ -19,6 +19,8 @@ from tfflows import distributions, layers
 from tfflows.datasets import sample_toy
 from tfflows.evaluation.evaluation import GaussianBaseline
 from tfflows.networks import MLP
+
+GLOW = pytest.param("glow", marks=slow_on_jax)
 
 
 def numpy(tensor):
@@ -39,7 +41,7 @@ def test_log_prob_is_the_change_of_variables():
     np.testing.assert_allclose(flow.log_prob(x), base + log_det, atol=5e-3)
 
 
-@pytest.mark.parametrize("name", ["real_nvp", "glow", "ffjord"])
+@pytest.mark.parametrize("name", ["real_nvp", GLOW, "ffjord"])
 def test_fit_lowers_the_nll_and_logs_it(name):
     flow = MODELS[name]()
     flow.compile(keras.optimizers.Adam(1e-2))
@@ -203,7 +205,7 @@ def test_discrete_samples_are_levels_and_log_prob_repeats():
     np.testing.assert_allclose(first[3:7], flow.log_prob(x[3:7]), atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["real_nvp", "glow"])
+@pytest.mark.parametrize("name", ["real_nvp", GLOW])
 def test_saved_and_loaded_flows_agree(name, tmp_path):
     make = MODELS[name]
     flow = make()
