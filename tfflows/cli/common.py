@@ -5,6 +5,7 @@ Nothing here imports Keras before a command needs it: help and usage errors come
 
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,9 +38,17 @@ class Commands(click.Group):
 
     def invoke(self, ctx):
         try:
-            return super().invoke(ctx)
+            with warnings.catch_warnings():
+                warnings.showwarning = _show_warning
+                return super().invoke(ctx)
         except (ValueError, OSError, FloatingPointError, MemoryError) as error:
             raise click.ClickException(first_paragraph(error)) from error
+
+
+def _show_warning(message, category, filename, lineno, file=None, line=None):
+    """One line for what concerns the user; what libraries say to their developers is left out."""
+    if issubclass(category, UserWarning):
+        click.echo(f"Warning: {first_paragraph(message)}", err=True)
 
 
 class ZooModel(click.ParamType):

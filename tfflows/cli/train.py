@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from tfflows.cli.common import import_backend
+from tfflows.cli.common import Model, import_backend, open_flow
 
 
 @click.command()
@@ -13,11 +13,12 @@ from tfflows.cli.common import import_backend
 @click.option("--set", "settings", multiple=True, metavar="A.B=C", help="Replace a recipe's value.")
 @click.option("--data-dir", type=click.Path(), help="Folder of the data; sets data.dir.")
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder; default runs/<name>.")
-@click.option("--resume", is_flag=True, help="Go on with the run in the folder.")
+@click.option("--resume", is_flag=True, help="Go on with the run in the folder, or begin it.")
 @click.option("--jit/--no-jit", default=None, help="Compile by XLA; sets backend.jit.")
 @click.option("--mixed-precision", is_flag=True, help="Networks in bfloat16.")
+@click.option("--report/--no-report", default=True, help="Evaluate the best model at the end.")
 @click.option("--strategy", type=click.Choice(["mirrored"]), help="Train on all local devices.")
-def train(recipe, settings, data_dir, out, resume, jit, mixed_precision, strategy):
+def train(recipe, settings, data_dir, out, resume, jit, mixed_precision, report, strategy):
     """Train by RECIPE, a YAML file or the name of one that ships with tfflows."""
     from tfflows import zoo
 
@@ -25,7 +26,7 @@ def train(recipe, settings, data_dir, out, resume, jit, mixed_precision, strateg
     try:
         path = zoo.find_recipe(recipe)
         import_backend()
-        from tfflows.runs import read_recipe, run_recipe
+        from tfflows.runs import read_recipe, report_run, run_recipe
 
         recipe = read_recipe(path, settings)
     except ValueError as error:
@@ -33,10 +34,19 @@ def train(recipe, settings, data_dir, out, resume, jit, mixed_precision, strateg
     folder = out or Path("runs") / recipe.name
     click.echo(f"Training {recipe.name} in {folder}")
     try:
-        best = run_recipe(recipe, folder, resume)
+        best = run_recipe(recipe, folder, resume, weights=_weights(recipe, folder))
     except FileExistsError as error:
         raise click.UsageError(str(error)) from error
+    if report:
+        click.echo(report_run(folder))
     click.echo(f"Wrote {best}")
+
+
+def _weights(recipe, folder):
+    """The flow whose weights a new run begins with."""
+    if recipe.model.weights is None or (folder / "last.keras").exists():
+        return None
+    return open_flow(Model().convert(recipe.model.weights, None, None))
 
 
 def _settings(data_dir, jit, mixed_precision, strategy):

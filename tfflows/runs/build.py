@@ -7,6 +7,7 @@ import keras
 from tfflows.flow import Flow
 from tfflows.runs.names import BASES, LAYERS, MODELS, OBJECTS, OPTIMIZERS, SOLVERS, make_object
 from tfflows.runs.recipe import Recipe
+from tfflows.runs.schedule import resolve_optimizer
 from tfflows.utils.errors import first_paragraph
 
 
@@ -58,7 +59,7 @@ def _layers(recipe, levels, dtype):
 
 def make_optimizer(recipe: Recipe, total_steps: int) -> keras.optimizers.Optimizer:
     """The optimizer of a recipe whose schedule ends after `total_steps`."""
-    section = recipe.optimizer
+    section = resolve_optimizer(recipe.optimizer, total_steps)
     peak, warmup = section.learning_rate, section.warmup_steps
     rate = peak
     if section.schedule == "cosine" or warmup:

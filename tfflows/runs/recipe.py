@@ -49,6 +49,17 @@ Count = Annotated[int, pydantic.Field(ge=1)]
 Fraction = Annotated[float, pydantic.Field(gt=0, lt=1)]
 
 
+def _one_message(value, check):
+    """A union of a type and "auto" would give two."""
+    try:
+        return check(value)
+    except pydantic.ValidationError as error:
+        raise ValueError(f"{error.errors()[0]['msg']}, or 'auto'") from error
+
+
+_Auto = pydantic.WrapValidator(_one_message)
+
+
 class Data(Section):
     """What to train on: a name or file that `tfflows.datasets.load` takes, and its arguments."""
 
@@ -59,10 +70,20 @@ class Data(Section):
 
 
 class Part(Section):
-    """A model or a base distribution by name, and its arguments."""
+    """A base distribution by name, and its arguments."""
 
     name: str
     arguments: dict[str, Any] = pydantic.Field(default_factory=dict)
+
+
+class Model(Part):
+    """A model by name, its arguments, and where its first weights come from.
+
+    `weights` names a trained flow of the same layers, as `tfflows.load_model` takes it: zoo:NAME,
+    a .keras file or the folder of a run. None begins with random weights.
+    """
+
+    weights: str | None = None
 
 
 class Optimizer(Section):
@@ -70,17 +91,18 @@ class Optimizer(Section):
 
     `warmup_steps` rise linearly to `learning_rate`; "cosine" then falls to `final_fraction` of it
     at the last step. `weight_decay` is decoupled and applies to kernels only. `ema` is the momentum
-    of an average of the weights, which validation and the best checkpoint use.
+    of an average of the weights, which validation and the best checkpoint use. "auto" chooses
+    `warmup_steps` and `ema` by the length of the run (`tfflows.runs.schedule.resolve_optimizer`).
     """
 
     name: Literal["adam", "adamax", "lion", "nadam", "rmsprop", "sgd"] = "adam"
     learning_rate: Annotated[float, pydantic.Field(gt=0)] = 1e-3
     schedule: Literal["constant", "cosine"] = "cosine"
-    warmup_steps: Annotated[int, pydantic.Field(ge=0)] = 0
+    warmup_steps: Annotated[Annotated[int, pydantic.Field(ge=0)] | Literal["auto"], _Auto] = 0
     final_fraction: Annotated[float, pydantic.Field(ge=0, le=1)] = 0.0
     weight_decay: Annotated[float, pydantic.Field(ge=0)] = 0.0
     clipnorm: Annotated[float, pydantic.Field(gt=0)] | None = None
-    ema: Fraction | None = None
+    ema: Annotated[Fraction | Literal["auto"], _Auto] | None = None
     arguments: dict[str, Any] = pydantic.Field(default_factory=dict)
 
 
@@ -133,7 +155,7 @@ class Recipe(Section):
     seed: Annotated[int, pydantic.Field(ge=0, lt=2**32)] = 0
     data: Data
     preprocessing: list[Any] = pydantic.Field(default_factory=list)
-    model: Part
+    model: Model
     base: Part | None = None
     optimizer: Optimizer = Optimizer()
     training: Training

@@ -12,7 +12,6 @@
 
 import contextlib
 import importlib.util
-import json
 import os
 import platform
 from importlib.metadata import version
@@ -21,31 +20,43 @@ from pathlib import Path
 import keras
 
 from tfflows.datasets.batches import Batches
+from tfflows.flow import Flow
 from tfflows.runs.build import make_flow, make_optimizer
 from tfflows.runs.checkpoint import Checkpoint
 from tfflows.runs.data import RunData
 from tfflows.runs.diagnose import explain
-from tfflows.runs.recipe import Recipe, read_recipe
+from tfflows.runs.folder import RunFolder
+from tfflows.runs.lock import locked
+from tfflows.runs.recipe import Recipe
+from tfflows.runs.schedule import warn_of_length
+from tfflows.runs.weights import copy_weights
 from tfflows.training.objectives import get_objective
-from tfflows.utils.atomic import replaced_on_success
 
 _ADAPT_ELEMENTS = 2**20
 
 
 def run_recipe(
-    recipe: Recipe, folder: str | Path, resume: bool = False, verbose: int | str = "auto"
+    recipe: Recipe,
+    path: str | Path,
+    resume: bool = False,
+    verbose: int | str = "auto",
+    *,
+    weights: Flow | None = None,
 ) -> Path:
-    """Train a recipe's model in `folder`.
+    """Train a recipe's model in a folder, which is locked meanwhile.
 
     With `resume`, a run that was stopped at any moment goes on from its last checkpoint, and ends
     like one that was not stopped: batches, noise, weights, optimizer and schedule go on where they
-    were.
+    were. It begins where there is no checkpoint yet. A recipe of more epochs lengthens the run; a
+    cosine schedule then ends at the new end.
 
     Args:
         recipe: from `read_recipe`.
-        folder: a new one, or with `resume` that of a run of the same recipe.
-        resume: whether to go on with the run in `folder`.
+        path: a new folder, or with `resume` that of a run of the same recipe.
+        resume: whether to go on with the run in the folder.
         verbose: as in `keras.Model.fit`.
+        weights: the flow that `model.weights` of the recipe names, whose weights a new run begins
+            with instead of random ones and statistics of the data.
 
     Returns:
         The path of best.keras.
@@ -54,32 +65,38 @@ def run_recipe(
         best = run_recipe(read_recipe("recipe.yaml"), "runs/mine")
 
     Raises:
-        ValueError: the data do not fit the recipe, or the run in the folder has another recipe or
-            other data.
-        FileExistsError: there is a run already, and `resume` was not asked for.
+        ValueError: the data or `weights` do not fit the recipe, or the run in the folder has
+            another recipe or other data.
+        FileExistsError: there is a run already, and `resume` was not asked for; or another process
+            trains in the folder.
         FloatingPointError: the loss became NaN or infinite (step, layer and rows are named), or
             the validation nll was so after every epoch.
     """
-    folder = Path(folder)
-    begun = (folder / "last.keras").exists()
-    _check_folder(recipe, folder, begun, resume)
+    folder = RunFolder(Path(path))
+    with locked(folder.path):
+        folder.check(recipe, resume)
+        folder.remove_leftovers()
+        return _run(recipe, folder, weights, verbose)
+
+
+def _run(recipe, folder, weights, verbose):
     keras.utils.set_random_seed(recipe.seed)
     data = RunData.load(recipe)
     facts = {"data": data.describe(), "versions": _versions()}
-    if begun:
-        _check_data(folder, facts["data"])
+    if folder.is_begun:
+        folder.check_data(facts["data"])
     steps = recipe.training.steps_per_epoch or _batches(recipe, data).batches_per_pass
+    warn_of_length(recipe, len(data.train), steps * recipe.training.epochs)
     with _scope(recipe):
         flow = _compiled_flow(recipe, data.info, steps * recipe.training.epochs)
-    checkpoint = _make_checkpoint(recipe, data.info, folder, steps)
-    if begun:
+    checkpoint = _make_checkpoint(recipe, data.info, folder.path, steps)
+    if folder.is_begun:
         checkpoint.restore(flow)
+        _check_epochs(recipe, checkpoint)
+        folder.write(recipe)
     else:
-        if flow.needs_adapt:
-            _adapt(flow, data.train)
-        folder.mkdir(parents=True, exist_ok=True)
-        recipe.write(folder / "recipe.yaml")
-        _write_json(folder / "run.json", facts)
+        _begin(recipe, flow, data, weights)
+        folder.write(recipe, facts)
         checkpoint.write(flow)
     if checkpoint.epoch < recipe.training.epochs and not checkpoint.is_patience_over:
         _fit(recipe, flow, data, checkpoint, verbose)
@@ -89,7 +106,28 @@ def run_recipe(
             f"data far from the training data, or scales without a bound. {checkpoint.path} holds "
             f"the model after epoch {checkpoint.epoch}"
         )
-    return folder / "best.keras"
+    return folder.best
+
+
+def _check_epochs(recipe, checkpoint):
+    if recipe.training.epochs < checkpoint.epoch:
+        raise ValueError(
+            f"{recipe.name}: training.epochs must be at least the {checkpoint.epoch} that "
+            f"{checkpoint.folder} has behind it. Received: {recipe.training.epochs}"
+        )
+
+
+def _begin(recipe, flow, data, weights):
+    """The state before the first step: weights of another flow, or statistics of the data."""
+    if recipe.model.weights is not None and weights is None:
+        raise ValueError(
+            f"{recipe.name}: the flow of model.weights must be given: run_recipe(..., "
+            f"weights=tfflows.load_model({recipe.model.weights!r}))"
+        )
+    if weights is not None:
+        copy_weights(weights, flow)
+    elif flow.needs_adapt:
+        _adapt(flow, data.train)
 
 
 def _adapt(flow, train):
@@ -178,40 +216,3 @@ def _versions():
     found = {package: version(package) for package in packages}
     machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
     return {**found, "python": platform.python_version(), "machine": machine}
-
-
-def _write_json(path, content):
-    with replaced_on_success(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2) + "\n")
-
-
-def _check_folder(recipe, folder, begun, resume):
-    if begun and not resume:
-        raise FileExistsError(
-            f"{folder} holds a run already: give --resume to go on with it, or another folder"
-        )
-    if resume and not begun:
-        raise ValueError(f"There is no run to resume in {folder}: it has no last.keras")
-    if not begun:
-        return
-    saved = read_recipe(folder / "recipe.yaml").model_dump(exclude={"data": {"dir"}})
-    given = recipe.model_dump(exclude={"data": {"dir"}})
-    changed = _differences(saved, given)
-    if changed:
-        raise ValueError(f"{folder} holds a run of another recipe. Different: {changed}")
-
-
-def _differences(saved, given, prefix=""):
-    """ "a.b: old, now new" for each value that changed."""
-    if isinstance(saved, dict) and isinstance(given, dict):
-        keys = dict.fromkeys([*saved, *given])
-        parts = [_differences(saved.get(k), given.get(k), f"{prefix}{k}.") for k in keys]
-        return "; ".join(filter(None, parts))
-    return "" if saved == given else f"{prefix[:-1]}: {saved!r}, now {given!r}"
-
-
-def _check_data(folder, described):
-    saved = json.loads((folder / "run.json").read_text())["data"]
-    changed = _differences(saved, described)
-    if changed:
-        raise ValueError(f"The data of the run in {folder} have changed. Different: {changed}")

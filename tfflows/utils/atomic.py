@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,8 +22,22 @@ def replaced_on_success(path: str | Path) -> Iterator[Path]:
         yield temporary
         os.replace(temporary, path)
     except BaseException:
-        if temporary.is_dir():
-            shutil.rmtree(temporary, ignore_errors=True)
-        else:
-            temporary.unlink(missing_ok=True)
+        _remove(temporary)
         raise
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what `replaced_on_success` left in a folder when its process was killed.
+
+    Nobody else may be writing in the folder.
+    """
+    for path in folder.glob(".*.tmp*"):
+        if re.match(r"\..*\.\d+\.tmp", path.name):
+            _remove(path)
+
+
+def _remove(path):
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

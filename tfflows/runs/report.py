@@ -1,0 +1,100 @@
+"""What came of a run: its best epoch, and held-out numbers beside a Gaussian's."""
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+
+import keras
+
+from tfflows.datasets import Rows
+from tfflows.datasets.batches import Batches
+from tfflows.evaluation import Evaluation, GaussianBaseline, evaluate
+from tfflows.flow import Flow
+from tfflows.runs.data import load_split
+from tfflows.runs.recipe import Recipe, read_recipe
+from tfflows.utils.atomic import replaced_on_success
+
+_MAX_ELEMENTS, _MAX_ROWS, _MAX_GAUSSIAN_DIMS = 2**20, 10_000, 4096
+
+
+@dataclasses.dataclass(frozen=True)
+class RunReport:
+    """What came of a run.
+
+    Attributes:
+        best_epoch: epoch of best.keras, from 1.
+        epochs: epochs that were trained.
+        validation_nll: of the best epoch, in nats.
+        test: log-likelihood of test rows, or None where the data have none.
+        gaussian: that of a full-covariance Gaussian on the same rows, which ignores conditions;
+            None where there is no test set or an example has thousands of elements.
+    """
+
+    best_epoch: int
+    epochs: int
+    validation_nll: float
+    test: Evaluation | None
+    gaussian: Evaluation | None
+
+    def __str__(self) -> str:
+        lines = [
+            f"Best epoch {self.best_epoch} of {self.epochs}: validation nll "
+            f"{self.validation_nll:.4f} nats"
+        ]
+        if self.test is not None:
+            lines.append(f"Test: {self.test}")
+        if self.gaussian is not None:
+            lines.append(f"Gaussian on the same rows: {self.gaussian}")
+        if self.test is not None and self.gaussian is not None:
+            gain = self.test.log_likelihood - self.gaussian.log_likelihood
+            if not gain > 2 * self.test.standard_error:  # a NaN is no gain
+                lines.append(
+                    f"The flow is {gain:+.4f} nats from the Gaussian, which is no clear gain: train "
+                    "longer, raise the learning rate, or check preprocessing"
+                )
+        return "\n".join(lines)
+
+
+def report_run(folder: str | Path) -> RunReport:
+    """Evaluate best.keras of a run on evenly spread test rows, and write report.json beside it.
+
+    At most 10,000 rows and a million elements are taken, or as many rows as the recipe validates
+    by: `tfflows evaluate` takes all.
+
+    Args:
+        folder: of a run that `run_recipe` has trained.
+
+    Raises:
+        ValueError, OSError: the run or its data cannot be read.
+    """
+    folder = Path(folder)
+    recipe = read_recipe(folder / "recipe.yaml")
+    flow = keras.saving.load_model(folder / "best.keras", compile=False)
+    epochs = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    best = min((e for e in epochs if math.isfinite(e["val_nll"])), key=lambda e: e["val_nll"])
+    test, gaussian = _evaluate(flow, recipe)
+    report = RunReport(best["epoch"], len(epochs), best["val_nll"], test, gaussian)
+    with replaced_on_success(folder / "report.json") as temporary:
+        temporary.write_text(json.dumps(dataclasses.asdict(report), indent=2) + "\n")
+    return report
+
+
+def _evaluate(flow: Flow, recipe: Recipe):
+    try:
+        rows, info = load_split(recipe, "test")
+    except ValueError:
+        return None, None  # the recipe gives all rows to training and validation
+    most = max(256, _MAX_ELEMENTS // flow.dims)
+    rows = rows.spread(min(recipe.training.validation_rows or _MAX_ROWS, most))
+    test = evaluate(flow, _batches(rows), round_trip=False)
+    if flow.dims > _MAX_GAUSSIAN_DIMS:
+        return test, None
+    train = load_split(recipe, "train")[0].spread(10 * most)
+    gaussian = GaussianBaseline(_batches(train), discrete=info.levels is not None)
+    return test, gaussian.evaluate(_batches(rows))
+
+
+def _batches(rows: Rows):
+    batches = Batches(rows, 256)
+    return (batches[i] for i in range(batches.num_batches or 0))
