@@ -23,6 +23,7 @@ from tfflows.training.trainer import Trainer
 from tfflows.utils.atomic import replaced_on_success
 from tfflows.utils.checks import check_shape
 from tfflows.utils.config import deserialize_arguments
+from tfflows.utils.data_schema import DataSchema
 from tfflows.utils.summary import flow_summary
 
 
@@ -46,6 +47,10 @@ class Flow(Trainer):
         event_shape: shape of one example, without its batch axis.
         base: distribution of the latents; standard normal by default.
         condition_shape: shape of one condition, or None.
+
+    Attributes:
+        data_schema: names of the columns and classes of the data, a `tfflows.utils.data_schema.
+            DataSchema`; saved with the flow.
     """
 
     def __init__(
@@ -57,6 +62,8 @@ class Flow(Trainer):
         **kwargs,
     ):
         super().__init__(layers, event_shape, base, condition_shape, **kwargs)
+        # Names of the data, which saving, export and the command line keep; may be set.
+        self.data_schema = DataSchema()
         self._compiled_methods = types.SimpleNamespace()  # a dict would be saved with the model
 
     def log_prob(self, x: Tensor, condition: Tensor | None = None, num_draws: int = 1) -> Tensor:
@@ -281,8 +288,16 @@ class Flow(Trainer):
             "event_shape": self.event_shape,
             "base": keras.saving.serialize_keras_object(self.base),
             "condition_shape": self.condition_shape,
+            **self._schema_config(),
         }
+
+    def _schema_config(self):
+        return {"data_schema": self.data_schema.get_config()} if self.data_schema else {}
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        return cls(**deserialize_arguments(config))
+        config = dict(config)
+        schema = DataSchema.from_config(config.pop("data_schema", {}))
+        flow = cls(**deserialize_arguments(config))
+        flow.data_schema = schema
+        return flow

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tfflows.datasets import DatasetInfo, Rows
     from tfflows.flow import Flow
     from tfflows.serving.served_flow import ServedFlow
+    from tfflows.utils.data_schema import DataSchema
 
 # Commands of version 0.1 by what they are called now.
 RENAMED = {"film": "animate"}
@@ -142,14 +143,34 @@ def load_rows(
     data_dir: str | None = None,
     conditional: bool = False,
     options: dict[str, Any] | None = None,
+    schema: "DataSchema | None" = None,
 ) -> "tuple[Rows, DatasetInfo]":
-    """Rows of data that the command line names; a usage error where they cannot be."""
+    """Rows of data that the command line names; a usage error where they cannot be.
+
+    The columns and classes of a file are found by the names in `schema`, unless `options` say them.
+    """
     from tfflows import datasets
 
     try:
-        return datasets.load_rows(name, split, conditional, data_dir, **(options or {}))
+        options = options or {}
+        if schema:
+            options = _by_name(schema, name, data_dir, conditional, options)
+        return datasets.load_rows(name, split, conditional, data_dir, **options)
     except ValueError as error:
         raise click.UsageError(first_paragraph(error)) from error
+
+
+def _by_name(schema, name, data_dir, conditional, options):
+    from tfflows.datasets.user_file import column_names
+
+    reading = {key: options[key] for key in ("array", "header") if key in options}
+    names = column_names(name, data_dir, **reading)
+    if names is None:
+        return options
+    found: dict[str, Any] = {"columns": schema.find_columns(names, name)}
+    if conditional and schema.classes is not None:
+        found |= {"label": schema.label, "classes": schema.classes}
+    return {**found, **options}
 
 
 def with_progress(rows: "Rows", batch_size: int, label: str) -> Iterator:

@@ -31,7 +31,8 @@ def evaluate_command(
     flow = open_any(model_path)
     from tfflows.evaluation import evaluate
 
-    rows, info = load_rows(data, split, data_dir, flow.condition_shape is not None, options)
+    conditional, schema = flow.condition_shape is not None, flow.data_schema
+    rows, info = load_rows(data, split, data_dir, conditional, options, schema)
     if info.event_shape != flow.event_shape:
         raise click.UsageError(
             f"{model_path} requires data of shape {flow.event_shape}. Received: {data}, "
@@ -39,7 +40,7 @@ def evaluate_command(
         )
     results = {"model": evaluate(flow, with_progress(rows, batch_size, split), num_draws=draws)}
     if baseline:
-        train, _ = load_rows(data, "train", data_dir, options=options)
+        train, _ = load_rows(data, "train", data_dir, conditional, options, schema)
         results["gaussian"] = _gaussian(train, rows, info, batch_size, split)
     if as_json:
         content = {name: dataclasses.asdict(result) for name, result in results.items()}

@@ -1,5 +1,7 @@
 """The commands `tfflows sample` and `tfflows animate`: what a model draws."""
 
+import csv
+import io
 from pathlib import Path
 
 import click
@@ -19,7 +21,7 @@ _SUFFIXES = (".png", ".csv", ".npy")
 @click.option(
     "--temperature", type=click.FloatRange(0, min_open=True), default=1.0, show_default=True
 )
-@click.option("--label", type=click.IntRange(0), help="Class to sample, for conditional models.")
+@click.option("--label", help="Class to sample, by its name or, without names, number from 0.")
 @click.option("--condition", help="Numbers instead, where conditions are features: 0.5,-1.")
 def sample(model_path, out, num, seed, temperature, label, condition):
     """Draw samples: a grid of images or a scatter plot as .png, or rows as .csv or .npy."""
@@ -38,7 +40,7 @@ def sample(model_path, out, num, seed, temperature, label, condition):
     if suffix == ".png":
         plots.draw_samples(flow, x, out)
     else:
-        _write_rows(x, out)
+        _write_rows(x, out, flow.data_schema.columns)
     click.echo(f"Wrote {num} samples of shape {flow.event_shape} to {out}")
 
 
@@ -52,12 +54,26 @@ def _one_hot(flow, label):
             "--label requires a model with one-hot conditions. Received: conditions of shape "
             f"{flow.condition_shape}"
         )
-    if label is None or label >= flow.condition_shape[0]:
+    if label is None:
         raise click.UsageError(
-            f"--label must be a class from 0 to {flow.condition_shape[0] - 1}; for a model whose "
-            "conditions are features give --condition 0.5,-1"
+            "--label is missing: the class to sample. A model whose conditions are features takes "
+            "--condition 0.5,-1"
         )
-    return np.eye(flow.condition_shape[0], dtype="float32")[[label]]
+    return np.eye(flow.condition_shape[0], dtype="float32")[[_class_number(flow, label)]]
+
+
+def _class_number(flow, label):
+    if flow.data_schema.classes is not None:
+        try:
+            return flow.data_schema.class_number(label)
+        except ValueError as error:
+            raise click.UsageError(str(error)) from error
+    if not label.isdecimal() or int(label) >= flow.condition_shape[0]:
+        raise click.UsageError(
+            f"--label must be a class from 0 to {flow.condition_shape[0] - 1}, because the model "
+            f"has no names of classes. Received: {label!r}"
+        )
+    return int(label)
 
 
 def _features(flow, label, condition):
@@ -76,12 +92,20 @@ def _features(flow, label, condition):
     return row.reshape(1, *flow.condition_shape)
 
 
-def _write_rows(x, out):
+def _write_rows(x, out, columns):
     with replaced_on_success(out) as temporary:
         if temporary.suffix == ".npy":
             np.save(temporary, x)
         else:
-            np.savetxt(temporary, x.reshape(len(x), -1), delimiter=",", fmt="%.8g")
+            header = "" if columns is None else _header(columns)
+            flat = x.reshape(len(x), -1)
+            np.savetxt(temporary, flat, "%.9g", ",", header=header, comments="", encoding="utf-8")
+
+
+def _header(columns):
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(columns)
+    return line.getvalue()
 
 
 @click.command(name="animate")

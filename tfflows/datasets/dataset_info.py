@@ -17,6 +17,7 @@ class DatasetInfo:
         size: number of examples.
         source: where the data come from.
         columns: names of the columns of a user's table, or None.
+        label: name of the column, or key of the array, that holds the classes of a user's file.
         classes: names of the classes in the order of the one-hot labels, where they have any.
         dropped: rows that were left out because of missing values.
     """
@@ -29,6 +30,7 @@ class DatasetInfo:
     size: int
     source: str
     columns: tuple[str, ...] | None = None
+    label: str | None = None
     classes: tuple[str, ...] | None = None
     dropped: int = 0
 

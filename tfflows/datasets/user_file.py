@@ -33,6 +33,25 @@ def is_file_name(name: str) -> bool:
     return Path(name).suffix.lower() in SUFFIXES or Path(name).is_file()
 
 
+def column_names(
+    name: str, data_dir: str | None = None, array: str | None = None, header: bool | None = None
+) -> tuple[str, ...] | None:
+    """Names of the columns of a table, "0", "1", ... where they have none; None for other data.
+
+    Args:
+        name, data_dir, array, header: as `load_file` takes them.
+
+    Raises:
+        ValueError, OSError: the file cannot be read.
+    """
+    if not is_file_name(name):
+        return None
+    path = Path(data_dir or "") / name
+    table = open_table(path, _npz_splits(path, array, None).get("train", array), header)
+    is_events = isinstance(table, ArrayTable) and len(table.shape) > 2
+    return None if is_events else tuple(table.names)
+
+
 def load_file(
     name: str,
     split: str,
@@ -40,6 +59,7 @@ def load_file(
     *,
     columns: Sequence[str | int] | None = None,
     label: str | int | None = None,
+    classes: Sequence[str] | None = None,
     array: str | None = None,
     missing: str = "refuse",
     header: bool | None = None,
@@ -61,6 +81,8 @@ def load_file(
             but the label, and refuses a table with a column that does not hold numbers.
         label: the column, by name or index, whose whole numbers or words are the classes; or the
             key of a .npz's labels, found for each split as the data are.
+        classes: names of all classes, in the order of the one-hot labels; another class is
+            refused. None takes those of the file, sorted.
         array: key of a .npz's data; None takes its one array beside the labels, or x_train,
             x_valid (x_val, x_validation) and x_test; `array="images"` finds images_train, ...
         missing: "refuse" missing values (empty, NA, NaN, ?) by ValueError, or "drop" their rows;
@@ -82,7 +104,7 @@ def load_file(
     own = dict.fromkeys(_npz_splits(path, array, label), path)
     held_out = {"validation": validation, "test": test}
     own |= {s: folder / file for s, file in held_out.items() if isinstance(file, str | Path)}
-    codes = LabelCodes(f"{path}, label {label!r}")
+    codes = LabelCodes(f"{path}, label {label!r}", classes)
     if split in own and split != "train":
         part = _read_own(path, own[split], split, options, codes)
         return _select(part, np.arange(len(part.rows)), name, split, codes)
@@ -264,7 +286,7 @@ def _select(part, chosen, name, split, codes):
     """The chosen rows and their description."""
     source, table = part.source, part.source.table
     rows, x = part.rows[chosen], part.x
-    labels = classes = None
+    column, labels, classes = source.label_column, None, None
     if part.codes is not None:
         classes, order = codes.ordered()
         labels = order[part.codes[chosen]]
@@ -288,6 +310,7 @@ def _select(part, chosen, name, split, codes):
         size=len(rows),
         source=f"file {table.path}" + f" without {part.dropped_text}" * bool(part.dropped),
         columns=tuple(table.names[i] for i in source.columns) if source.is_table else None,
+        label=source.label_key if column is None else table.names[column],
         classes=classes,
         dropped=part.dropped,
     )

@@ -31,6 +31,7 @@ class PublishedFlow(Flow):
             **self._given_arguments.serialize(),
             **keras.Model.get_config(self),
             "config_version": CONFIG_VERSION,
+            **self._schema_config(),
         }
 
     @classmethod

@@ -8,6 +8,7 @@ from tfflows.flow import Flow
 from tfflows.runs.names import BASES, LAYERS, MODELS, OBJECTS, OPTIMIZERS, SOLVERS, make_object
 from tfflows.runs.recipe import Recipe
 from tfflows.runs.schedule import resolve_optimizer
+from tfflows.utils.data_schema import DataSchema
 from tfflows.utils.errors import first_paragraph
 
 
@@ -33,9 +34,12 @@ def make_flow(recipe: Recipe, info) -> Flow:
     try:
         if recipe.base is not None:
             arguments["base"] = BASES[recipe.base.name](**recipe.base.arguments, dtype=dtype)
-        return make(event_shape=info.event_shape, dtype=dtype, **arguments)
+        flow = make(event_shape=info.event_shape, dtype=dtype, **arguments)
     except (ValueError, TypeError) as error:
         raise ValueError(f"{recipe.name}: model: {first_paragraph(error)}") from error
+    classes = {"label": info.label, "classes": info.classes} if recipe.data.conditional else {}
+    flow.data_schema = DataSchema(columns=info.columns, **classes)
+    return flow
 
 
 def _with_objects(recipe):

@@ -47,7 +47,13 @@ class RunData:
             "shape": list(x.shape),
             "dtype": str(x.dtype),
             "sha256": digest,
+            "columns": _as_list(self.info.columns),
+            "classes": _as_list(self.info.classes),
         }
+
+
+def _as_list(names):
+    return None if names is None else list(names)
 
 
 def load_split(recipe: Recipe, split: str, data_dir: str | None = None) -> tuple[Rows, DatasetInfo]:

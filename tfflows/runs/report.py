@@ -50,8 +50,8 @@ class RunReport:
             gain = self.test.log_likelihood - self.gaussian.log_likelihood
             if not gain > 2 * self.test.standard_error:  # a NaN is no gain
                 lines.append(
-                    f"The flow is {gain:+.4f} nats from the Gaussian, which is no clear gain: train "
-                    "longer, raise the learning rate, or check preprocessing"
+                    f"The flow is {gain:+.4f} nats from the Gaussian, which is no clear gain: "
+                    "train longer, raise the learning rate, or check preprocessing"
                 )
         return "\n".join(lines)
 

@@ -40,8 +40,8 @@ def warn_of_length(recipe: Recipe, rows: int, total_steps: int) -> None:
         )
     if section.ema is not None and 2 / (1 - section.ema) >= total_steps:
         warnings.warn(
-            f"{recipe.name}: weights are averaged over about {1 / (1 - section.ema):.0f} steps in a "
-            f"run of {total_steps}, so that validation and best.keras lag behind: lower "
+            f"{recipe.name}: weights are averaged over about {1 / (1 - section.ema):.0f} steps in "
+            f"a run of {total_steps}, so that validation and best.keras lag behind: lower "
             "optimizer.ema (auto follows the steps), or raise training.epochs",
             stacklevel=2,
         )

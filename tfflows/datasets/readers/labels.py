@@ -1,6 +1,6 @@
 """Classes of a label column: whole numbers or words, in sorted order."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -12,13 +12,14 @@ class LabelCodes:
 
     Args:
         where: file and column, for messages.
+        classes: the only classes that may come, in the order of `ordered`; None takes all.
     """
 
-    def __init__(self, where: str):
+    def __init__(self, where: str, classes: Sequence[str] | None = None):
         self._where = where
         self._codes: dict[str, int] = {}
-        self._names: list[str] = []
-        self._closed = False
+        self._names = [] if classes is None else [self._name(str(name)) for name in classes]
+        self._given = self._closed = classes is not None
 
     def encode(self, values: Iterable) -> np.ndarray:
         """Class numbers `[n]`, in order of first appearance, of words or numbers `[n]`."""
@@ -29,7 +30,12 @@ class LabelCodes:
         self._closed, self._where = True, where
 
     def ordered(self) -> tuple[tuple[str, ...], np.ndarray]:
-        """Names in sorted order (whole numbers by value), and the place of each code in it."""
+        """Names in sorted order (whole numbers by value), and the place of each code in it.
+
+        Classes that were given keep their order.
+        """
+        if self._given:
+            return tuple(self._names), np.arange(len(self._names), dtype="int32")
         numbers = [_whole_number(name) for name in self._names]
         keys = self._names if None in numbers else np.asarray(numbers, object)
         order = np.argsort(keys, kind="stable")
@@ -61,8 +67,8 @@ class LabelCodes:
     def _add(self, name):
         if self._closed:
             raise ValueError(
-                f"{self._where}: the class {name!r} is not in the training file. "
-                f"Classes there: {', '.join(self.ordered()[0][:20])}"
+                f"{self._where}: the class {name!r} is not among those of training: "
+                f"{', '.join(self.ordered()[0][:20])}"
             )
         if len(self._names) == _MAX_CLASSES:
             raise ValueError(
