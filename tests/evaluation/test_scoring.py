@@ -11,6 +11,7 @@ from model_table import small_flow, small_image_flow
 from tfflows.evaluation.scoring import score_file
 from tfflows.saving import load_model
 from tfflows.serving.served_flow import ServedFlow
+from tfflows.utils.data_schema import DataSchema
 
 ROWS = np.random.default_rng(0).normal(size=(1000, 4)).astype("float32")
 NAMES = ["a", "b", "c", "d"]
@@ -38,7 +39,7 @@ def read(path):
 def test_scores_are_log_prob_in_order(tmp_path, source, out):
     flow = small_flow(num_couplings=1)
     path = write(tmp_path / f"in{source}")
-    count = score_file(
+    done = score_file(
         flow,
         path,
         tmp_path / f"out{out}",
@@ -46,7 +47,7 @@ def test_scores_are_log_prob_in_order(tmp_path, source, out):
         batch_size=300,
     )
     scores = read(tmp_path / f"out{out}")
-    assert count == len(scores) == 1000
+    assert done.rows == len(scores) == 1000
     np.testing.assert_allclose(scores, flow.log_prob(ROWS[:, [3, 1]]), rtol=1e-6, atol=1e-6)
 
 
@@ -94,6 +95,61 @@ def test_a_bad_row_in_the_middle_leaves_the_old_scores(tmp_path):
         score_file(small_flow(num_couplings=1), path, out, batch_size=100)
     assert out.read_text() == "old"
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_missing_values_are_refused_dropped_or_scored_nan(tmp_path):
+    flow = small_flow(num_couplings=1)
+    rows = ROWS[:, :2].copy()
+    rows[[5, 700], [1, 0]] = np.nan, np.inf
+    path, good = write(tmp_path / "in.csv", rows), np.isfinite(rows).all(axis=1)
+    expected = np.full(1000, np.nan, "float32")
+    expected[good] = flow.log_prob(rows[good])
+    done = score_file(flow, path, tmp_path / "out.npy", missing="nan", batch_size=100, top=3)
+    assert (done.rows, done.missing, done.dropped) == (1000, 2, 0)
+    np.testing.assert_allclose(read(tmp_path / "out.npy"), expected, rtol=1e-6, atol=1e-6)
+    lowest = np.argsort(expected)[:3]
+    assert [row.row for row in done.lowest] == lowest.tolist()
+    np.testing.assert_allclose([row.log_prob for row in done.lowest], expected[lowest], rtol=1e-6)
+
+    path = write(tmp_path / "in.csv", np.where(np.isinf(rows), np.nan, rows))
+    with pytest.raises(ValueError, match="2 missing values in 2 rows, the first in line 7"):
+        score_file(flow, path, tmp_path / "out.npy")
+    done = score_file(flow, path, tmp_path / "out.npy", missing="drop", batch_size=100)
+    assert (done.rows, done.missing, done.dropped) == (998, 0, 2)
+    np.testing.assert_allclose(read(tmp_path / "out.npy"), expected[good], rtol=1e-6, atol=1e-6)
+
+
+def test_columns_and_classes_are_found_by_name_and_kept_cells_are_copied(tmp_path):
+    flow = small_flow(condition_shape=(3,), num_couplings=1)
+    flow.data_schema = DataSchema(("a", "b"), "kind", ("cat", "eel", "dog"))
+    kinds = np.asarray(["dog", "cat", "eel"] * 4)
+    names, x = [f'row "{i}"' for i in range(12)], ROWS[:12, :2]
+    table = pa.table({"id": names, "b": x[:, 1], "kind": kinds, "a": x[:, 0]})
+    pyarrow.parquet.write_table(table, tmp_path / "in.parquet")
+    expected = flow.log_prob(x, np.eye(3, dtype="float32")[[2, 0, 1] * 4])
+    for out in ("out.csv", "out.parquet"):
+        score_file(flow, tmp_path / "in.parquet", tmp_path / out, keep=["id"], batch_size=5)
+        np.testing.assert_allclose(read(tmp_path / out), expected, rtol=1e-5, atol=1e-6)
+    assert pyarrow.csv.read_csv(tmp_path / "out.csv")["id"].to_pylist() == names
+    assert pyarrow.parquet.read_table(tmp_path / "out.parquet")["id"].to_pylist() == names
+
+    other = table.set_column(2, "kind", pa.array(["dog", "fox"] * 6))
+    pyarrow.parquet.write_table(other, tmp_path / "other.parquet")
+    with pytest.raises(ValueError, match="class 'fox' is not among those of training: cat, eel"):
+        score_file(flow, tmp_path / "other.parquet", tmp_path / "none.npy")
+    pyarrow.parquet.write_table(table.drop_columns("a"), tmp_path / "other.parquet")
+    with pytest.raises(ValueError, match=r"other.parquet lacks 1 of the 2 columns .*: 'a'"):
+        score_file(flow, tmp_path / "other.parquet", tmp_path / "none.npy")
+
+
+def test_scores_never_replace_the_rows(tmp_path):
+    path = write(tmp_path / "in.npy", ROWS[:, :2])
+    (tmp_path / "link.npy").symlink_to(path)
+    before = path.read_bytes()
+    for out in (path, tmp_path / "link.npy"):
+        with pytest.raises(ValueError, match="to another file than the rows"):
+            score_file(small_flow(num_couplings=1), path, out)
+    assert path.read_bytes() == before
 
 
 @needs_tensorflow

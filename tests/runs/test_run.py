@@ -8,17 +8,22 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 import zipfile
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+import scipy.stats
 
 from tfflows import Flow, datasets, layers
 from tfflows.runs.diagnose import explain
+from tfflows.runs.lock import locked
 from tfflows.runs.recipe import read_recipe
+from tfflows.runs.report import report_run
 from tfflows.runs.run import run_recipe
+from tfflows.runs.schedule import resolve_optimizer, warn_of_length
 
 OLD = Path(__file__).parents[1] / "data" / "version_0_1"
 
@@ -119,6 +124,92 @@ def test_a_killed_run_ends_like_one_that_was_not(whole, tmp_path):
     assert (folder / "last.keras").stat().st_mtime_ns == finished
 
 
+def test_a_run_killed_before_its_first_checkpoint_begins_when_it_is_resumed(tmp_path):
+    folder, recipe = tmp_path / "run", save_table(tmp_path)
+    folder.mkdir()
+    recipe.write(folder / "recipe.yaml")
+    (folder / ".last.123.tmp.keras").write_text("half a file")
+    other = recipe.model_copy(update={"seed": 7})
+    with pytest.raises(ValueError, match=r"another recipe\. Different: seed: 0, now 7"):
+        run_recipe(other, folder, resume=True)
+    assert run_recipe(recipe, folder, resume=True, verbose=0).exists()
+    assert not [path.name for path in folder.iterdir() if path.name.startswith(".")]
+
+
+def test_one_process_trains_in_a_folder(tmp_path):
+    recipe = save_table(tmp_path)
+    with (
+        locked(tmp_path / "run"),
+        pytest.raises(FileExistsError, match=r"Another training is at work in .*run: wait"),
+    ):
+        run_recipe(recipe, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    (tmp_path / "x.npy").unlink()
+    with pytest.raises(FileNotFoundError):
+        run_recipe(recipe, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_more_epochs_lengthen_a_run_and_its_report_follows(tmp_path):
+    recipe, folder = save_table(tmp_path), tmp_path / "run"  # of a constant learning rate
+    run_recipe(recipe, folder, verbose=0)
+    longer = read_recipe(tmp_path / "small.yaml", ["training.epochs=3"])
+    run_recipe(longer, folder, resume=True, verbose=0)
+    run_recipe(longer, tmp_path / "whole", verbose=0)
+    for row, wanted in zip(metrics(folder), metrics(tmp_path / "whole"), strict=True):
+        np.testing.assert_allclose(row["val_nll"], wanted["val_nll"], atol=1e-5)
+    assert read_recipe(folder / "recipe.yaml").training.epochs == 3
+
+    report = report_run(folder)
+    test, _ = datasets.load_arrays(longer.data.name, "test")
+    flow = keras.saving.load_model(folder / "best.keras")
+    nll = [row["val_nll"] for row in metrics(folder)]
+    assert (report.epochs, report.best_epoch) == (3, int(np.argmin(nll)) + 1)
+    assert report.validation_nll == min(nll)
+    np.testing.assert_allclose(report.test.log_likelihood, np.mean(flow.log_prob(test)), rtol=1e-5)
+    train, _ = datasets.load_arrays(longer.data.name, "train")
+    normal = scipy.stats.multivariate_normal(train.mean(axis=0), np.cov(train.T, ddof=0))
+    expected = normal.logpdf(test).mean()
+    np.testing.assert_allclose(report.gaussian.log_likelihood, expected, atol=1e-3)
+    assert "which is no clear gain" in str(report)
+    assert json.loads((folder / "report.json").read_text())["epochs"] == 3
+
+
+def test_a_run_begins_with_the_weights_of_another_flow(tmp_path):
+    recipe = save_table(tmp_path)
+    best = keras.saving.load_model(run_recipe(recipe, tmp_path / "first", verbose=0))
+    settings = ["model.weights=first", "optimizer.learning_rate=1e-12", "training.epochs=1"]
+    warm = read_recipe(tmp_path / "small.yaml", settings)
+    with pytest.raises(ValueError, match=r"weights=tfflows\.load_model\('first'\)"):
+        run_recipe(warm, tmp_path / "second", verbose=0)
+    again = run_recipe(warm, tmp_path / "second", verbose=0, weights=best)
+    for ours, theirs in zip(keras.saving.load_model(again).weights, best.weights, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-6)
+    other = read_recipe(tmp_path / "small.yaml", [*settings, "model.arguments.hidden_units=[5]"])
+    with pytest.raises(ValueError, match=r"same model: .*kernel has shape \(\d, 5\)\. Received"):
+        run_recipe(other, tmp_path / "third", verbose=0, weights=best)
+    deeper = read_recipe(tmp_path / "small.yaml", [*settings, "model.arguments.num_couplings=2"])
+    with pytest.raises(ValueError, match=r"same model, with \d+ arrays\. Received: \d+"):
+        run_recipe(deeper, tmp_path / "third", verbose=0, weights=best)
+
+
+def test_a_warm_up_or_average_longer_than_the_run_is_said(tmp_path):
+    recipe = read_recipe(write(tmp_path), ["optimizer.warmup_steps=200", "optimizer.ema=0.999"])
+    with (
+        pytest.warns(UserWarning, match="warms up for 200 of 90 steps"),
+        pytest.warns(UserWarning, match="over about 1000 steps in a run of 90"),
+        pytest.warns(UserWarning, match="a batch holds all 50 training rows"),
+    ):
+        warn_of_length(recipe, rows=50, total_steps=90)
+    auto = read_recipe(write(tmp_path), ["optimizer.warmup_steps=auto", "optimizer.ema=auto"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn_of_length(auto, rows=5000, total_steps=90)
+    section = resolve_optimizer(auto.optimizer, 2000)
+    assert section.warmup_steps == 100
+    np.testing.assert_allclose(section.ema, 0.99)
+
+
 def run_state(folder):
     with zipfile.ZipFile(folder / "last.keras") as archive:
         return json.loads(archive.read("run_state.json"))
@@ -154,8 +245,9 @@ def test_a_run_in_the_folder_is_neither_replaced_nor_mixed(whole, tmp_path):
     other = read_recipe(recipe, ["optimizer.learning_rate=1"])
     with pytest.raises(ValueError, match=r"another recipe.*learning_rate: 0.001, now 1"):
         run_recipe(other, whole, resume=True)
-    with pytest.raises(ValueError, match=r"no run to resume in .*nowhere"):
-        run_recipe(read_recipe(recipe), tmp_path / "nowhere", resume=True)
+    fewer = read_recipe(recipe, ["training.epochs=5"])
+    with pytest.raises(ValueError, match=r"epochs must be at least the 6 that .* Received: 5"):
+        run_recipe(fewer, whole, resume=True)
     assert before == {path.name: path.stat().st_mtime_ns for path in whole.iterdir()}
 
 

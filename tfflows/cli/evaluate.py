@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import click
 
@@ -81,13 +82,37 @@ def _data_of(model_path, data, data_dir, options):
 @click.option("--out", required=True, help="A .csv, .parquet or .npy file.")
 @click.option("--columns", help="Columns of x: a,b,c; default all.")
 @click.option("--condition-columns", default="", help="Columns of the condition: d,e.")
+@click.option(
+    "--missing",
+    type=click.Choice(["refuse", "nan", "drop"]),
+    default="refuse",
+    show_default=True,
+    help="Rows with missing values: stop, score them NaN, or leave them out.",
+)
+@click.option("--keep", default="", help="Columns to write before the score: id,date.")
+@click.option("--top", type=click.IntRange(0), default=0, help="Print the least likely rows.")
 @click.option("--batch-size", type=click.IntRange(1), default=4096, show_default=True)
-def score(model_path, source, out, columns, condition_columns, batch_size):
-    """Write log p(x) of each row of a file of any length, in order."""
+def score(
+    model_path, source, out, columns, condition_columns, missing, keep, top, batch_size
+):  # fmt: skip
+    """Write log p(x) of each row of a file of any length, in order.
+
+    Columns are found by the names that the model was trained on.
+    """
+    if Path(out).exists() and Path(out).resolve() in (Path(source).resolve(), model_path.resolve()):
+        raise click.UsageError(f"--out must be another file than --in and --model. Received: {out}")
     flow = open_any(model_path)
     from tfflows.evaluation import score_file
 
     names = columns.split(",") if columns else None
     condition = condition_columns.split(",") if condition_columns else ()
-    count = score_file(flow, source, out, names, condition, batch_size)
-    click.echo(f"Wrote the log-densities of {count:,} rows to {out}")
+    keep = keep.split(",") if keep else ()
+    done = score_file(
+        flow, source, out, names, condition, batch_size, missing=missing, keep=keep, top=top
+    )
+    for row in done.lowest:
+        cells = "".join(f"  {name}={cell}" for name, cell in zip(keep, row.kept, strict=True))
+        click.echo(f"row {row.row + 1}: {row.log_prob:.4f}{cells}")
+    gaps = f", {done.missing:,} of them NaN because of missing values" if done.missing else ""
+    gaps += f"; left out {done.dropped:,} rows with missing values" if done.dropped else ""
+    click.echo(f"Wrote the log-densities of {done.rows:,} rows to {out}{gaps}")

@@ -104,10 +104,18 @@ class Checkpoint(keras.callbacks.Callback):
             with zipfile.ZipFile(temporary, "a") as archive:
                 archive.writestr(_STATE, json.dumps(state))
 
+    @property
+    def saved_epoch(self) -> int:
+        """The epoch of last.keras."""
+        return self._read_state()["epoch"]
+
+    def _read_state(self):
+        with zipfile.ZipFile(self.path) as archive:
+            return json.loads(archive.read(_STATE))
+
     def restore(self, flow: Flow) -> None:
         """Set a compiled flow and this object to the state in last.keras."""
-        with zipfile.ZipFile(self.path) as archive:
-            state = json.loads(archive.read(_STATE))
+        state = self._read_state()
         saved = keras.saving.load_model(self.path)
         pairs = [(flow.weights, saved.weights)]
         pairs.append((flow.optimizer.variables, saved.optimizer.variables))

@@ -91,8 +91,8 @@ def _run(recipe, folder, weights, verbose):
         flow = _compiled_flow(recipe, data.info, steps * recipe.training.epochs)
     checkpoint = _make_checkpoint(recipe, data.info, folder.path, steps)
     if folder.is_begun:
-        checkpoint.restore(flow)
         _check_epochs(recipe, checkpoint)
+        checkpoint.restore(flow)
         folder.write(recipe)
     else:
         _begin(recipe, flow, data, weights)
@@ -110,9 +110,10 @@ def _run(recipe, folder, weights, verbose):
 
 
 def _check_epochs(recipe, checkpoint):
-    if recipe.training.epochs < checkpoint.epoch:
+    done = checkpoint.saved_epoch
+    if recipe.training.epochs < done:
         raise ValueError(
-            f"{recipe.name}: training.epochs must be at least the {checkpoint.epoch} that "
+            f"{recipe.name}: training.epochs must be at least the {done} that "
             f"{checkpoint.folder} has behind it. Received: {recipe.training.epochs}"
         )
 

@@ -13,7 +13,7 @@ from tfflows.utils.suggest import nearest
 
 SUFFIXES = (".csv", ".parquet", ".npy", ".npz")
 Table = CsvTable | ParquetTable | ArrayTable
-MISSING_POLICIES = ("refuse", "drop")
+MISSING_POLICIES = ("refuse", "drop", "nan")
 _CHUNK_ELEMENTS = 2**18
 
 
@@ -33,7 +33,7 @@ def stream_table(
             of a file without names are called "0", "1", ...
         batch_size: rows of every batch but the last.
         missing: "refuse" raises at a missing value; "drop" leaves its row out, and warns of the
-            number of rows at the end.
+            number of rows at the end; "nan" makes missing and infinite values NaN.
         array: key of the array in a .npz of several.
         header: whether a .csv begins with names; None finds out (`CsvTable.open`).
 
@@ -122,10 +122,11 @@ def find_column(table, column: str | int) -> int:
 
 
 class TableReader:
-    """Rows of chosen columns, with missing values refused or left out, and infinite ones refused.
+    """Rows of chosen columns, with missing values refused, left out or made NaN.
 
-    Iterating gives (x float32 `[n, d]`, labels of str `[n]` or None, row numbers `[n]` from 0), in
-    file order; `rows` and `dropped` count afterwards what was read and left out.
+    Infinite values are refused, or made NaN as well. Iterating gives (x float32 `[n, d]`, labels of
+    str `[n]` or None, row numbers `[n]` from 0), in file order; `rows` and `dropped` count
+    afterwards what was read and left out.
     """
 
     def __init__(self, table, columns: Sequence[int], label: int | None, missing: str):
@@ -149,6 +150,9 @@ class TableReader:
             gaps = self._gaps(x, labels)
             numbers = np.arange(self.rows, self.rows + len(x))
             incomplete = gaps.any(axis=1)
+            if self.missing == "nan":
+                x = np.where(np.isfinite(x), x, np.float32(np.nan))
+                incomplete = np.zeros(len(x), bool)
             self._refuse_infinite(x)
             if incomplete.any():
                 if self.missing == "refuse":
