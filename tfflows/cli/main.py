@@ -1,4 +1,4 @@
-"""The command line: `tfflows train | evaluate | score | sample | animate | export | info | zoo`.
+"""The command line, `tfflows`: train, evaluate, score, sample, plot, animate, export, info, zoo.
 
 Exit codes: 0 done, 1 failure (files, data, training), 2 usage (an option or value that cannot be).
 """
@@ -9,6 +9,7 @@ from tfflows.cli.common import Commands
 from tfflows.cli.evaluate import evaluate_command, score
 from tfflows.cli.export import export
 from tfflows.cli.info import info
+from tfflows.cli.plot import plot
 from tfflows.cli.sample import animate_command, sample
 from tfflows.cli.train import train
 from tfflows.cli.zoo import zoo_commands
@@ -25,6 +26,7 @@ for _command in (
     evaluate_command,
     score,
     sample,
+    plot,
     animate_command,
     export,
     info,

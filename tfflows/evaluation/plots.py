@@ -1,6 +1,7 @@
 """Pictures of samples and densities, written as files."""
 
 import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import keras
@@ -74,7 +75,9 @@ def scatter(points, path: str | Path) -> None:
     figure, (axes,) = _figure(1, 1, size=5.0)
     points = np.asarray(points)
     axes.scatter(points[:, 0], points[:, 1], s=2, alpha=0.5, linewidths=0)
-    axes.set_aspect("equal")
+    widths = np.ptp(points, axis=0)
+    if widths.max() < 3 * widths.min():  # columns of one unit, as those of toys
+        axes.set_aspect("equal")
     _write(figure, path)
 
 
@@ -96,8 +99,61 @@ def draw_samples(flow: keras.Model, x, path: str | Path) -> None:
     image_grid(x - low, path, levels=high - low + 1 if flow.is_discrete else 2)
 
 
-def marginals(data, samples, path: str | Path, max_columns: int = 16) -> None:
-    """Write histograms of samples `[n, dims]` over those of data, for evenly spread columns."""
+def _bins(rows):
+    return int(np.clip(math.sqrt(len(rows)), 8, 60))
+
+
+def training_curves(epochs: Sequence[Mapping[str, float]], path: str | Path) -> None:
+    """Write the nll of training and validation over the epochs of a run.
+
+    Args:
+        epochs: lines of metrics.jsonl, with "epoch", "nll" and "val_nll".
+        path: a .png, .pdf or .svg file.
+    """
+    figure, (axes,) = _figure(1, 1, size=5.0)
+    numbers = [row["epoch"] for row in epochs]
+    curves = {"nll": "training", "val_nll": "validation"}
+    for name, label in curves.items():
+        if all(name in row for row in epochs):  # training by flow matching has another loss
+            axes.plot(numbers, [row[name] for row in epochs], label=label, marker=".")
+    finite = [row for row in epochs if math.isfinite(row["val_nll"])]
+    if finite:
+        best = min(finite, key=lambda row: row["val_nll"])
+        axes.axvline(best["epoch"], color="grey", linewidth=0.8, label=f"best: {best['epoch']}")
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("nll, nats")
+    axes.legend()
+    _write(figure, path)
+
+
+def score_histogram(scores: Mapping[str, np.ndarray], path: str | Path) -> None:
+    """Write histograms of log-densities `[n]` by name, such as of test rows and of samples."""
+    figure, (axes,) = _figure(1, 1, size=5.0)
+    values = {name: np.asarray(v)[np.isfinite(v)] for name, v in scores.items()}
+    both = np.concatenate(list(values.values()))
+    bins = np.histogram_bin_edges(both, _bins(both), tuple(np.quantile(both, [0.002, 1.0])))
+    for name, each in values.items():
+        axes.hist(each, bins, density=True, histtype="step", label=f"{name}: {each.mean():.2f}")
+    axes.set_xlabel("log p(x), nats")
+    axes.legend(title="mean")
+    _write(figure, path)
+
+
+def marginals(
+    data,
+    samples,
+    path: str | Path,
+    max_columns: int = 16,
+    names: Sequence[str] | None = None,
+) -> None:
+    """Write histograms of samples `[n, dims]` over those of data, for evenly spread columns.
+
+    Args:
+        data, samples: rows.
+        path: a .png, .pdf or .svg file.
+        max_columns: how many columns at most.
+        names: of all columns; None gives them their numbers.
+    """
     data, samples = np.asarray(data), np.asarray(samples)
     columns = np.unique(np.linspace(0, data.shape[1] - 1, max_columns).astype(int))
     side = math.ceil(math.sqrt(len(columns)))
@@ -106,10 +162,10 @@ def marginals(data, samples, path: str | Path, max_columns: int = 16) -> None:
         panel.set_axis_off()
     for panel, column in zip(axes, columns, strict=False):
         extent = tuple(np.quantile(data[:, column], [0.001, 0.999]))
-        bins = np.histogram_bin_edges(data[:, column], 60, extent)
+        bins = np.histogram_bin_edges(data[:, column], _bins(data), extent)
         panel.hist(data[:, column], bins, density=True, color="lightgrey", label="data")
         panel.hist(samples[:, column], bins, density=True, histtype="step", label="samples")
-        panel.set_title(f"column {column}", fontsize=7)
+        panel.set_title(f"column {column}" if names is None else names[column], fontsize=7)
         panel.tick_params(labelsize=6)
     axes[0].legend(fontsize=6)
     _write(figure, path)
