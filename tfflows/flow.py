@@ -157,7 +157,7 @@ class Flow(Trainer):
             x = as_arrays(x)
             check_shape(x, self.event_shape)
             if self.data_range is not None and x.shape[0]:
-                self._check_events(x)
+                self._check_batch(Batch(x, batch.condition))
         x = ops.convert_to_tensor(x)
         check_shape(x, self.event_shape)
         return x, self.check_condition(batch.condition, x.shape[0])

@@ -97,14 +97,7 @@ def check_events(
     if x.shape[0] == 0:
         raise ValueError(f"The data are empty. Received: x of shape {tuple(x.shape)}")
     values = ops.convert_to_numpy(x)
-    # The extremes are finite only where every value is; no copy of the data is made.
-    low, high = values.min(), values.max()
-    if not (np.isfinite(low) and np.isfinite(high)):
-        bad = np.argwhere(~np.isfinite(values))
-        raise ValueError(
-            f"The data hold {len(bad)} values that are NaN or inf; "
-            f"the first stands at x[{', '.join(map(str, bad[0]))}]"
-        )
+    low, high = check_finite("x", values)
     if data_range is not None and (low < data_range[0] or high > data_range[1]):
         raise ValueError(
             f"Expected data from {data_range[0]} to {data_range[1]}. "
@@ -117,6 +110,23 @@ def check_events(
                 "The flow dequantizes, and expects whole numbers such as raw pixels. "
                 f"Received: {fractions.size} others, the first {fractions[0]}"
             )
+
+
+def check_finite(name: str, values: np.ndarray) -> tuple:
+    """Smallest and largest of `values`, of which there must be some.
+
+    Raises:
+        ValueError: a value is NaN or infinite; its row is named.
+    """
+    # The extremes are finite only where every value is; no copy of the data is made.
+    low, high = values.min(), values.max()
+    if not (np.isfinite(low) and np.isfinite(high)):
+        bad = np.argwhere(~np.isfinite(values))
+        raise ValueError(
+            f"The data hold {len(bad)} values that are NaN or inf; "
+            f"the first stands at {name}[{', '.join(map(str, bad[0]))}]"
+        )
+    return low, high
 
 
 def check_weights(sample_weight: Any) -> np.ndarray | None:

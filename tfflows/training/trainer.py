@@ -17,7 +17,14 @@ from tfflows.layers import Dequantize, FlowLayer
 from tfflows.layers.continuous_flow import continuous_flows
 from tfflows.training.batch import Batch
 from tfflows.training.density import Density
-from tfflows.training.inputs import check_events, check_weights, first_rows, is_array, open_data
+from tfflows.training.inputs import (
+    check_events,
+    check_finite,
+    check_weights,
+    first_rows,
+    is_array,
+    open_data,
+)
 from tfflows.training.objective import MaximumLikelihood, Objective
 from tfflows.training.objectives import get_objective
 from tfflows.training.reverse_kl import ReverseKL
@@ -196,8 +203,7 @@ class Trainer(Density):
 
     def _adapt(self, batch: Batch, force):
         x = batch.x
-        self._check_events(x)
-        condition = self.check_condition(batch.condition, len(batch))
+        condition = self._check_batch(batch)
         takes = [type(layer).adapt is not FlowLayer.adapt for layer in self.flow_layers]
         for place, layer in enumerate(self.flow_layers):
             if not any(takes[place:]):
@@ -332,9 +338,16 @@ class Trainer(Density):
     def _open(self, data) -> tuple[Any, Batch]:
         """Data that Keras takes, and a checked batch of them."""
         data, batch = open_data(data)
-        self._check_events(batch.x)
-        self.check_condition(batch.condition, len(batch))
+        self._check_batch(batch)
         return data, batch
+
+    def _check_batch(self, batch: Batch) -> Tensor | None:
+        """The condition of a batch for each of its rows, once its values and x have been checked."""
+        self._check_events(batch.x)
+        condition = self.check_condition(batch.condition, len(batch))
+        if condition is not None:
+            check_finite("condition", ops.convert_to_numpy(batch.condition))
+        return condition
 
     def _check_weights(self):
         for weight in self.weights:
