@@ -109,7 +109,8 @@ class Flow(Trainer):
             num_samples: number of samples.
             condition: `[num_samples, *condition_shape]`, or one row `[1, *condition_shape]` for
                 all, where the flow is conditional.
-            seed: None (fresh), an integer or a `keras.random.SeedGenerator`.
+            seed: None (fresh), an integer, an int32 array `[2]` or a `keras.random.SeedGenerator`.
+                In a function that JAX traces it must not be None.
             temperature: factor on the spread of the base, >= 0; below 1 samples are more typical.
         """
         arguments = self._check_draw(num_samples, condition, seed, temperature)

@@ -4,6 +4,7 @@ import keras
 
 from tfflows.backend.activations import get_activation
 
+
 @keras.saving.register_keras_serializable(package="tfflows")
 class ResidualMLP(keras.layers.Layer):
     """Pre-activation residual blocks of one width: `[batch, features]` -> `[batch, units]`.

@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from tfflows.backend import compilation, rng
+from tfflows.backend.checkpoints import Checkpointed
 from tfflows.backend.tensor_ops import Tensor, batch_mean, data_dtype, zero_or_nan
 from tfflows.distributions import Distribution, StandardNormal
 from tfflows.layers import Dequantize, FlowLayer, Pad
@@ -15,7 +16,7 @@ from tfflows.training.batch import Batch
 from tfflows.utils.checks import as_shape
 
 
-class Density(keras.Model):
+class Density(Checkpointed, keras.Model):
     """log p(x) = log p_base(z) + log |det dz/dx|, z = layers(x).
 
     What export, objectives and `Flow` call: every method works on tensors of the backend, can be
