@@ -342,7 +342,7 @@ class Trainer(Density):
         return data, batch
 
     def _check_batch(self, batch: Batch) -> Tensor | None:
-        """The condition of a batch for each of its rows, once its values and x have been checked."""
+        """The condition for each row of a batch, whose values have been checked as x has."""
         self._check_events(batch.x)
         condition = self.check_condition(batch.condition, len(batch))
         if condition is not None:
