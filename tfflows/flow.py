@@ -23,6 +23,7 @@ from tfflows.training.trainer import Trainer
 from tfflows.utils.atomic import replaced_on_success
 from tfflows.utils.checks import check_shape
 from tfflows.utils.config import deserialize_arguments
+from tfflows.utils.remote import exists
 from tfflows.utils.summary import flow_summary
 
 
@@ -223,7 +224,7 @@ class Flow(Trainer):
         *,
         warmup: bool = False,
         signature: str = "log_prob",
-    ) -> Path:
+    ) -> Path | str:
         """Write a SavedModel with the serving signatures, or one signature as an ONNX file.
 
         Args:
@@ -237,7 +238,7 @@ class Flow(Trainer):
                 "sample_seeds".
 
         Returns:
-            The version folder, or the ONNX file.
+            The version folder, or the ONNX file; of a remote path (gs://, ...) a string.
 
         Raises:
             FileExistsError: the version is there already.
@@ -262,14 +263,14 @@ class Flow(Trainer):
         """`keras.Model.save` that replaces `filepath` only once the new file is whole."""
         if Path(filepath).suffix not in (".keras", ".h5"):
             raise ValueError(f"A model is saved as a .keras file. Received: {filepath}")
-        if Path(filepath).exists() and not overwrite:
+        if not overwrite and exists(filepath):
             return super().save(filepath, overwrite=False, **kwargs)
         with replaced_on_success(filepath) as temporary:
             super().save(temporary, **kwargs)
 
     def save_weights(self, filepath: str | Path, overwrite: bool = True, **kwargs) -> None:
         """`keras.Model.save_weights` that replaces `filepath` only once the new file is whole."""
-        if kwargs or (Path(filepath).exists() and not overwrite):
+        if kwargs or (not overwrite and exists(filepath)):
             return super().save_weights(filepath, overwrite=overwrite, **kwargs)
         with replaced_on_success(filepath) as temporary:
             super().save_weights(temporary)

@@ -28,6 +28,7 @@ from tfflows.runs.diagnose import explain
 from tfflows.runs.recipe import Recipe, read_recipe
 from tfflows.training.objectives import get_objective
 from tfflows.utils.atomic import replaced_on_success
+from tfflows.utils.remote import refuse_remote
 
 _ADAPT_ELEMENTS = 2**20
 
@@ -60,6 +61,7 @@ def run_recipe(
         FloatingPointError: the loss became NaN or infinite (step, layer and rows are named), or
             the validation nll was so after every epoch.
     """
+    refuse_remote("The folder of a run", folder)
     folder = Path(folder)
     begun = (folder / "last.keras").exists()
     _check_folder(recipe, folder, begun, resume)
