@@ -7,6 +7,7 @@ import importlib
 import inspect
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -85,6 +86,16 @@ def test_import_registers_every_class():
     for name in tfflows.transforms.__all__:
         assert name == "Transform" or f"tfflows>{name}" in names, name
     assert {"tfflows>Flow", "tfflows>FlowMatching", "tfflows>MaximumLikelihood"} <= set(names)
+
+
+@pytest.mark.parametrize("backend", ["torch", "numpy"])
+def test_other_backends_are_refused_at_import(backend):
+    environment = {**os.environ, "KERAS_BACKEND": backend}
+    command = [sys.executable, "-c", "import tfflows"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert re.search(rf"backends tensorflow and jax: .*KERAS_BACKEND.*Received: '{backend}'", last)
 
 
 def test_every_public_part_is_there_after_import_alone():

@@ -14,6 +14,7 @@ from tfflows.utils.moved import MovedFinder, moved_attribute
 # every class registered, so that `keras.saving.load_model` finds it.
 _is_command = os.environ.get("TFFLOWS_LAZY") == "1" or sys.orig_argv[1:3] == ["-m", "tfflows"]
 if TYPE_CHECKING or not _is_command:
+    import tfflows.backend  # noqa: F401, first: it refuses others before Keras loads one
     from tfflows import distributions, layers, models, networks, ode, transforms
     from tfflows.flow import Flow
 

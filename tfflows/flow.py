@@ -24,6 +24,7 @@ from tfflows.utils.atomic import replaced_on_success
 from tfflows.utils.checks import check_shape
 from tfflows.utils.config import deserialize_arguments
 from tfflows.utils.data_schema import DataSchema
+from tfflows.utils.remote import exists
 from tfflows.utils.summary import flow_summary
 
 
@@ -116,7 +117,8 @@ class Flow(Trainer):
             num_samples: number of samples.
             condition: `[num_samples, *condition_shape]`, or one row `[1, *condition_shape]` for
                 all, where the flow is conditional.
-            seed: None (fresh), an integer or a `keras.random.SeedGenerator`.
+            seed: None (fresh), an integer, an int32 array `[2]` or a `keras.random.SeedGenerator`.
+                In a function that JAX traces it must not be None.
             temperature: factor on the spread of the base, >= 0; below 1 samples are more typical.
         """
         arguments = self._check_draw(num_samples, condition, seed, temperature)
@@ -164,7 +166,7 @@ class Flow(Trainer):
             x = as_arrays(x)
             check_shape(x, self.event_shape)
             if self.data_range is not None and x.shape[0]:
-                self._check_events(x)
+                self._check_batch(Batch(x, batch.condition))
         x = ops.convert_to_tensor(x)
         check_shape(x, self.event_shape)
         return x, self.check_condition(batch.condition, x.shape[0])
@@ -229,7 +231,7 @@ class Flow(Trainer):
         *,
         warmup: bool = False,
         signature: str = "log_prob",
-    ) -> Path:
+    ) -> Path | str:
         """Write a SavedModel with the serving signatures, or one signature as an ONNX file.
 
         Args:
@@ -243,7 +245,7 @@ class Flow(Trainer):
                 "sample_seeds".
 
         Returns:
-            The version folder, or the ONNX file.
+            The version folder, or the ONNX file; of a remote path (gs://, ...) a string.
 
         Raises:
             FileExistsError: the version is there already.
@@ -268,14 +270,14 @@ class Flow(Trainer):
         """`keras.Model.save` that replaces `filepath` only once the new file is whole."""
         if Path(filepath).suffix not in (".keras", ".h5"):
             raise ValueError(f"A model is saved as a .keras file. Received: {filepath}")
-        if Path(filepath).exists() and not overwrite:
+        if not overwrite and exists(filepath):
             return super().save(filepath, overwrite=False, **kwargs)
         with replaced_on_success(filepath) as temporary:
             super().save(temporary, **kwargs)
 
     def save_weights(self, filepath: str | Path, overwrite: bool = True, **kwargs) -> None:
         """`keras.Model.save_weights` that replaces `filepath` only once the new file is whole."""
-        if kwargs or (Path(filepath).exists() and not overwrite):
+        if kwargs or (not overwrite and exists(filepath)):
             return super().save_weights(filepath, overwrite=overwrite, **kwargs)
         with replaced_on_success(filepath) as temporary:
             super().save_weights(temporary)

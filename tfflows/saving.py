@@ -5,6 +5,7 @@ from pathlib import Path
 from tfflows import zoo
 from tfflows.flow import Flow
 from tfflows.serving.served_flow import ServedFlow
+from tfflows.utils.remote import refuse_remote
 from tfflows.zoo.loading import load_keras_file
 
 
@@ -28,6 +29,7 @@ def load_model(filepath: str | Path) -> Flow | ServedFlow:
     """
     if isinstance(filepath, str) and filepath.startswith("zoo:"):
         return zoo.load(filepath.removeprefix("zoo:"))
+    refuse_remote("A model to load", filepath)
     path = Path(filepath)
     if not path.exists():
         raise FileNotFoundError(f"There is no model at {path}")

@@ -5,7 +5,10 @@ import numpy as np
 import pytest
 import scipy.stats
 from keras import ops
+from marks import needs_tensorflow
 
+import tfflows
+from tfflows import layers
 from tfflows.backend import rng
 
 
@@ -72,3 +75,51 @@ def test_batch_noise_streams_differ(draw):
     assert abs(np.corrcoef(first.ravel(), second.ravel())[0, 1]) < 0.1
     wanted = "norm" if draw == "normal" else "uniform"
     assert scipy.stats.kstest(first.ravel(), wanted).pvalue > 1e-3
+
+
+@needs_tensorflow
+@pytest.mark.parametrize("jit", [False, True])
+def test_samples_without_a_seed_are_fresh_in_each_call_of_a_traced_function(jit):
+    import tensorflow as tf
+
+    flow = tfflows.Flow([layers.DiagonalScaling()], (2,))
+    draw = tf.function(lambda: (flow.sample(4), flow.sample_and_log_prob(4)[0]), jit_compile=jit)
+    drawn = [part.numpy() for _ in range(2) for part in draw()]
+    assert len(np.unique(np.stack(drawn)[:, 0, 0])) == 4
+
+
+@needs_tensorflow
+def test_samples_in_a_dataset_are_fresh_for_each_element():
+    import tensorflow as tf
+
+    flow = tfflows.Flow([layers.DiagonalScaling()], (2,))
+    rows = [row.numpy() for row in tf.data.Dataset.range(3).map(lambda _: flow.sample(2))]
+    assert len(np.unique(np.stack(rows))) == 12
+
+
+@needs_tensorflow
+def test_a_generator_in_a_traced_function_gives_what_it_gives_outside():
+    import tensorflow as tf
+
+    flow = tfflows.Flow([layers.DiagonalScaling()], (2,))
+    inside, outside = keras.random.SeedGenerator(3), keras.random.SeedGenerator(3)
+    draw = tf.function(lambda: flow.sample(4, seed=inside))
+    for _ in range(2):
+        np.testing.assert_allclose(draw(), flow.sample(4, seed=outside), atol=1e-6)
+
+
+def test_a_seed_of_two_numbers_is_that_of_the_integer():
+    flow = tfflows.Flow([layers.DiagonalScaling()], (2,))
+    seed = np.asarray([5, 0], "int32")
+    np.testing.assert_array_equal(flow.sample(4, seed=seed), flow.sample(4, seed=5))
+
+
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="about jax.jit")
+def test_a_function_that_jax_traces_must_give_the_seed():
+    import jax
+
+    flow = tfflows.Flow([layers.DiagonalScaling()], (2,))
+    with pytest.raises(ValueError, match=r"draw the same samples in each call: pass `seed=`"):
+        jax.jit(lambda: flow.sample(4))()
+    drawn = jax.jit(lambda seed: flow.sample(4, seed=seed))(np.asarray([5, 0], "int32"))
+    np.testing.assert_allclose(drawn, flow.sample(4, seed=5), atol=1e-6)

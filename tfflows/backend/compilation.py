@@ -37,6 +37,18 @@ def is_traced(*tensors) -> bool:
     return any(isinstance(tensor, Tracer) for tensor in tensors)
 
 
+def is_tracing() -> bool:
+    """Whether the caller stands inside a function that is being traced, whatever its tensors."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return tf.inside_function()
+    import jax
+
+    # What is made within a trace is a tracer.
+    return isinstance(jax.numpy.zeros(()) + 0, jax.core.Tracer)
+
+
 def compile_method(
     model: keras.Model, method: Callable, jit: bool, takes_count: bool = False
 ) -> Callable:

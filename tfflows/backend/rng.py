@@ -10,21 +10,50 @@ import keras
 import numpy as np
 from keras import ops
 
+from tfflows.backend import compilation
 from tfflows.backend.tensor_ops import Tensor
 
-Seed = int | keras.random.SeedGenerator | None
+Seed = int | keras.random.SeedGenerator | Tensor | None
 
 
-def make_seed(seed: Seed) -> np.ndarray:
-    """An int32 `[2]` seed from an integer, a SeedGenerator, or None for a fresh one."""
+def make_seed(seed: Seed) -> Tensor:
+    """An int32 `[2]` seed from an integer, a SeedGenerator, such a seed, or None for a fresh one.
+
+    In a function that TensorFlow traces, a fresh seed and a generator's are drawn in each call.
+
+    Raises:
+        ValueError: the seed is of another kind, or None in a function that JAX traces.
+    """
     if seed is None:
-        return np.asarray([python_random.getrandbits(31) for _ in range(2)], "int32")
+        return _fresh_seed()
     if isinstance(seed, keras.random.SeedGenerator):
-        return ops.convert_to_numpy(seed.next()).astype("uint32").view("int32")  # pyright: ignore
+        state = seed.next()
+        if compilation.is_traced(state):
+            return ops.cast(state, "int32")
+        return ops.convert_to_numpy(state).astype("uint32").view("int32")  # pyright: ignore
     if isinstance(seed, int | np.integer) and not isinstance(seed, bool):
         low, high = int(seed) & 0xFFFFFFFF, (int(seed) >> 32) & 0xFFFFFFFF
         return np.asarray([low, high], "uint32").view("int32")
-    raise ValueError(f"seed must be None, an integer or a SeedGenerator. Received: {seed!r}")
+    if tuple(getattr(seed, "shape", ())) == (2,) and "int" in str(seed.dtype):
+        is_traced = compilation.is_traced(seed)
+        return ops.cast(seed, "int32") if is_traced else np.asarray(seed).astype("int32")
+    raise ValueError(
+        "seed must be None, an integer, an int32 array of shape (2,) or a SeedGenerator. "
+        f"Received: {seed!r}"
+    )
+
+
+def _fresh_seed():
+    if not compilation.is_tracing():
+        return np.asarray([python_random.getrandbits(31) for _ in range(2)], "int32")
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return tf.random.uniform([2], maxval=2**31 - 1, dtype="int32")
+    raise ValueError(
+        "A function that JAX traces runs its Python once, and would draw the same samples in each "
+        "call: pass `seed=` from its arguments, an int32 array of shape (2,). Received: None"
+    )
 
 
 def replica_seed(generator: keras.random.SeedGenerator) -> Tensor:

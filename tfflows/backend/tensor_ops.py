@@ -33,6 +33,14 @@ def batch_mean(values: Tensor) -> Tensor:
     return ops.sum(values) / rows
 
 
+def zero_or_nan(values: Tensor, dtype: str) -> Tensor:
+    """0 for each row `[batch]` of finite values `[batch, ...]`, NaN for the others.
+
+    Networks in TensorFlow's graphs may give finite numbers for NaN (see `backend.activations`).
+    """
+    return sum_event(0.0 * ops.cast(values, dtype))
+
+
 def without_empty_batch(x: Tensor) -> Tensor:
     """x `[batch, ...]`, with a row of zeros where it has none.
 

@@ -2,6 +2,7 @@
 
 import keras
 
+from tfflows.backend.activations import get_activation
 from tfflows.networks.weight_norm import WeightNormConv2D
 
 
@@ -37,7 +38,7 @@ class ConvResNet(keras.layers.Layer):
         self.activation = activation
         self.weight_norm = weight_norm
         self.convolutions = [self._convolution() for _ in range(1 + 2 * num_blocks)]
-        self._activate = keras.activations.get(activation)
+        self._activate = get_activation(activation)
 
     def _convolution(self):
         if self.weight_norm:

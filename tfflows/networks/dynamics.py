@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from tfflows.backend.activations import get_activation
 from tfflows.backend.tensor_ops import sum_event, without_empty_batch
 from tfflows.utils.legacy import refuse_replaced, upgrade_arguments
 
@@ -104,7 +105,7 @@ class _Dynamics(keras.layers.Layer):
         self.frequencies = frequencies
         self.time_frequencies = time_frequencies
         self.polar_features = polar_features
-        self._activation: Any = keras.activations.get(activation)
+        self._activation: Any = get_activation(activation)
 
     def _make(self, units):
         """A function that makes a layer of `units` outputs from keyword arguments."""

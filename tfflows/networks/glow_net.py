@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from tfflows.backend.activations import get_activation
 from tfflows.backend.compilation import is_under_xla
 from tfflows.networks.conv3x3 import patches_pay, product_of_patches
 from tfflows.networks.zero_conv import ZeroConv2D
@@ -31,13 +32,15 @@ class GlowNet(keras.layers.Layer):
         self.activation = activation
         self.hidden = []
         if filters:
-            settings = {"kernel_initializer": "he_normal", "dtype": self.dtype_policy}
+            settings = {
+                "activation": get_activation(activation),
+                "kernel_initializer": "he_normal",
+                "dtype": self.dtype_policy,
+            }
             self.hidden = [
-                keras.layers.Conv2D(
-                    filters, 3, padding="same", activation=activation, name="conv", **settings
-                ),
+                keras.layers.Conv2D(filters, 3, padding="same", name="conv", **settings),
                 # A 1x1 convolution is a product of matrices, which is faster.
-                keras.layers.Dense(filters, activation=activation, name="dense", **settings),
+                keras.layers.Dense(filters, name="dense", **settings),
             ]
 
     def build(self, input_shape):

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import keras
 
+from tfflows.backend.activations import get_activation
+
 
 @keras.saving.register_keras_serializable(package="tfflows")
 class MLP(keras.layers.Layer):
@@ -21,8 +23,9 @@ class MLP(keras.layers.Layer):
             raise ValueError(f"units must be a list of positive widths. Received: {units!r}")
         self.units = [int(width) for width in units]
         self.activation = activation
+        function = get_activation(activation)
         self.hidden = [
-            keras.layers.Dense(width, activation, dtype=self.dtype_policy) for width in self.units
+            keras.layers.Dense(width, function, dtype=self.dtype_policy) for width in self.units
         ]
 
     def build(self, input_shape):

@@ -2,6 +2,8 @@
 
 import keras
 
+from tfflows.backend.activations import get_activation
+
 
 @keras.saving.register_keras_serializable(package="tfflows")
 class ResidualMLP(keras.layers.Layer):
@@ -37,7 +39,7 @@ class ResidualMLP(keras.layers.Layer):
         self.activation = activation
         self.dropout = dropout
         self.hidden = [self._dense() for _ in range(1 + 2 * num_blocks)]
-        self._activate = keras.activations.get(activation)
+        self._activate = get_activation(activation)
         # Without a rate it would still carry a generator of random numbers into saved models.
         self._drop = keras.layers.Dropout(dropout, dtype=self.dtype_policy) if dropout else None
 

@@ -31,6 +31,7 @@ from tfflows.runs.recipe import Recipe
 from tfflows.runs.schedule import warn_of_length
 from tfflows.runs.weights import copy_weights
 from tfflows.training.objectives import get_objective
+from tfflows.utils.remote import refuse_remote
 
 _ADAPT_ELEMENTS = 2**20
 
@@ -72,6 +73,7 @@ def run_recipe(
         FloatingPointError: the loss became NaN or infinite (step, layer and rows are named), or
             the validation nll was so after every epoch.
     """
+    refuse_remote("The folder of a run", path)
     folder = RunFolder(Path(path))
     with locked(folder.path):
         folder.check(recipe, resume)

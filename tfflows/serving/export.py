@@ -15,6 +15,7 @@ from tfflows.serving.signatures import make_signatures
 from tfflows.serving.versions import next_version
 from tfflows.serving.warmup import check_warmup_extra, write_warmup
 from tfflows.utils.atomic import replaced_on_success
+from tfflows.utils.remote import is_remote, remote_name
 from tfflows.utils.suggest import nearest
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def export_flow(
     *,
     warmup: bool = False,
     signature: str = "log_prob",
-) -> Path:
+) -> Path | str:
     """Write `flow` as a TensorFlow SavedModel with all signatures, or as ONNX with one.
 
     The signatures are those of `tfflows.serving.signatures.make_signatures`; a SavedModel has
@@ -48,7 +49,7 @@ def export_flow(
         signature: the one that an ONNX file has.
 
     Returns:
-        The version folder, or the ONNX file.
+        The version folder, or the ONNX file; of a remote path (gs://, ...) a string.
 
     Raises:
         FileExistsError: the version is there already.
@@ -63,14 +64,14 @@ def export_flow(
         )
     if format == "onnx":
         check_onnx_extra()
-        target = Path(filepath)
-        if warmup or target.is_dir():
+        target = filepath if is_remote(filepath) else Path(filepath)
+        if warmup or Path(target).is_dir():
             came = "warmup=True" if warmup else f"the folder {target}"
             raise ValueError(f"ONNX is one file without warm-up requests. Received: {came}")
     else:
         if warmup:
             check_warmup_extra()
-        target = next_version(Path(filepath))
+        target = next_version(filepath)
     if keras.backend.backend() != "tensorflow":
         _export_in_tensorflow(flow, target, format, warmup, signature)
         return target
@@ -114,7 +115,8 @@ def _export_in_tensorflow(flow, target, format, warmup, signature):
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / "flow.keras"
         flow.save(model)
-        command = [sys.executable, "-c", _EXPORTER, str(model), str(target.absolute()), options]
+        place = remote_name(target) if is_remote(target) else str(Path(target).absolute())
+        command = [sys.executable, "-c", _EXPORTER, str(model), place, options]
         process = subprocess.run(command, env=environment, capture_output=True, text=True)
     if process.returncode:
         last_line = (process.stderr.strip().splitlines() or ["no message"])[-1]

@@ -8,14 +8,15 @@ import numpy as np
 from keras import ops
 
 from tfflows.backend import compilation, rng
-from tfflows.backend.tensor_ops import Tensor, batch_mean, data_dtype
+from tfflows.backend.checkpoints import Checkpointed
+from tfflows.backend.tensor_ops import Tensor, batch_mean, data_dtype, zero_or_nan
 from tfflows.distributions import Distribution, StandardNormal
 from tfflows.layers import Dequantize, FlowLayer, Pad
 from tfflows.training.batch import Batch
 from tfflows.utils.checks import as_shape
 
 
-class Density(keras.Model):
+class Density(Checkpointed, keras.Model):
     """log p(x) = log p_base(z) + log |det dz/dx|, z = layers(x).
 
     What export, objectives and `Flow` call: every method works on tensors of the backend, can be
@@ -130,14 +131,22 @@ class Density(keras.Model):
         for layer in layers:
             x, term = layer.forward_and_log_det(x, condition, training)
             log_det = log_det + term
-        return ops.cast(x, self.compute_dtype), log_det
+        x = ops.cast(x, self.compute_dtype)
+        return self._mark_rows(x, condition), self._mark_rows(log_det, condition)
+
+    def _mark_rows(self, values, condition):
+        """`values` `[batch, ...]`, with NaN in the rows whose condition is not finite."""
+        if condition is None:
+            return values
+        marks = zero_or_nan(condition, values.dtype)
+        return values + ops.reshape(marks, (-1, *(1 for _ in values.shape[1:])))
 
     def generate(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
         """x `[batch, *event_shape]` of latents z, without the log-det."""
         z = ops.cast(z, self.compute_dtype)
         for layer in reversed(self.flow_layers):
             z = layer.inverse(z, condition)
-        return z
+        return self._mark_rows(z, condition)
 
     def inverse_and_log_det(
         self, z: Tensor, condition: Tensor | None = None
@@ -148,7 +157,7 @@ class Density(keras.Model):
         for layer in reversed(self.flow_layers):
             z, term = layer.inverse_and_log_det(z, condition)
             log_det = log_det + term
-        return z, log_det
+        return self._mark_rows(z, condition), self._mark_rows(log_det, condition)
 
     def log_density(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         """log p(x | condition) in nats, `[batch]`."""

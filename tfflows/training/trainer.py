@@ -13,20 +13,15 @@ from keras import ops
 from tfflows.backend import compilation, rng
 from tfflows.backend.tensor_ops import Tensor, batch_mean
 from tfflows.distributions import Distribution
-from tfflows.layers import Dequantize, FlowLayer
+from tfflows.layers import FlowLayer
 from tfflows.layers.continuous_flow import continuous_flows
+from tfflows.training.adaptation import AdaptiveDensity, warn_far_data
 from tfflows.training.batch import Batch
-from tfflows.training.density import Density
-from tfflows.training.inputs import check_events, check_weights, first_rows, is_array, open_data
+from tfflows.training.callbacks import with_own_callbacks
+from tfflows.training.inputs import arrange, as_arrays, check_weights, is_array, read_rows
 from tfflows.training.objective import MaximumLikelihood, Objective
 from tfflows.training.objectives import get_objective
 from tfflows.training.reverse_kl import ReverseKL
-from tfflows.training.stop_on_nan import StopOnNaN
-
-# Rows whose statistics data-dependent layers take, at most. An image has many elements per channel,
-# so that fewer rows have as many.
-MAX_ADAPT_ROWS = 10_000
-MAX_ADAPT_ELEMENTS = 2**20
 
 
 class _Step(NamedTuple):
@@ -36,7 +31,7 @@ class _Step(NamedTuple):
     is_likelihood: bool
 
 
-class Trainer(Density):
+class Trainer(AdaptiveDensity):
     """A density with `compile`, `adapt`, `fit` and `evaluate`; the arguments are those of Density.
 
     The logs carry `loss` (the objective and regularizers), and where the loss is the likelihood
@@ -56,6 +51,7 @@ class Trainer(Density):
         self.objective: Objective = MaximumLikelihood()
         self._step: _Step | None = None
         self._logs_likelihood = True
+        self._is_adapted = False  # as far as `train_on_batch` has looked
 
     def build(self, input_shape):
         if not self.built:  # and not again on loading; Keras takes no new metrics afterwards
@@ -183,41 +179,16 @@ class Trainer(Density):
         hidden = () if self._logs_likelihood else ("nll", "bits_per_dim", "evaluations")
         return {name: value for name, value in results.items() if name not in hidden}
 
-    def adapt(self, data: Any, max_rows: int = MAX_ADAPT_ROWS) -> None:
-        """Take the statistics of data-dependent layers (ActNorm, BatchNorm, Whiten, ...) anew.
-
-        Args:
-            data: x, (x, condition) or a dict of arrays, or a dataset of such batches.
-            max_rows: how many rows are used at most: evenly spread ones of arrays, the first ones
-                of a dataset.
-        """
-        self._check_weights()
-        self._adapt(first_rows(data, max_rows), force=True)
-
-    def _adapt(self, batch: Batch, force):
-        x = batch.x
-        self._check_events(x)
-        condition = self.check_condition(batch.condition, len(batch))
-        takes = [type(layer).adapt is not FlowLayer.adapt for layer in self.flow_layers]
-        for place, layer in enumerate(self.flow_layers):
-            if not any(takes[place:]):
-                break  # before a continuous flow at the end solves its equation for nothing
-            layer.adapt(x, condition, force)
-            x = layer.forward_in_chunks(x, condition)
-
-    @property
-    def needs_adapt(self) -> bool:
-        """Whether some layer still waits for its statistics."""
-        return any(layer.needs_adapt for layer in self.flow_layers)
-
     def fit(self, x: Any = None, y: Any = None, *args, **kwargs) -> keras.callbacks.History:
         """`keras.Model.fit` on x, (x, condition), dicts of these, tf.data, or generators.
 
-        Data-dependent layers that were never adapted take their statistics first, from up to
-        10,000 rows of arrays (fewer of large events) or from the first batch. `sample_weight`
-        `[n]` weights the rows as in Keras: the loss is the sum of weighted terms over the number
-        of rows, `nll` the weighted mean. With the objective `ReverseKL` there are no data, but
-        `epochs` and `steps_per_epoch`.
+        Batches of a dataset are x, (x, condition) or (x, condition, weight), or dicts. Layers that
+        were never adapted take their statistics first, from up to 10,000 rows (fewer of large
+        events), as `adapt` takes them; not where the weights were trained or set before.
+        `sample_weight` `[n]` weights the rows as in Keras: the loss is the sum of weighted terms
+        over the number of rows, `nll` the weighted mean. With the objective `ReverseKL` there are
+        no data, but `epochs` and `steps_per_epoch`. Callbacks that monitor `nll`, `bits_per_dim`
+        or `evaluations` take less for better, unless they have a mode.
 
         Raises:
             ValueError: data are empty, of the wrong shape, out of range or not finite.
@@ -225,24 +196,56 @@ class Trainer(Density):
         """
         arguments = inspect.signature(super().fit).bind(x, y, *args, **kwargs).arguments
         self._check_weights()
+        should_adapt = self._should_adapt()
         if isinstance(self.objective, ReverseKL):
             batch = self._prepare_draws(arguments, self.objective)
         else:
-            batch = self._prepare_data(arguments)
-        arguments["validation_data"] = self._check_validation(arguments.get("validation_data"))
-        if self.needs_adapt:
-            rows = min(MAX_ADAPT_ROWS, max(256, MAX_ADAPT_ELEMENTS // self.dims))
-            self._adapt(batch().spread(rows), force=False)
-        callbacks = arguments.get("callbacks") or []
-        if not isinstance(callbacks, keras.callbacks.CallbackList):
-            several = isinstance(callbacks, list | tuple)
-            arguments["callbacks"] = [StopOnNaN(), *(callbacks if several else [callbacks])]
+            batch = self._prepare_data(arguments, should_adapt)
+        validation = self._check_validation(arguments)
+        if should_adapt:
+            statistics = batch().spread(self._max_adapt_rows)
+            self._adapt(statistics, force=False)
+            if validation is not None:
+                warn_far_data("validation data", validation, statistics)
+        arguments["callbacks"] = with_own_callbacks(arguments.get("callbacks"))
         return super().fit(**arguments)
 
-    def _prepare_data(self, arguments) -> Callable[[], Batch]:
+    def train_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, *args, **kwargs
+    ) -> Any:
+        """`keras.Model.train_on_batch`; layers that were never adapted take their statistics first.
+
+        Args:
+            x: x, (x, condition) or a dict of them.
+            y: the condition, where x does not hold it, or None.
+            sample_weight: weights of the rows `[n]`, or None.
+            args, kwargs: those of Keras.
+        """
+        if not self._is_adapted and self._should_adapt():
+            x_and_condition, _, _ = arrange((x, y), self.condition_shape is not None)
+            self._adapt(Batch.parse(as_arrays(x_and_condition)), force=False)
+        self._is_adapted = True
+        return super().train_on_batch(x, y, sample_weight, *args, **kwargs)
+
+    def train_step(self, *args):
+        """Keras' own, on a batch whose second part is its condition."""
+        return super().train_step(*args[:-1], self._arrange(args[-1]))
+
+    def test_step(self, *args):
+        """Keras' own, on a batch whose second part is its condition."""
+        return super().test_step(*args[:-1], self._arrange(args[-1]))
+
+    def predict_step(self, *args):
+        """Keras' own, on a batch whose second part is its condition."""
+        return super().predict_step(*args[:-1], self._arrange(args[-1]))
+
+    def _arrange(self, batch):
+        return arrange(batch, self.condition_shape is not None)
+
+    def _prepare_data(self, arguments, should_adapt) -> Callable[[], Batch]:
         """Check the arguments of `fit`, and return what gives a batch to adapt to."""
         x, y = arguments["x"], arguments.get("y")
-        data, batch = self._open(x)
+        data, batch = self._open(x, self._max_adapt_rows if should_adapt else None)
         weight = check_weights(arguments.get("sample_weight"))
         arguments |= {"x": data, "y": _target(data, y, weight), "sample_weight": weight}
         if not is_array(data):
@@ -329,38 +332,27 @@ class Trainer(Density):
             self.objective, self.steps_per_execution = before
             self.train_function = None
 
-    def _open(self, data) -> tuple[Any, Batch]:
-        """Data that Keras takes, and a checked batch of them."""
-        data, batch = open_data(data)
-        self._check_events(batch.x)
-        self.check_condition(batch.condition, len(batch))
+    def _open(self, data, max_rows: int | None = None) -> tuple[Any, Batch]:
+        """Data that Keras takes, and checked rows of them, as `read_rows` gives them."""
+        data, batch = read_rows(data, max_rows, self.condition_shape is not None)
+        self._check_batch(batch)
         return data, batch
 
-    def _check_weights(self):
-        for weight in self.weights:
-            if not np.isfinite(ops.convert_to_numpy(weight)).all():
-                raise ValueError(
-                    f"Expected finite weights. Received: NaN or inf in {weight.path}, as a "
-                    "training that diverged leaves them: make the flow again, or load its last "
-                    "checkpoint"
-                )
-
-    def _check_events(self, x):
-        integers = isinstance(self.first_layer, Dequantize)
-        check_events(x, self.event_shape, self.data_range, integers)
-
-    def _check_validation(self, data):
+    def _check_validation(self, arguments) -> Batch | None:
+        """Check the validation data among the arguments of `fit`, and return a batch of them."""
+        data = arguments.get("validation_data")
         if data is None:
             return None
         if not isinstance(data, tuple | list):
-            return self._open(data)[0]
-        x, *rest = data
-        if self.condition_shape is not None and len(rest) == 1 and hasattr(x, "shape"):
-            x, rest = (x, rest[0]), []  # a flow has no targets: the second part is the condition
-        y, weight = (*rest, None, None)[:2]
-        x, _ = self._open(x)
+            arguments["validation_data"], batch = self._open(data)
+            return batch
+        x, y, weight = (*data, None, None)[:3]
+        if self.condition_shape is not None and y is not None and not isinstance(x, dict | tuple):
+            x, y = (x, y), None  # a flow has no targets: the second part is the condition
+        x, batch = self._open(x)
         weight = check_weights(weight)
-        return (x, _target(x, y, weight), weight)
+        arguments["validation_data"] = (x, _target(x, y, weight), weight)
+        return batch
 
 
 def _target(x, y, sample_weight):

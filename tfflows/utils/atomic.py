@@ -4,8 +4,11 @@ import contextlib
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+from tfflows.utils.remote import is_remote, remote_name, upload
 
 
 @contextlib.contextmanager
@@ -13,8 +16,17 @@ def replaced_on_success(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path` of the same suffix; rename it to `path` at the end.
 
     The parent folder is made. On any exception the temporary file or folder is removed, and
-    `path` is as it was.
+    `path` is as it was. For a remote path (gs://, ram://, ...) the temporary one is in a local
+    folder, and is copied once it is whole.
     """
+    if is_remote(path):
+        name = remote_name(path)
+        with tempfile.TemporaryDirectory() as folder:
+            temporary = Path(folder, *name.rsplit("/", 2)[1:])
+            temporary.parent.mkdir(exist_ok=True)
+            yield temporary
+            upload(temporary, name)
+        return
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{''.join(path.suffixes)}")

@@ -12,6 +12,7 @@ from tfflows.layers import Dequantize, Logit, Pad, RadialGaussianize, Standardiz
 from tfflows.runs.data import load_split
 from tfflows.runs.recipe import Recipe, make_recipe, read_recipe
 from tfflows.utils.atomic import replaced_on_success
+from tfflows.utils.remote import refuse_remote
 from tfflows.zoo.curve import CURVE, best_epoch, read_epochs
 from tfflows.zoo.fixture import check_fixture, write_fixture
 from tfflows.zoo.loading import load_folder, load_keras_file
@@ -64,6 +65,7 @@ def save_to_zoo(
         FileExistsError: `folder` holds a model already.
         ValueError, OSError: the run is not whole, or the data are missing. Nothing is written.
     """
+    refuse_remote("A model of the zoo", folder)
     run, folder = Path(run), Path(folder)
     if folder.exists():
         raise FileExistsError(f"{folder} exists already: remove it first, or choose another name")

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from tfflows.backend.activations import get_activation
 from tfflows.backend.tensor_ops import Tensor
 from tfflows.networks.made.masked_dense import MaskedDense
 from tfflows.networks.made.order import make_order, reorder
@@ -70,7 +71,7 @@ class MADE(keras.layers.Layer):
         self.residual = residual
         self.order = order if isinstance(order, str) else np.asarray(order).tolist()
         self.seed = seed
-        self._activation = keras.activations.get(activation)
+        self._activation = get_activation(activation)
 
     def build(self, x_shape, condition_shape=None):
         dims = x_shape[-1]
