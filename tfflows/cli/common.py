@@ -43,7 +43,7 @@ class Commands(click.Group):
 
 
 class ZooModel(click.ParamType):
-    """A model of the zoo by its name, folder or URL; the value is its folder, checked."""
+    """A model of the zoo by its name, ./folder or URL; the value is its folder, checked."""
 
     name = "model"
 

@@ -11,8 +11,7 @@ from keras import ops
 
 from tfflows.flow import Flow
 from tfflows.utils.atomic import replaced_on_success
-
-_STATE = "run_state.json"
+from tfflows.utils.keras_archive import RUN_STATE, read_archive
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -102,13 +101,13 @@ class Checkpoint(keras.callbacks.Callback):
         with replaced_on_success(self.path) as temporary:
             flow.save(temporary)
             with zipfile.ZipFile(temporary, "a") as archive:
-                archive.writestr(_STATE, json.dumps(state))
+                archive.writestr(RUN_STATE, json.dumps(state))
 
     def restore(self, flow: Flow) -> None:
         """Set a compiled flow and this object to the state in last.keras."""
+        saved = read_archive(self.path, Flow, compile=True)
         with zipfile.ZipFile(self.path) as archive:
-            state = json.loads(archive.read(_STATE))
-        saved = keras.saving.load_model(self.path)
+            state = json.loads(archive.read(RUN_STATE))
         pairs = [(flow.weights, saved.weights)]
         pairs.append((flow.optimizer.variables, saved.optimizer.variables))
         for targets, sources in pairs:

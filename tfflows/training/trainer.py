@@ -22,6 +22,7 @@ from tfflows.training.objective import MaximumLikelihood, Objective
 from tfflows.training.objectives import get_objective
 from tfflows.training.reverse_kl import ReverseKL
 from tfflows.training.stop_on_nan import StopOnNaN
+from tfflows.utils.finite_weights import check_finite_weights
 
 # Rows whose statistics data-dependent layers take, at most. An image has many elements per channel,
 # so that fewer rows have as many.
@@ -191,7 +192,7 @@ class Trainer(Density):
             max_rows: how many rows are used at most: evenly spread ones of arrays, the first ones
                 of a dataset.
         """
-        self._check_weights()
+        check_finite_weights(self.weights)
         self._adapt(first_rows(data, max_rows), force=True)
 
     def _adapt(self, batch: Batch, force):
@@ -224,7 +225,7 @@ class Trainer(Density):
             FloatingPointError: the loss became NaN or infinite.
         """
         arguments = inspect.signature(super().fit).bind(x, y, *args, **kwargs).arguments
-        self._check_weights()
+        check_finite_weights(self.weights)
         if isinstance(self.objective, ReverseKL):
             batch = self._prepare_draws(arguments, self.objective)
         else:
@@ -335,15 +336,6 @@ class Trainer(Density):
         self._check_events(batch.x)
         self.check_condition(batch.condition, len(batch))
         return data, batch
-
-    def _check_weights(self):
-        for weight in self.weights:
-            if not np.isfinite(ops.convert_to_numpy(weight)).all():
-                raise ValueError(
-                    f"Expected finite weights. Received: NaN or inf in {weight.path}, as a "
-                    "training that diverged leaves them: make the flow again, or load its last "
-                    "checkpoint"
-                )
 
     def _check_events(self, x):
         integers = isinstance(self.first_layer, Dequantize)
