@@ -24,7 +24,9 @@ from tfflows.utils.atomic import replaced_on_success
 from tfflows.utils.checks import check_shape
 from tfflows.utils.config import deserialize_arguments
 from tfflows.utils.data_schema import DataSchema
+from tfflows.utils.finite_weights import check_finite_weights
 from tfflows.utils.remote import exists
+from tfflows.utils.stored_weights import check_stored_weights
 from tfflows.utils.summary import flow_summary
 
 
@@ -281,6 +283,18 @@ class Flow(Trainer):
             return super().save_weights(filepath, overwrite=overwrite, **kwargs)
         with replaced_on_success(filepath) as temporary:
             super().save_weights(temporary)
+
+    def load_weights(self, filepath: str | Path, skip_mismatch: bool = False, **kwargs) -> None:
+        """`keras.Model.load_weights` of a file that has these weights and no others.
+
+        Raises:
+            ValueError: the file has weights of another flow, or they are not finite. With
+                `skip_mismatch=True` Keras loads what fits.
+        """
+        if not (skip_mismatch or kwargs):
+            check_stored_weights(self, filepath)
+        super().load_weights(filepath, skip_mismatch=skip_mismatch, **kwargs)
+        check_finite_weights(self.weights, str(filepath))
 
     def get_config(self):
         layers = [keras.saving.serialize_keras_object(layer) for layer in self.flow_layers]

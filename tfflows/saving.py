@@ -1,6 +1,8 @@
 """Saved flows of every kind: a .keras file, a run, a SavedModel, a model of the zoo."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from tfflows import zoo
 from tfflows.flow import Flow
@@ -9,8 +11,16 @@ from tfflows.utils.remote import refuse_remote
 from tfflows.zoo.loading import load_keras_file
 
 
-def load_model(filepath: str | Path) -> Flow | ServedFlow:
+def load_model(
+    filepath: str | Path,
+    custom_objects: Mapping[str, Any] | None = None,
+    unsafe: bool = False,
+) -> Flow | ServedFlow:
     """The flow in a .keras file, a run (its best one), a SavedModel or a model of the zoo.
+
+    A .keras file may name classes of tfflows, those that the user's own modules registered, and
+    layers of Keras by a list (`tfflows.utils.safe_config`). A SavedModel may hold no operation that
+    touches files, networks, processes or Python.
 
     Example:
         flow = tfflows.load_model("zoo:realnvp-2spirals")
@@ -19,13 +29,17 @@ def load_model(filepath: str | Path) -> Flow | ServedFlow:
     Args:
         filepath: a .keras file, the folder of a run, of a SavedModel or of a model of the zoo, or
             "zoo:NAME".
+        custom_objects: classes and functions of the user's own by name, where they are not
+            registered, for a .keras file.
+        unsafe: True takes whatever a .keras file or a SavedModel holds, without a check. Both are
+            programs then: only for sources that are trusted like one.
 
     Returns:
         A `Flow`, not compiled; a `ServedFlow` for a SavedModel.
 
     Raises:
         OSError: nothing is there.
-        ValueError: what is there cannot be read, or is not a flow.
+        ValueError: what is there cannot be read, is not a flow, or holds what is not listed.
     """
     if isinstance(filepath, str) and filepath.startswith("zoo:"):
         return zoo.load(filepath.removeprefix("zoo:"))
@@ -36,6 +50,6 @@ def load_model(filepath: str | Path) -> Flow | ServedFlow:
     if zoo.is_model(path):
         return zoo.load(path)
     if path.is_dir() and not (path / "best.keras").exists():
-        return ServedFlow(path)
+        return ServedFlow(path, unsafe)
     path = path / "best.keras" if path.is_dir() else path
-    return load_keras_file(path)
+    return load_keras_file(path, custom_objects, unsafe)

@@ -9,7 +9,6 @@ import threading
 import types
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
 from command import run
@@ -17,7 +16,7 @@ from marks import needs_tensorflow
 from zoo_files import ALL, log_prob, sign
 
 from tfflows import zoo
-from tfflows.zoo import sources
+from tfflows.zoo import download, sources
 from tfflows.zoo.model_card import read_card
 
 ROOT = Path(__file__).parents[2]
@@ -69,6 +68,27 @@ def test_the_wheel_comes_before_the_cache_and_a_path_before_both(zoo_model, tmp_
     shutil.copytree(zoo_model, cache / "other" / "b")
     with pytest.raises(ValueError, match="more than one model 'b'"):
         zoo.find("b")
+
+
+def test_a_name_is_never_a_folder_here(zoo_model, tmp_path, monkeypatch):
+    """`zoo pull glow-mnist` in a folder that came from elsewhere takes the wheel's."""
+    here = tmp_path / "here"
+    for place in (here / "a", here / "b", sources.WHEEL / "a"):
+        sign(shutil.copytree(zoo_model, place), name=place.name)
+    monkeypatch.chdir(here)
+    assert zoo.find("a") == sources.WHEEL / "a"
+    assert zoo.find("./a") == zoo.find(Path("a")) == Path("a")
+    assert zoo.find("../here/a").resolve() == here / "a"
+    with pytest.raises(
+        FileNotFoundError, match=r"no model 'b' in the zoo; the folder here is \./b"
+    ):
+        zoo.find("b")
+    for name in ("..", ".", "", "a b"):
+        with pytest.raises(FileNotFoundError, match="There is no model"):
+            zoo.find(name)
+    sign(sources.WHEEL / "a", name="b")
+    with pytest.raises(ValueError, match="is not a: its card is that of b"):
+        zoo.find("a")
 
 
 def test_unknown_names_show_the_nearest(zoo_model):
@@ -182,20 +202,20 @@ def test_a_cache_that_rotted_is_refused_and_says_what_to_do(served):
 
 
 def test_a_cache_on_a_full_disk_says_so_and_stays_as_it_was(served, cache, monkeypatch):
-    whole = keras.utils.get_file
+    whole = download._fetch
 
-    def disk_full(name, url, cache_dir, **arguments):
-        if name != "model.weights.h5":
-            return whole(name, url, cache_dir=cache_dir, **arguments)
-        (cache_dir / name).write_bytes(b"half")
+    def disk_full(base, name, file, folder, limit):
+        if file != "model.weights.h5":
+            return whole(base, name, file, folder, limit)
+        (folder / file).write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(keras.utils, "get_file", disk_full)
+    monkeypatch.setattr(download, "_fetch", disk_full)
     url = f"{served.base}/realnvp-digits"
     with pytest.raises(OSError, match=r"realnvp-digits could not be downloaded to .*No space left"):
         zoo.load(url)
     assert files_in(cache) == []
-    monkeypatch.setattr(keras.utils, "get_file", whole)
+    monkeypatch.setattr(download, "_fetch", whole)
     zoo.load(url)
     (cache / "file").write_text("")
     monkeypatch.setenv("TFFLOWS_CACHE", str(cache / "file"))  # where no folder can be made
@@ -213,13 +233,13 @@ def test_hugging_face_is_read_with_or_without_its_package(zoo_model, cache, monk
         asked.append((repo_id, filename))
         return zoo_model / Path(filename).name
 
-    def get_file(name, url, cache_dir, **arguments):
+    def opened(url):
         asked.append(url)
-        shutil.copy(zoo_model / name, cache_dir / name)
+        return (zoo_model / url.rpartition("/")[2]).open("rb")
 
     hub = types.SimpleNamespace(hf_hub_download=hf_hub_download) if installed else None
     monkeypatch.setitem(sys.modules, "huggingface_hub", hub)
-    monkeypatch.setattr(keras.utils, "get_file", get_file)
+    monkeypatch.setattr(download, "_open", opened)
     folder = zoo.find("hf://owner/repo/zoo/realnvp-digits")
     assert sorted(path.name for path in folder.iterdir()) == sorted(ALL)
     page = "https://huggingface.co/owner/repo/resolve/main/zoo/realnvp-digits/card.json"
@@ -239,6 +259,15 @@ def test_hugging_face_is_read_with_or_without_its_package(zoo_model, cache, monk
 def test_urls_that_name_no_model_are_refused(url, message):
     with pytest.raises(ValueError, match=message):
         zoo.load(url)
+
+
+@pytest.mark.parametrize(
+    "pin", ["#", "#sha256=", "#sha256", "#sha256=12", f"#md5={'0' * 64}", f"#sha256={'g' * 64}"]
+)
+@pytest.mark.parametrize("where", ["realnvp-digits", "./realnvp-digits", "https://host/realnvp"])
+def test_a_pin_that_pins_nothing_is_refused(where, pin):
+    with pytest.raises(ValueError, match=r"pinned by #sha256= and the 64 hex digits"):
+        zoo.find(where + pin)
 
 
 @needs_tensorflow

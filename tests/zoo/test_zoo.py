@@ -90,13 +90,19 @@ def test_verify_computes_the_metric_anew(zoo_model):
     assert found.fixture.row_difference < 1e-2
 
 
-@pytest.mark.parametrize("change", [1e-2, np.nan])
-def test_verify_refuses_other_weights_even_where_the_hashes_fit(copy, change):
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (1e-2, "has other densities than its card says"),
+        (np.nan, r"model\.weights\.h5: Expected finite weights\. Received: NaN or inf in .*bias"),
+    ],
+)
+def test_verify_refuses_other_weights_even_where_the_hashes_fit(copy, change, message):
     flow = zoo.load(copy)
     flow.trainable_weights[-1].assign_add(np.full(flow.trainable_weights[-1].shape, change))
     flow.save_weights(copy / "model.weights.h5")
     sign(copy)
-    with pytest.raises(ValueError, match="has other densities than its card says"):
+    with pytest.raises(ValueError, match=message):
         zoo.verify(copy)
 
 
@@ -228,7 +234,7 @@ def test_safe_mode_stays_on_whatever_the_process_has_set(copy):
     sign(copy)
     with SafeModeScope(None):  # gives back what was set before
         keras.config.enable_unsafe_deserialization()
-        with pytest.raises(ValueError, match=r"is not a readable model: .*Lambda"):
+        with pytest.raises(ValueError, match=r"config: Expected classes of tfflows.*Lambda"):
             zoo.load(copy)
     dense = keras.layers.Dense(2)
     (copy / "config.json").write_text(json.dumps(keras.saving.serialize_keras_object(dense)))
@@ -242,6 +248,22 @@ def test_pickles_in_a_fixture_are_refused(copy):
     np.savez(copy / "fixture.npz", x=rows, log_prob=rows)
     sign(copy)
     with pytest.raises(ValueError, match="allow_pickle"):
+        zoo.verify(copy)
+
+
+def test_a_fixture_that_is_none_is_refused(copy):
+    path = copy / "fixture.npz"
+    np.savez_compressed(path, x=np.zeros(2**25), log_prob=np.zeros(3))
+    sign(copy)
+    with pytest.raises(ValueError, match=r"fixture\.npz: Expected x\.npy of at most"):
+        zoo.verify(copy)
+    np.savez(path, x=np.zeros(3))
+    sign(copy)
+    with pytest.raises(ValueError, match=r"Expected x and log_prob\. Received: \['x'\]"):
+        zoo.verify(copy)
+    path.write_bytes(b"no archive")
+    sign(copy)
+    with pytest.raises(ValueError, match=r"fixture\.npz is not a readable fixture"):
         zoo.verify(copy)
 
 

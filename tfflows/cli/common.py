@@ -53,7 +53,7 @@ def _show_warning(message, category, filename, lineno, file=None, line=None):
 
 
 class ZooModel(click.ParamType):
-    """A model of the zoo by its name, folder or URL; the value is its folder, checked."""
+    """A model of the zoo by its name, ./folder or URL; the value is its folder, checked."""
 
     name = "model"
 

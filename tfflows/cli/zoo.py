@@ -18,7 +18,8 @@ _model = click.argument("folder", metavar="MODEL", type=ZooModel())
 def zoo_commands():
     """Pretrained models.
 
-    MODEL is the name of one, its folder, or a URL: https://host/base/name, hf://owner/repo/name.
+    MODEL is the name of one, its folder with a slash, ./NAME, or a URL: https://host/base/name,
+    hf://owner/repo/name.
     """
 
 

@@ -11,8 +11,7 @@ from keras import ops
 
 from tfflows.flow import Flow
 from tfflows.utils.atomic import replaced_on_success
-
-_STATE = "run_state.json"
+from tfflows.utils.keras_archive import RUN_STATE, read_archive
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -102,7 +101,7 @@ class Checkpoint(keras.callbacks.Callback):
         with replaced_on_success(self.path) as temporary:
             flow.save(temporary)
             with zipfile.ZipFile(temporary, "a") as archive:
-                archive.writestr(_STATE, json.dumps(state))
+                archive.writestr(RUN_STATE, json.dumps(state))
 
     @property
     def saved_epoch(self) -> int:
@@ -111,12 +110,12 @@ class Checkpoint(keras.callbacks.Callback):
 
     def _read_state(self):
         with zipfile.ZipFile(self.path) as archive:
-            return json.loads(archive.read(_STATE))
+            return json.loads(archive.read(RUN_STATE))
 
     def restore(self, flow: Flow) -> None:
         """Set a compiled flow and this object to the state in last.keras."""
         state = self._read_state()
-        saved = keras.saving.load_model(self.path)
+        saved = read_archive(self.path, Flow, compile=True)
         pairs = [(flow.weights, saved.weights)]
         pairs.append((flow.optimizer.variables, saved.optimizer.variables))
         for targets, sources in pairs:

@@ -15,6 +15,7 @@ from tfflows.serving.signatures import make_signatures
 from tfflows.serving.versions import next_version
 from tfflows.serving.warmup import check_warmup_extra, write_warmup
 from tfflows.utils.atomic import replaced_on_success
+from tfflows.utils.finite_weights import check_finite_weights
 from tfflows.utils.remote import is_remote, remote_name
 from tfflows.utils.suggest import nearest
 
@@ -54,7 +55,8 @@ def export_flow(
     Raises:
         FileExistsError: the version is there already.
         ImportError: a package that is needed is not installed; nothing is written.
-        ValueError: there is no such format or signature, or ONNX lacks one of its operations.
+        ValueError: there is no such format or signature, ONNX lacks one of its operations, or a
+            weight is not finite.
         OSError: the files cannot be written; nothing is left of the attempt.
     """
     if format not in FORMATS:
@@ -62,6 +64,7 @@ def export_flow(
             f"Expected `format` to be one of {list(FORMATS)}: other formats are converted from a "
             f"SavedModel. Received: {format!r}{nearest(str(format), FORMATS)}"
         )
+    check_finite_weights(flow.weights)
     if format == "onnx":
         check_onnx_extra()
         target = filepath if is_remote(filepath) else Path(filepath)

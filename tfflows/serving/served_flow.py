@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from tfflows.backend.tensor_ops import Tensor
+from tfflows.serving.graph_operations import check_operations
 from tfflows.serving.versions import latest_version
 from tfflows.utils.checks import check_shape
+from tfflows.utils.finite_weights import check_finite_weights
 
 
 class ServedFlow:
@@ -18,12 +20,21 @@ class ServedFlow:
 
     Args:
         filepath: a version folder, or a model folder, of which the latest version is taken.
+        unsafe: True loads a SavedModel whatever its operations do. It is a program then: only from
+            a source that is trusted like one.
+
+    Raises:
+        FileNotFoundError: there is no SavedModel.
+        ValueError: it is not one of a flow, a weight of it is not finite, or one of its operations
+            may touch files, networks, processes or Python; nothing was run in that case.
     """
 
-    def __init__(self, filepath: str | Path):
+    def __init__(self, filepath: str | Path, unsafe: bool = False):
         import tensorflow as tf
 
         folder = latest_version(Path(filepath))
+        if not unsafe:
+            check_operations(folder)
         self._model = tf.saved_model.load(str(folder))
         wanted = {"log_prob", "encode", "decode"}
         if not wanted <= set(self._model.signatures):
@@ -31,6 +42,7 @@ class ServedFlow:
                 f"A served flow has the signatures {sorted(wanted)}. "
                 f"Received: {folder} with {sorted(self._model.signatures)}"
             )
+        check_finite_weights(getattr(self._model, "weights", ()), str(folder))
         inputs = self._model.signatures["log_prob"].structured_input_signature[1]
         self._dtype = inputs["x"].dtype
         self.event_shape = tuple(inputs["x"].shape[1:])

@@ -13,6 +13,7 @@ from tfflows.training.batch import Batch
 from tfflows.training.density import Density
 from tfflows.training.initial_weights import InitialWeights
 from tfflows.training.inputs import check_events, check_finite, read_rows
+from tfflows.utils.finite_weights import check_finite_weights
 
 # Rows whose statistics data-dependent layers take, at most. An image has many elements per channel,
 # so that fewer rows have as many.
@@ -38,7 +39,7 @@ class AdaptiveDensity(Density):
             max_rows: how many rows are used at most: evenly spread ones of arrays and of datasets
                 of known length, of which up to 1,000 batches are read; otherwise the first ones.
         """
-        self._check_weights()
+        check_finite_weights(self.weights)
         _, batch = read_rows(data, max_rows, self.condition_shape is not None)
         self._adapt(batch.spread(max_rows), force=True)
 
@@ -82,15 +83,6 @@ class AdaptiveDensity(Density):
             if isinstance(layer, DataDependentLayer):
                 layer.adapted.assign(1.0)
         return False
-
-    def _check_weights(self):
-        for weight in self.weights:
-            if not np.isfinite(ops.convert_to_numpy(weight)).all():
-                raise ValueError(
-                    f"Expected finite weights. Received: NaN or inf in {weight.path}, as a "
-                    "training that diverged leaves them: make the flow again, or load its last "
-                    "checkpoint"
-                )
 
     def _check_batch(self, batch: Batch) -> Tensor | None:
         """The condition for each row of a batch, whose values have been checked as x has."""

@@ -22,6 +22,7 @@ from tfflows.training.inputs import arrange, as_arrays, check_weights, is_array,
 from tfflows.training.objective import MaximumLikelihood, Objective
 from tfflows.training.objectives import get_objective
 from tfflows.training.reverse_kl import ReverseKL
+from tfflows.utils.finite_weights import check_finite_weights
 
 
 class _Step(NamedTuple):
@@ -195,7 +196,7 @@ class Trainer(AdaptiveDensity):
             FloatingPointError: the loss became NaN or infinite.
         """
         arguments = inspect.signature(super().fit).bind(x, y, *args, **kwargs).arguments
-        self._check_weights()
+        check_finite_weights(self.weights)
         should_adapt = self._should_adapt()
         if isinstance(self.objective, ReverseKL):
             batch = self._prepare_draws(arguments, self.objective)

@@ -1,6 +1,8 @@
 """Some rows of a model's test set with their log-densities, which travel with the model."""
 
 import dataclasses
+import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,8 @@ from keras import ops
 from tfflows.datasets import Rows
 from tfflows.flow import Flow
 from tfflows.layers.continuous_flow import continuous_flows
+from tfflows.utils.errors import first_paragraph
+from tfflows.utils.sizes import check_members
 from tfflows.zoo.model_card import Card, in_units
 
 FIXTURE = "fixture.npz"
@@ -53,10 +57,9 @@ def check_fixture(flow: Flow, card: Card, folder: Path) -> FixtureCheck:
 
     Raises:
         ValueError: their mean is farther from the stored one than the standard error of the card's
-            metric, or a row's is off by more than rounding.
+            metric, or a row's is off by more than rounding; or the fixture cannot be read.
     """
-    with np.load(folder / FIXTURE, allow_pickle=False) as file:
-        arrays = {name: file[name] for name in file.files}
+    arrays = _read(folder / FIXTURE)
     stored = arrays.pop("log_prob")
     found = _log_prob(flow, arrays, card.metric.num_draws)
     units, difference = card.metric.units, float(np.abs(found - stored).max())
@@ -74,6 +77,19 @@ def check_fixture(flow: Flow, card: Card, folder: Path) -> FixtureCheck:
             f"to {check.row_difference:.1e} nats"
         )
     return check
+
+
+def _read(path):
+    try:
+        with zipfile.ZipFile(path) as archive:
+            check_members(archive, path, dict.fromkeys(("x.npy", "condition.npy", "log_prob.npy")))
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except (zipfile.BadZipFile, zlib.error, EOFError, MemoryError) as error:
+        raise ValueError(f"{path} is not a readable fixture: {first_paragraph(error)}") from error
+    if not {"x", "log_prob"} <= set(arrays):
+        raise ValueError(f"{path}: Expected x and log_prob. Received: {sorted(arrays)}")
+    return arrays
 
 
 def _log_prob(flow, arrays, num_draws):

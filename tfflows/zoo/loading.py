@@ -1,21 +1,24 @@
 """From a model of the zoo, or a .keras file, to a flow."""
 
-import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import keras
-from keras.src.saving.serialization_lib import SafeModeScope  # Keras exports no such scope
 
 from tfflows import distributions, layers, models, networks, transforms  # noqa: F401, registered
 from tfflows.flow import Flow
+from tfflows.utils.bounded_json import read_json
 from tfflows.utils.errors import first_paragraph
+from tfflows.utils.keras_archive import CONFIG, WEIGHTS, make_model, read_archive
 from tfflows.zoo.sources import find
 
 
 def load(name: str | Path, load_weights: bool = True) -> Flow:
     """A model of the zoo, not compiled.
 
-    All files of the model have the hashes of its card before any is used. Nothing is unpickled, and
+    All files of the model have the hashes of its card before any is used. Its config names classes
+    of tfflows and of a short list of Keras (`tfflows.utils.safe_config`), nothing is unpickled, and
     Keras' safe mode is on, whatever the process has set.
 
     Args:
@@ -24,7 +27,8 @@ def load(name: str | Path, load_weights: bool = True) -> Flow:
 
     Raises:
         FileNotFoundError, OSError, ValueError: as `tfflows.zoo.find`.
-        ValueError: the model is not a flow, or its weights are those of another one.
+        ValueError: the model is not a flow, names a class that is not listed, or its weights are
+            those of another one or not finite.
 
     Example:
         flow = tfflows.zoo.load("glow-mnist")
@@ -34,28 +38,32 @@ def load(name: str | Path, load_weights: bool = True) -> Flow:
 
 def load_folder(folder: Path, load_weights: bool = True) -> Flow:
     """The flow of a model's folder, whose hashes are checked already."""
-
-    def read():
-        config = json.loads((folder / "config.json").read_text("utf-8"))
-        with SafeModeScope(True):  # an argument loses against enable_unsafe_deserialization()
-            return keras.saving.deserialize_keras_object(config)
-
-    flow = _read_flow(read, folder)
+    path = folder / CONFIG
+    flow = make_model(read_json(path), str(path), Flow)
     if load_weights:
-        flow.load_weights(folder / "model.weights.h5")
+        flow.load_weights(folder / WEIGHTS)
     return flow
 
 
-def load_keras_file(path: Path) -> Flow:
-    """The flow of a .keras file, not compiled; ValueError if it is not readable or not a flow."""
-    return _read_flow(lambda: keras.saving.load_model(path, compile=False), path)
+def load_keras_file(
+    path: Path, custom_objects: Mapping[str, Any] | None = None, unsafe: bool = False
+) -> Flow:
+    """The flow of a .keras file, not compiled.
 
+    Args:
+        path: the file.
+        custom_objects: the user's own classes and functions by name.
+        unsafe: whether Keras makes whatever the file names, lambdas as well, without any check.
 
-def _read_flow(read, source):
+    Raises:
+        ValueError: the file is not readable, not a flow, or names a class that is not listed.
+    """
+    if not unsafe:
+        return read_archive(path, Flow, custom_objects=custom_objects)
     try:
-        flow = read()
+        flow = keras.saving.load_model(path, custom_objects, compile=False, safe_mode=False)
     except Exception as error:  # whatever zip, json, h5py, Keras or a layer's arguments raise
-        raise ValueError(f"{source} is not a readable model: {first_paragraph(error)}") from error
+        raise ValueError(f"{path} is not a readable model: {first_paragraph(error)}") from error
     if not isinstance(flow, Flow):
-        raise ValueError(f"{source} holds a {type(flow).__name__}, which is not a flow")
+        raise ValueError(f"{path} holds a {type(flow).__name__}, which is not a flow")
     return flow

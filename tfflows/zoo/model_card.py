@@ -1,17 +1,18 @@
 """Model cards: what a model is, was trained on and reaches, and the hashes of its files."""
 
 import hashlib
-import json
 import math
 from pathlib import Path
 from typing import Annotated, Literal
 
 import pydantic
 
+from tfflows.utils.bounded_json import parse_json
 from tfflows.utils.schema import Section, readable_error
 
 FORMAT = 1
 CARD = "card.json"
+MAX_CARD_BYTES = 2**20
 # All of a model but its card, in the order in which they are written.
 FILES = (
     "config.json", "model.weights.h5", "recipe.yaml", "metrics.jsonl", "fixture.npz", "samples.png",
@@ -119,8 +120,11 @@ def describe_files(folder: Path) -> dict[str, File]:
 
 
 def _describe(path):
-    content = path.read_bytes()
-    return File(bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(2**20):
+            digest.update(chunk)
+        return File(bytes=file.tell(), sha256=digest.hexdigest())
 
 
 def check_files(folder: Path, card: Card) -> None:
@@ -133,12 +137,13 @@ def check_files(folder: Path, card: Card) -> None:
         path = folder / name
         if not path.is_file():
             raise ValueError(f"{folder} is not a whole model: {name} is missing")
-        found = _describe(path)
-        if found.bytes != expected.bytes:
+        length = path.stat().st_size
+        if length != expected.bytes:
             raise ValueError(
                 f"{path} is not the file of the card. Expected: {expected.bytes:,} bytes. "
-                f"Received: {found.bytes:,} bytes"
+                f"Received: {length:,} bytes"
             )
+        found = _describe(path)
         if found.sha256 != expected.sha256:
             raise ValueError(
                 f"{path} is not the file of the card. Expected: sha256 {expected.sha256}. "
@@ -165,11 +170,18 @@ def read_card(folder: Path, sha256: str | None = None) -> Card:
     path = folder / CARD
     if not path.is_file():
         raise ValueError(f"{folder} is not a model of a zoo: it has no {CARD}")
+    length = path.stat().st_size
+    if length > MAX_CARD_BYTES:
+        raise ValueError(
+            f"{path} is not a card: Expected at most {MAX_CARD_BYTES:,} bytes. "
+            f"Received: {length:,} bytes"
+        )
+    raw = path.read_bytes()
     try:
-        text = path.read_bytes().decode("utf-8")
-        content = json.loads(text)
+        content = parse_json(raw, path)
     except ValueError as error:
         raise ValueError(f"{path} is not a card: {error}") from error
+    text = raw.decode("utf-8")
     _check_format(content, path)
     try:
         card = Card.model_validate_json(text)

@@ -43,22 +43,33 @@ def find(reference: str | Path) -> Path:
     """The folder of a model, downloaded if it is not here, its card and files checked.
 
     Args:
-        reference: the path of a model's folder; the name of a model that the wheel carries, that
-            is in the cache or at the base TFFLOWS_ZOO, if that is set; or a URL,
-            "https://host/base/name" or "hf://owner/repo/name", each with "#sha256=" and the
-            card's hash to take no other model than that.
+        reference: the name of a model that the wheel carries, that is in the cache or at the base
+            TFFLOWS_ZOO, if that is set; the path of a model's folder, which is a `Path` or a text
+            with a slash, such as "./glow-mnist"; or a URL, "https://host/base/name" or
+            "hf://owner/repo/name". A text may end with "#sha256=" and the card's hash to take no
+            other model than that.
 
     Raises:
         FileNotFoundError: the model does not exist; the nearest names are shown.
         OSError: the model could not be downloaded, or not be written to the cache.
-        ValueError: a file is not the one that the card describes, or the card is not whole.
+        ValueError: a file is not the one that the card describes, the card is not whole or that of
+            another model, or the hash after "#" is not one.
     """
-    url, _, pin = str(reference).partition("#sha256=")
-    sha256 = pin or None
-    remote = "://" in url
-    folder = _cached(url, sha256) if remote else _local(Path(url)) or _named(url, sha256)
+    if isinstance(reference, Path):
+        where, sha256, is_path = str(reference), None, True
+    else:
+        where, sha256 = _split_pin(reference)
+        is_path = "://" not in where and ("/" in where or os.sep in where)
+    if is_path:
+        folder, name = _local(Path(where)), None
+    else:
+        folder = _cached(where, sha256) if "://" in where else _named(where, sha256)
+        name = where.rstrip("/").rpartition("/")[2]
     try:
-        check_files(folder, read_card(folder, sha256))
+        found = read_card(folder, sha256)
+        if name not in (None, found.name):  # a path is what it is; a name says which model it is
+            raise ValueError(f"{folder} is not {name}: its card is that of {found.name}")
+        check_files(folder, found)
     except ValueError as error:
         hint = ". Remove the folder to have it downloaded again"
         raise ValueError(f"{error}{hint if cache_folder() in folder.parents else ''}") from error
@@ -70,25 +81,41 @@ def card(name: str | Path) -> Card:
     return read_card(find(name))
 
 
+def _split_pin(reference):
+    """A reference without its pin, and the hash that it is pinned to, or None."""
+    where, sign, pin = reference.partition("#")
+    if not sign:
+        return where, None
+    sha256 = pin.removeprefix("sha256=").lower()
+    if not pin.startswith("sha256=") or not re.fullmatch("[0-9a-f]{64}", sha256):
+        raise ValueError(
+            "Expected a model to be pinned by #sha256= and the 64 hex digits of its card. "
+            f"Received: {reference!r}"
+        )
+    return where, sha256
+
+
 def _local(path):
-    """A folder given by its path; a bare name counts as one only if a model is there."""
+    """A folder given by its path."""
     if is_model(path):
         return path
-    if re.fullmatch(NAME, str(path)):
-        return None
     if path.is_dir():
         raise ValueError(f"{path} is not a model of a zoo: it has no {CARD}")
     raise FileNotFoundError(f"There is no model of a zoo at {path}")
 
 
 def _named(name, sha256):
-    if is_model(WHEEL / name):
+    is_name = re.fullmatch(NAME, name)
+    if is_name and is_model(WHEEL / name):
         return WHEEL / name
     base = os.environ.get("TFFLOWS_ZOO")
+    is_here = f"; the folder here is ./{name}, with a slash" if is_model(Path(name)) else ""
     unknown = FileNotFoundError(
-        f"There is no model {name!r} in the zoo{nearest(name, list_models())}; "
+        f"There is no model {name!r} in the zoo{is_here or nearest(name, list_models())}; "
         f"there are {list_models()}{f' and those at {base}' if base else ''}"
     )
+    if not is_name:
+        raise unknown
     if base:
         try:
             return _cached(f"{base.rstrip('/')}/{name}", sha256)
