@@ -129,19 +129,54 @@ def test_images_go_through_convolutions():
 
 
 def test_samples_are_solved_without_a_trace():
-    """By as many evaluations, to the same place, and with gradients by the adjoint equation."""
+    """By no more evaluations, to the same place, and with gradients by the adjoint equation."""
     layer = make(test_solver=DormandPrince(1e-7, 1e-7))
     z = rows(4, 3)
     x, _ = layer.inverse_and_log_det(z)
     with_trace = int(layer.pop_evaluations())
     layer._rates = None  # which would compute it
-    np.testing.assert_array_equal(layer.inverse(z), x)
-    assert int(layer.pop_evaluations()) == with_trace
+    np.testing.assert_allclose(layer.inverse(z), x, atol=1e-6)
+    assert int(layer.pop_evaluations()) <= with_trace
     (slope,) = gradient_function(lambda z: ops.sum(layer.inverse(z)), [])(z)
     moved = z.copy()
     moved[0, 1] += 1e-4
     change = (numpy(layer.inverse(moved)) - numpy(x)).sum() / 1e-4
     np.testing.assert_allclose(slope[0, 1], change, rtol=1e-2)
+
+
+class _Waves(_Field):
+    """dz/dt = 1 + sin(k z) / k^2, whose trace cos(k z) / k is of another size than the field."""
+
+    def call(self, z, time, condition=None):
+        return 1 + ops.sin(FREQUENCY * z) / FREQUENCY**2
+
+
+FREQUENCY = 20.0
+
+
+def wave_log_det(x):
+    """In closed form: an autonomous field in one dimension has dz/dx = f(z) / f(x)."""
+    from scipy.integrate import quad
+    from scipy.optimize import brentq
+
+    def speed(z):
+        return 1 + np.sin(FREQUENCY * z) / FREQUENCY**2
+
+    def time(end):
+        return quad(lambda z: 1 / speed(z), x, end, epsabs=1e-13, limit=400)[0]
+
+    return np.log(speed(brentq(lambda end: time(end) - 1, x + 0.5, x + 1.5, xtol=1e-13)) / speed(x))
+
+
+def test_the_tolerance_holds_for_the_log_det_of_each_row():
+    """Of a field whose state a few steps over all of its waves would solve."""
+    x = np.asarray([[0.3], [-1.0], [0.7]])
+    wanted = [wave_log_det(float(start)) for start in x[:, 0]]
+    for by_row in (True, False):
+        layer = make(_Waves(dtype="float64"), (1,), test_solver=DormandPrince(by_row=by_row))
+        z, log_det = layer.forward_and_log_det(x)
+        assert np.abs(numpy(log_det) - wanted).max() < 1e-4
+    assert np.abs(numpy(layer.inverse_and_log_det(z)[1]) + wanted).max() < 1e-4
 
 
 def test_regularizers_are_the_integrals_of_speed_and_jacobian():

@@ -68,6 +68,26 @@ def test_rows_do_not_depend_on_their_neighbours_and_go_back():
     assert solve(solver, START[:0])[0].shape == (0, 2)
 
 
+def test_a_row_does_not_hide_among_many_that_step_with_it():
+    """Of 3,000 rows one turns 10 times as fast: a mean over rows would let it err. A row that is
+    NaN stays so, and stops no other."""
+    speeds = np.ones((3000, 1))
+    speeds[7] = 10.0
+
+    def turn(_, state):
+        x, y = state
+        return -speeds * y, speeds * x
+
+    start = [np.ones((3000, 1)), np.zeros((3000, 1))]
+    start[0][3] = np.nan
+    solver = DormandPrince(1e-4, 1e-4, by_row=False)
+    solution = solver.solve(turn, [ops.convert_to_tensor(each) for each in start], 0.0, 1.0, 2)
+    assert float(solution.time) == 1
+    speeds[3] = np.nan
+    np.testing.assert_allclose(solution.state[0], np.cos(speeds), atol=1e-3)
+    np.testing.assert_allclose(solution.state[1], np.sin(speeds), atol=1e-3)
+
+
 def test_a_field_without_bound_is_left_where_it_grows():
     """dy/dt = y^2 is 1 / (1 - t)."""
     solution = DormandPrince().solve(lambda _, y: (y[0] ** 2,), [np.ones((2, 1))], 0.0, 2.0)

@@ -5,6 +5,7 @@ from tfflows.evaluation.animation import animate
 from tfflows.evaluation.evaluation import Evaluation, GaussianBaseline, evaluate
 from tfflows.evaluation.latents import attribute_direction, change_attribute, interpolate
 from tfflows.evaluation.scoring import score_file
+from tfflows.evaluation.solver_error import solver_error
 
 __all__ = [
     "Evaluation",
@@ -16,4 +17,5 @@ __all__ = [
     "interpolate",
     "plots",
     "score_file",
+    "solver_error",
 ]

@@ -37,7 +37,10 @@ class ContinuousFlow(FlowLayer):
 
     Training goes through `solver`: fixed steps are differentiated as they are, or, with
     `adjoint=True` and for an adaptive solver, by the adjoint equation, solved backward in time,
-    which keeps nothing of the steps. All else goes through `test_solver`.
+    which keeps nothing of the steps. All else goes through `test_solver`, whose tolerance holds for
+    the log-det too, in nats, and for each row by itself: see `DormandPrince`. Samples without a
+    density have no log-det to keep, take longer steps, and so are those of `sample_and_log_prob`
+    within the tolerance. In training an adaptive solver looks at z only.
 
     `kinetic_weight` and `jacobian_weight` are those of the regularizers of Finlay et al. 2020
     (RNODE, equations 9 and 10), the integrals of |f|^2 and |e^T df/dz|^2 over time, per element,
@@ -212,8 +215,9 @@ class ContinuousFlow(FlowLayer):
                 end,
             )
         else:
+            controlled = 1 if training else 1 + num_integrals
             solution = solve_with_adjoint(
-                solver, rates, x, num_integrals, [*conditions, *values], start, end
+                solver, rates, x, num_integrals, [*conditions, *values], start, end, controlled
             )
         z, *integrals = self._finish(solution, solver, end)
         self._cost = integrals[1] if has_cost else None

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 from keras import ops
 
 from tfflows.backend.autodiff import value_and_pullback, with_gradient
@@ -17,6 +18,7 @@ def solve_with_adjoint(
     tensors: Sequence[Tensor],
     start: float,
     end: float,
+    controlled: int = 1,
 ) -> Solution:
     """Follow dz/dt = f(t, z), and integrate what else the field gives along the way.
 
@@ -33,15 +35,18 @@ def solve_with_adjoint(
         num_integrals: n.
         tensors: what else gradients are taken for.
         start, end: times.
+        controlled: how many of z and the integrals, the first ones, an adaptive solver keeps within
+            its tolerance; see `Solver.solve`.
 
     Returns:
         z and the n integrals at the end, the number of evaluations, where each row came to.
+        Gradients are NaN where the solver did not come back to the start.
     """
 
     def forward(z, *tensors):
         zeros = [ops.zeros_like(z[(..., *(0 for _ in z.shape[1:]))])] * num_integrals
         solution = solver.solve(
-            lambda time, state: field(time, state[0], *tensors), (z, *zeros), start, end
+            lambda time, state: field(time, state[0], *tensors), (z, *zeros), start, end, controlled
         )
         return *solution.state, ops.cast(solution.evaluations, z.dtype), solution.time
 
@@ -57,7 +62,8 @@ def solve_with_adjoint(
             return slopes[0], *(-gradient for gradient in pullback(adjoint, *weights))
 
         state = (outputs[0], adjoint, *(ops.zeros_like(tensor) for tensor in tensors))
-        return solver.for_all_rows().solve(reverse_field, state, end, start, controlled=2).state[1:]
+        solution = solver.for_all_rows().solve(reverse_field, state, end, start, controlled=2)
+        return [ops.where(solution.time == start, each, np.nan) for each in solution.state[1:]]
 
     *state, evaluations, time = with_gradient(forward, backward, [z, *tensors])
     return Solution(tuple(state), evaluations, time)

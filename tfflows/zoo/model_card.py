@@ -53,14 +53,29 @@ class Data(Section):
     test: Count
 
 
+class SolverError(Section):
+    """What solving equations costs log p(x), beside a tight solution, in nats.
+
+    `mean` is of all `num_examples` rows, signed; `largest` that of one row.
+    """
+
+    mean: float
+    largest: Annotated[float, pydantic.Field(ge=0)]
+    num_examples: Count
+
+
 class Metric(Section):
-    """Mean over the test set: log-likelihood in nats, or bits/dim, which is better when lower."""
+    """Mean over the test set: log-likelihood in nats, or bits/dim, which is better when lower.
+
+    Models that solve equations have a `solver_error`.
+    """
 
     units: Units
     value: float
     standard_error: Annotated[float, pydantic.Field(ge=0)]
     num_examples: Count
     num_draws: Annotated[int, pydantic.Field(ge=1)] = 1
+    solver_error: SolverError | None = None
 
 
 class Published(Section):

@@ -6,7 +6,7 @@ from tfflows.zoo.model_card import Card, Metric, Published
 
 _README = """# {0.name}
 
-{0.family} on {0.data.name}, {shape}: {metric} on {rows} test rows{draws}.{published}
+{0.family} on {0.data.name}, {shape}: {metric} on {rows} test rows{draws}.{solver}{published}
 
 ![samples](samples.png)
 
@@ -49,6 +49,7 @@ def model_readme(card: Card) -> str:
         shape=f"{' x '.join(map(str, data.event_shape))} numbers{classes}",
         rows=rows,
         draws=f", {draws} draws of dequantization noise each" if draws > 1 else "",
+        solver=_solver_text(card.metric),
         published=f" Published: {published_text(card.published)}." if card.published else "",
         condition=", one_hot" if data.classes else "",
         versions=", ".join(f"{name} {version}" for name, version in card.training.versions.items()),
@@ -58,6 +59,16 @@ def model_readme(card: Card) -> str:
 def metric_text(metric: Metric) -> str:
     """A metric with two standard errors, such as "1.200 +- 0.005 bits/dim"."""
     return f"{metric.value:.3f} +- {2 * metric.standard_error:.3f} {metric.units}"
+
+
+def _solver_text(metric):
+    error = metric.solver_error
+    if error is None:
+        return ""
+    return (
+        f" Solving the equations costs {error.largest:.1g} nats per row at most, "
+        f"{abs(error.mean):.1g} in the mean, on {error.num_examples:,} of them."
+    )
 
 
 def published_text(published: Published) -> str:

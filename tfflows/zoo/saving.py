@@ -31,7 +31,7 @@ from tfflows.zoo.model_card import (
 )
 from tfflows.zoo.pictures import write_samples
 from tfflows.zoo.readme import model_readme
-from tfflows.zoo.verification import evaluate_rows, metric_of
+from tfflows.zoo.verification import evaluate_rows, metric_of, solver_error_of
 
 
 def save_to_zoo(
@@ -77,13 +77,15 @@ def save_to_zoo(
     recipe = read_recipe(run / "recipe.yaml")
     rows, info = load_split(recipe, "test", data_dir)
     units = units or ("bits/dim" if flow.is_discrete else "nats")
-    result = evaluate_rows(flow, rows.spread(num_rows), num_draws)
+    evaluated = rows.spread(num_rows)
+    metric = metric_of(evaluate_rows(flow, evaluated, num_draws), units, flow.dims)
+    metric = metric.model_copy(update={"solver_error": solver_error_of(flow, evaluated)})
     card = Card(
         name=folder.name,
         family=recipe.model.name,
         data=_data(run, recipe, flow, info, licence, data_dir),
         parameters=flow.count_params(),
-        metric=metric_of(result, units, flow.dims),
+        metric=metric,
         published=published,
         training=_training(run, recipe, machine),
         limitations=limitations,

@@ -4,16 +4,22 @@ import dataclasses
 import math
 from pathlib import Path
 
+import numpy as np
+
 from tfflows.datasets import Rows
 from tfflows.datasets.batches import Batches
 from tfflows.evaluation.evaluation import Evaluation, evaluate
+from tfflows.evaluation.solver_error import solver_error
 from tfflows.flow import Flow
+from tfflows.layers.continuous_flow import continuous_flows
 from tfflows.runs.data import load_split
 from tfflows.runs.recipe import Recipe, read_recipe
 from tfflows.zoo.fixture import FixtureCheck, check_fixture
 from tfflows.zoo.loading import load_folder
-from tfflows.zoo.model_card import Card, Metric, Units, in_units, read_card
+from tfflows.zoo.model_card import Card, Metric, SolverError, Units, in_units, read_card
 from tfflows.zoo.sources import find
+
+SOLVED_ROWS = 500  # whose solver's error is measured
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,6 +98,16 @@ def evaluate_rows(flow: Flow, rows: Rows, num_draws: int = 1) -> Evaluation:
     batches = Batches(rows, batch_size=256)
     numbers = range(batches.num_batches or 0)
     return evaluate(flow, (batches[i] for i in numbers), round_trip=False, num_draws=num_draws)
+
+
+def solver_error_of(flow: Flow, rows: Rows) -> SolverError | None:
+    """The error of the solvers on some of the rows; None of a flow that solves no equation."""
+    if not any(continuous_flows(flow.flow_layers)):
+        return None
+    rows = rows.spread(SOLVED_ROWS)
+    errors = solver_error(flow, np.asarray(rows.x), rows.condition)
+    largest = float(np.abs(errors).max())
+    return SolverError(mean=float(errors.mean()), largest=largest, num_examples=len(errors))
 
 
 def metric_of(result: Evaluation, units: Units, dims: int) -> Metric:
