@@ -23,7 +23,7 @@ from tfflows.runs.lock import locked
 from tfflows.runs.recipe import read_recipe
 from tfflows.runs.report import report_run
 from tfflows.runs.run import run_recipe
-from tfflows.runs.schedule import resolve_optimizer, warn_of_length
+from tfflows.runs.schedule import resolve_steps, warn_of_length
 
 OLD = Path(__file__).parents[1] / "data" / "version_0_1"
 
@@ -205,9 +205,9 @@ def test_a_warm_up_or_average_longer_than_the_run_is_said(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warn_of_length(auto, rows=5000, total_steps=90)
-    section = resolve_optimizer(auto.optimizer, 2000)
-    assert section.warmup_steps == 100
-    np.testing.assert_allclose(section.ema, 0.99)
+    warmup, momentum = resolve_steps(auto.optimizer, 2000)
+    assert warmup == 100
+    np.testing.assert_allclose(momentum, 0.99)
 
 
 def run_state(folder):

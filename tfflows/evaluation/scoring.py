@@ -5,7 +5,7 @@ import csv
 import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from keras import ops
@@ -143,15 +143,15 @@ class _FileRows:
         is_events = isinstance(table, ArrayTable) and len(table.shape) > 2
         if columns is None and not is_events:
             columns = schema.find_columns(table.names, str(source))
-        self._codes = None
+        self._codes = label = None
         if flow.condition_shape is not None and not condition_columns:
             if schema.condition_columns is not None:
                 condition_columns = schema.condition_columns
-            elif schema.classes is not None:
+            elif schema.classes is not None and schema.label is not None:
                 self._codes = LabelCodes(f"{source}, label {schema.label!r}", schema.classes)
+                label = find_column(table, schema.label)
         self._num_condition = len(condition_columns)
         self._check_condition(columns, condition_columns)
-        label = None if self._codes is None else find_column(table, schema.label)
         names = None if columns is None else [*columns, *condition_columns]
         self.reader = TableReader(table, choose_columns(table, names, label), label, missing)
         kept = [find_column(table, column) for column in keep]
@@ -175,7 +175,7 @@ class _FileRows:
         for flat, labels, numbers in _rebatch(self.reader, size):
             x, condition = self._split(flat)
             if self._codes is not None:
-                condition = self._one_hot(labels)
+                condition = _one_hot(labels, self._codes, self._flow.condition_shape[0])
             yield x, condition, numbers, [texts.of_rows(numbers) for texts in self._texts]
 
     def _split(self, flat):
@@ -189,19 +189,20 @@ class _FileRows:
         x = x.reshape(-1, *flow.event_shape)
         return x, condition.reshape(-1, *flow.condition_shape) if self._num_condition else None
 
-    def _one_hot(self, labels):
-        given = np.asarray([label is not None for label in labels])
-        rows = np.full((len(labels), *self._flow.condition_shape), np.nan, "float32")
-        codes = self._codes.encode(labels[given])
-        rows[given] = one_hot(codes, rows.shape[1])
-        return rows
+
+def _one_hot(labels, codes, num_classes):
+    """float32 `[n, num_classes]`, NaN where a label is missing."""
+    given = np.asarray([label is not None for label in labels])
+    rows = np.full((len(labels), num_classes), np.nan, "float32")
+    rows[given] = one_hot(codes.encode(labels[given]), num_classes)
+    return rows
 
 
 def _rebatch(parts, size):
     """Tuples of arrays (or None) of `size` rows, the last ones of fewer."""
-    pending = None
+    pending: Any = None
     for part in parts:
-        joined = part if pending is None else tuple(map(_join, pending, part))
+        joined: Any = part if pending is None else tuple(map(_join, pending, part))
         count = len(joined[0])
         for start in range(0, count - size + 1, size):
             yield _slice(joined, slice(start, start + size))

@@ -7,7 +7,7 @@ import keras
 from tfflows.flow import Flow
 from tfflows.runs.names import BASES, LAYERS, MODELS, OBJECTS, OPTIMIZERS, SOLVERS, make_object
 from tfflows.runs.recipe import Recipe
-from tfflows.runs.schedule import resolve_optimizer
+from tfflows.runs.schedule import resolve_steps
 from tfflows.utils.data_schema import DataSchema
 from tfflows.utils.errors import first_paragraph
 
@@ -63,9 +63,9 @@ def _layers(recipe, levels, dtype):
 
 def make_optimizer(recipe: Recipe, total_steps: int) -> keras.optimizers.Optimizer:
     """The optimizer of a recipe whose schedule ends after `total_steps`."""
-    section = resolve_optimizer(recipe.optimizer, total_steps)
-    peak, warmup = section.learning_rate, section.warmup_steps
-    rate = peak
+    section = recipe.optimizer
+    warmup, ema = resolve_steps(section, total_steps)
+    rate = peak = section.learning_rate
     if section.schedule == "cosine" or warmup:
         rate = keras.optimizers.schedules.CosineDecay(
             initial_learning_rate=0.0 if warmup else peak,
@@ -78,7 +78,7 @@ def make_optimizer(recipe: Recipe, total_steps: int) -> keras.optimizers.Optimiz
         learning_rate=rate,
         weight_decay=section.weight_decay or None,
         clipnorm=section.clipnorm,
-        use_ema=section.ema is not None,
-        ema_momentum=section.ema or 0.99,
+        use_ema=ema is not None,
+        ema_momentum=ema or 0.99,
         **section.arguments,
     )

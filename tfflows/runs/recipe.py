@@ -92,7 +92,7 @@ class Optimizer(Section):
     `warmup_steps` rise linearly to `learning_rate`; "cosine" then falls to `final_fraction` of it
     at the last step. `weight_decay` is decoupled and applies to kernels only. `ema` is the momentum
     of an average of the weights, which validation and the best checkpoint use. "auto" chooses
-    `warmup_steps` and `ema` by the length of the run (`tfflows.runs.schedule.resolve_optimizer`).
+    `warmup_steps` and `ema` by the length of the run (`tfflows.runs.schedule.resolve_steps`).
     """
 
     name: Literal["adam", "adamax", "lion", "nadam", "rmsprop", "sgd"] = "adam"

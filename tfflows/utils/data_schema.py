@@ -41,7 +41,8 @@ class DataSchema:
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "DataSchema":
         """The schema of `get_config`."""
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in config.items()})
+        lists: dict[str, Any] = {k: tuple(v) for k, v in config.items() if k != "label"}
+        return cls(label=config.get("label"), **lists)
 
     def find_columns(self, names: Sequence[str], source: str) -> list[str] | None:
         """Which columns of a table are x: those of the same names, or None for all in order.
