@@ -13,6 +13,7 @@ import numpy as np
 from keras import ops
 
 from tfflows.backend import compilation, rng
+from tfflows.backend.settings import settings_version
 from tfflows.backend.tensor_ops import Tensor
 from tfflows.distributions import Distribution
 from tfflows.layers import Dequantize, FlowLayer
@@ -183,6 +184,10 @@ class Flow(Trainer):
         """
         jit = bool(jit and self.compiled and self.jit_compile)
         name = f"{method.__name__}_jit" if jit else method.__name__
+        version = settings_version()
+        if getattr(self._compiled_methods, "version", version) != version:
+            self._compiled_methods = types.SimpleNamespace()
+        self._compiled_methods.version = version
         if not hasattr(self._compiled_methods, name):
             draws = method in (self._sample, self._sample_and_log_prob)
             compiled = compilation.compile_method(self, method, jit, takes_count=draws)

@@ -1,11 +1,13 @@
 """Compiled calls of a model's methods: the backend's own way of tracing, a case a backend."""
 
 import contextlib
+import functools
 import threading
 from collections.abc import Callable, Iterator
-from functools import partial
 
 import keras
+
+from tfflows.backend.settings import settings_version
 
 _scopes = threading.local()
 
@@ -66,7 +68,7 @@ def compile_method(
 
     weights = model.weights  # gathered once: that takes as long as the call itself
 
-    @partial(jax.jit, static_argnums=1 if takes_count else ())
+    @functools.partial(jax.jit, static_argnums=1 if takes_count else ())
     def stateless(values, *args):
         with keras.StatelessScope(state_mapping=list(zip(weights, values, strict=True))):
             return method(*args)
@@ -122,10 +124,13 @@ def compile_region(function: Callable, differentiable: Callable) -> Callable:
         return function
     import tensorflow as tf
 
-    compiled = tf.function(function, jit_compile=True, autograph=False)
-    graph = tf.function(differentiable, autograph=False)
+    @functools.lru_cache(maxsize=1)
+    def functions(version):
+        compiled = tf.function(function, jit_compile=True, autograph=False)
+        return compiled, tf.function(differentiable, autograph=False)
 
     def call(*tensors):
+        compiled, graph = functions(settings_version())
         if tf.distribute.has_strategy():
             return graph(*tensors)
         versions = iter([compiled])  # for the first call; the gradient makes the second

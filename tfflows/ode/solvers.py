@@ -15,6 +15,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from tfflows.backend.settings import Settings
 from tfflows.backend.tensor_ops import Tensor
 
 State = Sequence[Tensor]
@@ -35,7 +36,7 @@ class Solution(NamedTuple):
     time: Tensor
 
 
-class Solver:
+class Solver(Settings):
     """What turns a field and a start into an end."""
 
     is_adaptive = False

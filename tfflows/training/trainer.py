@@ -11,6 +11,7 @@ import numpy as np
 from keras import ops
 
 from tfflows.backend import compilation, rng
+from tfflows.backend.settings import settings_version
 from tfflows.backend.tensor_ops import Tensor, batch_mean
 from tfflows.distributions import Distribution
 from tfflows.layers import FlowLayer
@@ -51,6 +52,8 @@ class Trainer(AdaptiveDensity):
         self.objective: Objective = MaximumLikelihood()
         self._step: _Step | None = None
         self._logs_likelihood = True
+        self._functions_version = settings_version()
+        self._trained_weights: tuple | None = None
         self._is_adapted = False  # as far as `train_on_batch` has looked
 
     def build(self, input_shape):
@@ -207,6 +210,9 @@ class Trainer(AdaptiveDensity):
             self._adapt(statistics, force=False)
             if validation is not None:
                 warn_far_data("validation data", validation, statistics)
+        trainable = tuple(weight.path for weight in self.trainable_weights)
+        if trainable != self._trained_weights:  # `trainable` of a layer has changed
+            self.train_function, self._trained_weights = None, trainable
         arguments["callbacks"] = with_own_callbacks(arguments.get("callbacks"))
         return super().fit(**arguments)
 
@@ -226,6 +232,27 @@ class Trainer(AdaptiveDensity):
             self._adapt(Batch.parse(as_arrays(x_and_condition)), force=False)
         self._is_adapted = True
         return super().train_on_batch(x, y, sample_weight, *args, **kwargs)
+
+    def make_train_function(self, force=False):
+        """Keras' own, made anew where a setting of a layer has changed since."""
+        self._forget_old_functions()
+        return super().make_train_function(force)
+
+    def make_test_function(self, force=False):
+        """Keras' own, made anew where a setting of a layer has changed since."""
+        self._forget_old_functions()
+        return super().make_test_function(force)
+
+    def make_predict_function(self, force=False):
+        """Keras' own, made anew where a setting of a layer has changed since."""
+        self._forget_old_functions()
+        return super().make_predict_function(force)
+
+    def _forget_old_functions(self):
+        version = settings_version()
+        if version != self._functions_version:
+            self.train_function = self.test_function = self.predict_function = None
+            self._functions_version = version
 
     def train_step(self, *args):
         """Keras' own, on a batch whose second part is its condition."""
