@@ -437,7 +437,7 @@ def test_some_rows_at_a_time_give_what_all_at_once_give(method):
     for batch_size in (1, 4, 10, 99):
         got = call(x.astype("float32"), condition, batch_size=batch_size)
         np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-5)
-    with pytest.raises(ValueError, match="batch_size must be a positive integer. Received: 0"):
+    with pytest.raises(ValueError, match=r"batch_size must be a positive integer. Received: 0"):
         call(x.astype("float32"), condition, batch_size=0)
 
 

@@ -3,7 +3,7 @@
 import contextlib
 import functools
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import keras
 
@@ -110,6 +110,32 @@ def _function_of_tensors(method, jit, leading, is_none):
             return method(*leading, *(None if none else next(remaining) for none in is_none))
 
     return function
+
+
+def unshare(variables: Sequence[keras.Variable]) -> None:
+    """Give each variable a buffer of its own: JAX's next compiled step would free a shared one."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        for variable in variables:
+            variable.assign(jax.numpy.array(variable.value, copy=True))
+
+
+def take_from_first_process(variables: Sequence[keras.Variable]) -> None:
+    """Assign the values of the first process in all, where JAX runs in several."""
+    if keras.backend.backend() != "jax":
+        return
+    import jax
+
+    if jax.process_count() == 1:
+        return
+    from jax.experimental import multihost_utils
+
+    values = [keras.ops.convert_to_numpy(variable) for variable in variables]
+    for variable, value in zip(
+        variables, multihost_utils.broadcast_one_to_all(values), strict=True
+    ):
+        variable.assign(value)
 
 
 def compile_region(function: Callable, differentiable: Callable) -> Callable:

@@ -11,18 +11,25 @@ import numpy as np
 from keras import ops
 
 from tfflows.backend import compilation, rng
-from tfflows.backend.settings import settings_version
 from tfflows.backend.tensor_ops import Tensor, batch_mean
 from tfflows.distributions import Distribution
 from tfflows.layers import FlowLayer
 from tfflows.layers.continuous_flow import continuous_flows
-from tfflows.training.adaptation import AdaptiveDensity, warn_far_data
+from tfflows.training.adaptation import warn_far_data
 from tfflows.training.batch import Batch
 from tfflows.training.callbacks import with_own_callbacks
-from tfflows.training.inputs import arrange, as_arrays, check_weights, is_array, read_rows
+from tfflows.training.inputs import (
+    arrange,
+    as_arrays,
+    check_weights,
+    is_array,
+    read_rows,
+    warn_raw_pixels,
+)
 from tfflows.training.objective import MaximumLikelihood, Objective
 from tfflows.training.objectives import get_objective
 from tfflows.training.reverse_kl import ReverseKL
+from tfflows.training.steps import Steps
 
 
 class _Step(NamedTuple):
@@ -32,7 +39,7 @@ class _Step(NamedTuple):
     is_likelihood: bool
 
 
-class Trainer(AdaptiveDensity):
+class Trainer(Steps):
     """A density with `compile`, `adapt`, `fit` and `evaluate`; the arguments are those of Density.
 
     The logs carry `loss` (the objective and regularizers), and where the loss is the likelihood
@@ -52,7 +59,6 @@ class Trainer(AdaptiveDensity):
         self.objective: Objective = MaximumLikelihood()
         self._step: _Step | None = None
         self._logs_likelihood = True
-        self._functions_version = settings_version()
         self._trained_weights: tuple | None = None
         self._is_adapted = False  # as far as `train_on_batch` has looked
 
@@ -214,7 +220,11 @@ class Trainer(AdaptiveDensity):
         if trainable != self._trained_weights:  # `trainable` of a layer has changed
             self.train_function, self._trained_weights = None, trainable
         arguments["callbacks"] = with_own_callbacks(arguments.get("callbacks"))
-        return super().fit(**arguments)
+        history = super().fit(**arguments)
+        if getattr(self.optimizer, "use_ema", False):
+            # Keras leaves weights and averages in shared buffers, which JAX's next step donates.
+            compilation.unshare(self.trainable_variables)
+        return history
 
     def train_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, *args, **kwargs
@@ -233,46 +243,24 @@ class Trainer(AdaptiveDensity):
         self._is_adapted = True
         return super().train_on_batch(x, y, sample_weight, *args, **kwargs)
 
-    def make_train_function(self, force=False):
-        """Keras' own, made anew where a setting of a layer has changed since."""
-        self._forget_old_functions()
-        return super().make_train_function(force)
+    def predict(self, x: Any, *args, **kwargs) -> np.ndarray:
+        """Latents z `[n, *latent_shape]`, as calling the flow gives them.
 
-    def make_test_function(self, force=False):
-        """Keras' own, made anew where a setting of a layer has changed since."""
-        self._forget_old_functions()
-        return super().make_test_function(force)
+        `keras.Model.predict` on what `fit` takes, a batch at a time; densities come from
+        `log_prob(x, batch_size=...)`.
 
-    def make_predict_function(self, force=False):
-        """Keras' own, made anew where a setting of a layer has changed since."""
-        self._forget_old_functions()
-        return super().make_predict_function(force)
-
-    def _forget_old_functions(self):
-        version = settings_version()
-        if version != self._functions_version:
-            self.train_function = self.test_function = self.predict_function = None
-            self._functions_version = version
-
-    def train_step(self, *args):
-        """Keras' own, on a batch whose second part is its condition."""
-        return super().train_step(*args[:-1], self._arrange(args[-1]))
-
-    def test_step(self, *args):
-        """Keras' own, on a batch whose second part is its condition."""
-        return super().test_step(*args[:-1], self._arrange(args[-1]))
-
-    def predict_step(self, *args):
-        """Keras' own, on a batch whose second part is its condition."""
-        return super().predict_step(*args[:-1], self._arrange(args[-1]))
-
-    def _arrange(self, batch):
-        return arrange(batch, self.condition_shape is not None)
+        Args:
+            x: x, (x, condition), a dict of them, or a dataset.
+            args, kwargs: those of Keras.
+        """
+        return super().predict(self._open(x)[0], *args, **kwargs)
 
     def _prepare_data(self, arguments, should_adapt) -> Callable[[], Batch]:
         """Check the arguments of `fit`, and return what gives a batch to adapt to."""
         x, y = arguments["x"], arguments.get("y")
         data, batch = self._open(x, self._max_adapt_rows if should_adapt else None)
+        if len(self.event_shape) == 3 and not self.is_discrete:
+            warn_raw_pixels(batch.x)
         weight = check_weights(arguments.get("sample_weight"))
         arguments |= {"x": data, "y": _target(data, y, weight), "sample_weight": weight}
         if not is_array(data):
