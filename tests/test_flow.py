@@ -11,6 +11,7 @@ from model_table import (
     data_for,
     small_flow,
     small_image_flow,
+    small_pixel_nice,
     small_spline_flow,
 )
 
@@ -424,3 +425,36 @@ def test_fit_takes_conditions_as_pairs_dicts_and_datasets():
         assert np.isfinite(history["nll"]).all()
     by_dataset = flow.evaluate(dataset, verbose=0, return_dict=True)["nll"]
     np.testing.assert_allclose(-numpy(flow.log_prob(x, condition)).mean(), by_dataset, rtol=1e-4)
+
+
+@pytest.mark.parametrize("method", ["log_prob", "encode", "inverse"])
+def test_some_rows_at_a_time_give_what_all_at_once_give(method):
+    flow = randomize(small_flow(condition_shape=(3,), num_couplings=2))
+    rng = np.random.default_rng(0)
+    x, condition = rng.normal(size=(10, 2)), rng.normal(size=(10, 3))
+    call = getattr(flow, method)
+    wanted = call(x.astype("float32"), condition)
+    for batch_size in (1, 4, 10, 99):
+        got = call(x.astype("float32"), condition, batch_size=batch_size)
+        np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-5)
+    with pytest.raises(ValueError, match=r"batch_size must be a positive integer. Received: 0"):
+        call(x.astype("float32"), condition, batch_size=0)
+
+
+def test_some_samples_at_a_time_are_those_of_the_seed():
+    flow = randomize(small_flow(num_couplings=2))
+    wanted, log_prob = flow.sample_and_log_prob(10, seed=3, temperature=0.7)
+    np.testing.assert_allclose(
+        flow.sample(10, seed=3, temperature=0.7, batch_size=4), wanted, rtol=1e-5, atol=1e-5
+    )
+    got = flow.sample_and_log_prob(10, seed=3, temperature=0.7, batch_size=3)
+    np.testing.assert_allclose(got[0], wanted, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(got[1], log_prob, rtol=1e-4, atol=1e-4)
+    assert flow.sample(5, batch_size=2).shape == (5, 2)
+
+
+def test_draws_of_noise_some_rows_at_a_time():
+    flow = small_pixel_nice()
+    x = data_for(flow, 5)
+    wanted = flow.log_prob(x, num_draws=2)
+    np.testing.assert_allclose(flow.log_prob(x, num_draws=2, batch_size=2), wanted, rtol=1e-5)

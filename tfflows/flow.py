@@ -1,5 +1,6 @@
 """Flow: a stack of flow layers and a base distribution as a `keras.Model`."""
 
+import functools
 import math
 import numbers
 import sys
@@ -13,11 +14,13 @@ import numpy as np
 from keras import ops
 
 from tfflows.backend import compilation, rng
+from tfflows.backend.settings import settings_version
 from tfflows.backend.tensor_ops import Tensor
 from tfflows.distributions import Distribution
 from tfflows.layers import Dequantize, FlowLayer
 from tfflows.layers.continuous_flow import continuous_flows
 from tfflows.training.batch import Batch
+from tfflows.training.chunks import in_chunks
 from tfflows.training.inputs import as_arrays
 from tfflows.training.trainer import Trainer
 from tfflows.utils.atomic import replaced_on_success
@@ -69,7 +72,14 @@ class Flow(Trainer):
         self.data_schema = DataSchema()
         self._compiled_methods = types.SimpleNamespace()  # a dict would be saved with the model
 
-    def log_prob(self, x: Tensor, condition: Tensor | None = None, num_draws: int = 1) -> Tensor:
+    def log_prob(
+        self,
+        x: Tensor,
+        condition: Tensor | None = None,
+        num_draws: int = 1,
+        *,
+        batch_size: int | None = None,
+    ) -> Tensor:
         """log p(x | condition) in nats, `[batch]`, in the units of x `[batch, *event_shape]`.
 
         Discrete data take dequantization noise from the row itself, so that the same x gives the
@@ -81,30 +91,51 @@ class Flow(Trainer):
             x: data.
             condition: conditions, or one row for all, where the flow is conditional.
             num_draws: draws of dequantization noise per row; more than 1 expects discrete data.
+            batch_size: rows at a time, for many rows in little memory; None takes all at once.
         """
         x, condition = self._check_call(x, condition)
         if num_draws == 1:
-            return self._run(self.log_density, x, condition)
+            return self._run_in_chunks(self.log_density, batch_size, x, condition)
         if num_draws < 1 or not isinstance(self.first_layer, Dequantize):
             raise ValueError(
                 "num_draws must be 1, or more for a flow that begins with Dequantize. "
                 f"Received: {num_draws!r}"
             )
+
+        def draw(number, *tensors):
+            number = ops.convert_to_tensor(number)
+            return self._run(self.log_density_of_draw, tensors[0], number, *tensors[1:])
+
         draws = [
-            self._run(self.log_density_of_draw, x, ops.convert_to_tensor(draw), condition)
-            for draw in range(num_draws)
+            in_chunks(functools.partial(draw, number), batch_size, x, condition)
+            for number in range(num_draws)
         ]
         return ops.logsumexp(ops.stack(draws), axis=0) - math.log(num_draws)
 
-    def inverse(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Map latents `[batch, *latent_shape]` to data `[batch, *event_shape]`."""
-        z = ops.convert_to_tensor(z)
-        check_shape(z, self.latent_shape)
-        return self._run(self.generate, z, self.check_condition(condition, z.shape[0]))
+    def inverse(
+        self, z: Tensor, condition: Tensor | None = None, *, batch_size: int | None = None
+    ) -> Tensor:
+        """Map latents `[batch, *latent_shape]` to data `[batch, *event_shape]`.
 
-    def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Map data to latents, like calling the flow, compiled and without losses."""
-        return self._run(self.forward_and_log_det, *self._check_call(x, condition))[0]
+        Args:
+            z: latents.
+            condition, batch_size: as in `log_prob`.
+        """
+        z = ops.convert_to_tensor(as_arrays(z))
+        check_shape(z, self.latent_shape)
+        condition = self.check_condition(condition, z.shape[0])
+        return self._run_in_chunks(self.generate, batch_size, z, condition)
+
+    def encode(
+        self, x: Tensor, condition: Tensor | None = None, *, batch_size: int | None = None
+    ) -> Tensor:
+        """Map data to latents, like calling the flow, compiled and without losses.
+
+        Args:
+            x, condition, batch_size: as in `log_prob`.
+        """
+        arguments = self._check_call(x, condition)
+        return self._run_in_chunks(self.forward_and_log_det, batch_size, *arguments)[0]
 
     def sample(
         self,
@@ -112,6 +143,8 @@ class Flow(Trainer):
         condition: Tensor | None = None,
         seed: rng.Seed = None,
         temperature: float = 1.0,
+        *,
+        batch_size: int | None = None,
     ) -> Tensor:
         """Draw data `[num_samples, *event_shape]`, in the units of the training data.
 
@@ -122,8 +155,12 @@ class Flow(Trainer):
             seed: None (fresh), an integer, an int32 array `[2]` or a `keras.random.SeedGenerator`.
                 In a function that JAX traces it must not be None.
             temperature: factor on the spread of the base, >= 0; below 1 samples are more typical.
+            batch_size: samples at a time, for many in little memory. The latents are drawn at once,
+                so that a seed gives the same samples, to rounding, whatever the batch size.
         """
         arguments = self._check_draw(num_samples, condition, seed, temperature)
+        if batch_size is not None:
+            return self._draw_in_chunks(self.generate, batch_size, arguments, seed is None)
         return self._run(self._sample, *arguments, jit=seed is None)
 
     def sample_and_log_prob(
@@ -132,6 +169,8 @@ class Flow(Trainer):
         condition: Tensor | None = None,
         seed: rng.Seed = None,
         temperature: float = 1.0,
+        *,
+        batch_size: int | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Draw data as `sample` does, with their log p(x | condition) `[num_samples]`.
 
@@ -139,7 +178,15 @@ class Flow(Trainer):
         at the point before rounding, a draw of what `log_prob` of the sample estimates.
         """
         arguments = self._check_draw(num_samples, condition, seed, temperature)
+        if batch_size is not None:
+            method = self.generate_and_log_density
+            return self._draw_in_chunks(method, batch_size, arguments, seed is None)
         return self._run(self._sample_and_log_prob, *arguments, jit=seed is None)
+
+    def _draw_in_chunks(self, method, batch_size, arguments, jit):
+        """`method` of latents that are drawn at once."""
+        z = self._run(self.draw_latents, *arguments, jit=jit)
+        return self._run_in_chunks(method, batch_size, z, arguments[-1])
 
     def _sample(self, num_samples, seed, temperature, condition=None):
         z = self.draw_latents(num_samples, seed, temperature, condition)
@@ -173,6 +220,9 @@ class Flow(Trainer):
         check_shape(x, self.event_shape)
         return x, self.check_condition(batch.condition, x.shape[0])
 
+    def _run_in_chunks(self, method, batch_size, *tensors):
+        return in_chunks(functools.partial(self._run, method), batch_size, *tensors)
+
     def _run(self, method, *args, jit=True):
         """`method(*args)`, compiled unless it stands in a function that is being traced."""
         if compilation.is_traced(*args):
@@ -192,8 +242,12 @@ class Flow(Trainer):
         """
         jit = bool(jit and self.compiled and self.jit_compile)
         name = f"{method.__name__}_jit" if jit else method.__name__
+        version = settings_version()
+        if getattr(self._compiled_methods, "version", version) != version:
+            self._compiled_methods = types.SimpleNamespace()
+        self._compiled_methods.version = version
         if not hasattr(self._compiled_methods, name):
-            draws = method in (self._sample, self._sample_and_log_prob)
+            draws = method in (self._sample, self._sample_and_log_prob, self.draw_latents)
             compiled = compilation.compile_method(self, method, jit, takes_count=draws)
             setattr(self._compiled_methods, name, compiled)
         return getattr(self._compiled_methods, name)

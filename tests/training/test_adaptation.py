@@ -95,7 +95,7 @@ def test_reading_is_bounded(monkeypatch):
 
 def test_validation_far_outside_of_the_statistics_is_warned_of():
     with pytest.warns(UserWarning, match=r"validation data lie far outside.*element 1 is"):
-        make().fit(batches(), validation_data=(ROWS + [0, 200],), verbose=0)
+        make().fit(batches(), validation_data=(ROWS + np.asarray([0, 200]),), verbose=0)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         make().fit(tensors(), validation_data=tensors(), verbose=0)

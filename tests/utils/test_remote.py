@@ -54,14 +54,19 @@ def test_models_are_written_to_other_file_systems_and_read_back(flow, tmp_path, 
 @needs_tensorflow
 def test_a_remote_file_that_fails_is_not_there(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(RuntimeError), replaced_on_success("ram://failed/a.txt") as temporary:
-        temporary.write_text("half")
-        raise RuntimeError
+    with pytest.raises(RuntimeError):
+        write("ram://failed/a.txt", fails=True)
     assert not exists("ram://failed/a.txt")
     with pytest.raises(OSError, match=r"^nowhere://b/a.txt could not be written.*local path"):
-        with replaced_on_success("nowhere://b/a.txt") as temporary:
-            temporary.write_text("whole")
+        write("nowhere://b/a.txt")
     assert list(tmp_path.iterdir()) == []
+
+
+def write(path, fails=False):
+    with replaced_on_success(path) as temporary:
+        temporary.write_text("some")
+        if fails:
+            raise RuntimeError
 
 
 def test_runs_models_and_caches_are_refused_elsewhere(monkeypatch, tmp_path):

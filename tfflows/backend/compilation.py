@@ -1,11 +1,13 @@
 """Compiled calls of a model's methods: the backend's own way of tracing, a case a backend."""
 
 import contextlib
+import functools
 import threading
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
 
 import keras
+
+from tfflows.backend.settings import settings_version
 
 _scopes = threading.local()
 
@@ -66,7 +68,7 @@ def compile_method(
 
     weights = model.weights  # gathered once: that takes as long as the call itself
 
-    @partial(jax.jit, static_argnums=1 if takes_count else ())
+    @functools.partial(jax.jit, static_argnums=1 if takes_count else ())
     def stateless(values, *args):
         with keras.StatelessScope(state_mapping=list(zip(weights, values, strict=True))):
             return method(*args)
@@ -110,6 +112,32 @@ def _function_of_tensors(method, jit, leading, is_none):
     return function
 
 
+def unshare(variables: Sequence[keras.Variable]) -> None:
+    """Give each variable a buffer of its own: JAX's next compiled step would free a shared one."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        for variable in variables:
+            variable.assign(jax.numpy.array(variable.value, copy=True))
+
+
+def take_from_first_process(variables: Sequence[keras.Variable]) -> None:
+    """Assign the values of the first process in all, where JAX runs in several."""
+    if keras.backend.backend() != "jax":
+        return
+    import jax
+
+    if jax.process_count() == 1:
+        return
+    from jax.experimental import multihost_utils
+
+    values = [keras.ops.convert_to_numpy(variable) for variable in variables]
+    for variable, value in zip(
+        variables, multihost_utils.broadcast_one_to_all(values), strict=True
+    ):
+        variable.assign(value)
+
+
 def compile_region(function: Callable, differentiable: Callable) -> Callable:
     """`function` of tensors as a part that TensorFlow compiles by XLA wherever it stands.
 
@@ -122,10 +150,13 @@ def compile_region(function: Callable, differentiable: Callable) -> Callable:
         return function
     import tensorflow as tf
 
-    compiled = tf.function(function, jit_compile=True, autograph=False)
-    graph = tf.function(differentiable, autograph=False)
+    @functools.lru_cache(maxsize=1)
+    def functions(version):
+        compiled = tf.function(function, jit_compile=True, autograph=False)
+        return compiled, tf.function(differentiable, autograph=False)
 
     def call(*tensors):
+        compiled, graph = functions(settings_version())
         if tf.distribute.has_strategy():
             return graph(*tensors)
         versions = iter([compiled])  # for the first call; the gradient makes the second

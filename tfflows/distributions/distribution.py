@@ -6,12 +6,13 @@ import keras
 from keras import ops
 
 from tfflows.backend import rng
+from tfflows.backend.settings import Settings
 from tfflows.backend.tensor_ops import Tensor, data_dtype
 
 LOG_2_PI = math.log(2 * math.pi)
 
 
-class Distribution(keras.layers.Layer):
+class Distribution(Settings, keras.layers.Layer):
     """A density over latents z `[batch, *event]`.
 
     A subclass writes `_log_prob(z, condition)` -> `[batch]` and `_draw(noise, condition,

@@ -75,7 +75,8 @@ class Coupling(FlowLayer):
         kept_shape = joined_shape(self._embed(kept).shape[1:], self.condition_shape)
         if not self.conditioner.built:
             self.conditioner.build((None, *kept_shape))
-        features = self.conditioner.compute_output_shape((None, *kept_shape))
+        inputs = keras.KerasTensor((None, *kept_shape), self.conditioner.compute_dtype)
+        features = self.conditioner.compute_output_spec(inputs).shape
         moved_shape = self._split.moved_shape
         if tuple(features[1:-1]) != tuple(moved_shape[:-1]):
             raise ValueError(

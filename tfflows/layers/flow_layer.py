@@ -6,11 +6,12 @@ import keras
 from keras import ops
 
 from tfflows.backend.checkpoints import Checkpointed
+from tfflows.backend.settings import Settings
 from tfflows.backend.tensor_ops import Tensor, batch_mean, data_dtype
 from tfflows.utils.config import deserialize_arguments
 
 
-class FlowLayer(Checkpointed):
+class FlowLayer(Settings, Checkpointed):
     """An invertible map between data x and latent z, `[batch, *event]` both.
 
     A subclass writes two methods without side effects (a layer that draws noise may advance its

@@ -16,6 +16,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from tfflows.backend.settings import Settings
 from tfflows.backend.tensor_ops import Tensor, sum_event
 
 State = Sequence[Tensor]
@@ -36,7 +37,7 @@ class Solution(NamedTuple):
     time: Tensor
 
 
-class Solver:
+class Solver(Settings):
     """What turns a field and a start into an end."""
 
     is_adaptive = False

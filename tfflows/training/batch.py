@@ -41,7 +41,9 @@ class Batch:
             if "x" not in inputs or set(inputs) - {"x", "condition"}:
                 raise ValueError(
                     'Expected a dict with the key "x" and, where the flow is conditional, '
-                    f'"condition". Received: {sorted(inputs)}'
+                    '"condition": map other dicts, as in dataset.map(lambda row: row["image"]) or '
+                    'dataset.map(lambda row: (row["image"], tf.one_hot(row["label"], 10))). '
+                    f"Received: {sorted(inputs)}"
                 )
             return cls(inputs["x"], inputs.get("condition", condition), weight)
         if isinstance(inputs, tuple):

@@ -13,6 +13,7 @@ from tfflows.backend.tensor_ops import Tensor, batch_mean, data_dtype, zero_or_n
 from tfflows.distributions import Distribution, StandardNormal
 from tfflows.layers import Dequantize, FlowLayer, Pad
 from tfflows.training.batch import Batch
+from tfflows.training.inputs import as_arrays
 from tfflows.utils.checks import as_shape
 
 
@@ -217,7 +218,7 @@ class Density(Checkpointed, keras.Model):
                 f"The flow expects a condition {wanted} per row: pass (x, condition) as x, or a "
                 'dict with the keys "x" and "condition". Received: none'
             )
-        tensor = ops.convert_to_tensor(condition)
+        tensor = ops.convert_to_tensor(as_arrays(condition))
         rows = tensor.shape[0] if len(tensor.shape) else 0
         fits = None in (rows, num_rows) or rows in (1, num_rows)
         if tuple(tensor.shape[1:]) != wanted or not fits:

@@ -3,6 +3,7 @@
 import itertools
 import time
 import types
+import warnings
 from typing import Any
 
 import keras
@@ -178,6 +179,18 @@ def check_events(
                 "The flow dequantizes, and expects whole numbers such as raw pixels. "
                 f"Received: {fractions.size} others, the first {fractions[0]}"
             )
+
+
+def warn_raw_pixels(x: Any) -> None:
+    """Warn where images are whole numbers up to 255 for a flow that takes them as real numbers."""
+    values = ops.convert_to_numpy(x)
+    if 1 < values.max() <= 255 and values.min() >= 0 and (values == np.floor(values)).all():
+        warnings.warn(
+            f"The data look like raw pixels, whole numbers from {values.min()} to {values.max()}, "
+            "and the flow takes them as real numbers, whose likelihood has no bound. Put "
+            "layers.Dequantize(256) first, by quantization_levels=256 or preprocessing=",
+            stacklevel=4,
+        )
 
 
 def check_finite(name: str, values: np.ndarray) -> tuple:

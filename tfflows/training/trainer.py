@@ -15,13 +15,21 @@ from tfflows.backend.tensor_ops import Tensor, batch_mean
 from tfflows.distributions import Distribution
 from tfflows.layers import FlowLayer
 from tfflows.layers.continuous_flow import continuous_flows
-from tfflows.training.adaptation import AdaptiveDensity, warn_far_data
+from tfflows.training.adaptation import warn_far_data
 from tfflows.training.batch import Batch
 from tfflows.training.callbacks import with_own_callbacks
-from tfflows.training.inputs import arrange, as_arrays, check_weights, is_array, read_rows
+from tfflows.training.inputs import (
+    arrange,
+    as_arrays,
+    check_weights,
+    is_array,
+    read_rows,
+    warn_raw_pixels,
+)
 from tfflows.training.objective import MaximumLikelihood, Objective
 from tfflows.training.objectives import get_objective
 from tfflows.training.reverse_kl import ReverseKL
+from tfflows.training.steps import Steps
 from tfflows.utils.finite_weights import check_finite_weights
 
 
@@ -32,7 +40,7 @@ class _Step(NamedTuple):
     is_likelihood: bool
 
 
-class Trainer(AdaptiveDensity):
+class Trainer(Steps):
     """A density with `compile`, `adapt`, `fit` and `evaluate`; the arguments are those of Density.
 
     The logs carry `loss` (the objective and regularizers), and where the loss is the likelihood
@@ -52,6 +60,7 @@ class Trainer(AdaptiveDensity):
         self.objective: Objective = MaximumLikelihood()
         self._step: _Step | None = None
         self._logs_likelihood = True
+        self._trained_weights: tuple | None = None
         self._is_adapted = False  # as far as `train_on_batch` has looked
 
     def build(self, input_shape):
@@ -208,8 +217,15 @@ class Trainer(AdaptiveDensity):
             self._adapt(statistics, force=False)
             if validation is not None:
                 warn_far_data("validation data", validation, statistics)
+        trainable = tuple(weight.path for weight in self.trainable_weights)
+        if trainable != self._trained_weights:  # `trainable` of a layer has changed
+            self.train_function, self._trained_weights = None, trainable
         arguments["callbacks"] = with_own_callbacks(arguments.get("callbacks"))
-        return super().fit(**arguments)
+        history = super().fit(**arguments)
+        if getattr(self.optimizer, "use_ema", False):
+            # Keras leaves weights and averages in shared buffers, which JAX's next step donates.
+            compilation.unshare(self.trainable_variables)
+        return history
 
     def train_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, *args, **kwargs
@@ -228,25 +244,24 @@ class Trainer(AdaptiveDensity):
         self._is_adapted = True
         return super().train_on_batch(x, y, sample_weight, *args, **kwargs)
 
-    def train_step(self, *args):
-        """Keras' own, on a batch whose second part is its condition."""
-        return super().train_step(*args[:-1], self._arrange(args[-1]))
+    def predict(self, x: Any, *args, **kwargs) -> np.ndarray:
+        """Latents z `[n, *latent_shape]`, as calling the flow gives them.
 
-    def test_step(self, *args):
-        """Keras' own, on a batch whose second part is its condition."""
-        return super().test_step(*args[:-1], self._arrange(args[-1]))
+        `keras.Model.predict` on what `fit` takes, a batch at a time; densities come from
+        `log_prob(x, batch_size=...)`.
 
-    def predict_step(self, *args):
-        """Keras' own, on a batch whose second part is its condition."""
-        return super().predict_step(*args[:-1], self._arrange(args[-1]))
-
-    def _arrange(self, batch):
-        return arrange(batch, self.condition_shape is not None)
+        Args:
+            x: x, (x, condition), a dict of them, or a dataset.
+            args, kwargs: those of Keras.
+        """
+        return super().predict(self._open(x)[0], *args, **kwargs)
 
     def _prepare_data(self, arguments, should_adapt) -> Callable[[], Batch]:
         """Check the arguments of `fit`, and return what gives a batch to adapt to."""
         x, y = arguments["x"], arguments.get("y")
         data, batch = self._open(x, self._max_adapt_rows if should_adapt else None)
+        if len(self.event_shape) == 3 and not self.is_discrete:
+            warn_raw_pixels(batch.x)
         weight = check_weights(arguments.get("sample_weight"))
         arguments |= {"x": data, "y": _target(data, y, weight), "sample_weight": weight}
         if not is_array(data):

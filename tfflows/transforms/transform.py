@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
+from tfflows.backend.settings import Settings
 from tfflows.backend.tensor_ops import Tensor
 
 
-class Transform:
+class Transform(Settings):
     """A monotone map of each element x by parameters of its own.
 
     A subclass writes `forward` and `inverse`, and says in `num_parameters` how many parameters an
