@@ -89,6 +89,40 @@ def test_gaussian_baseline_is_the_maximum_likelihood_gaussian(mean):
     assert got == pytest.approx(wanted.mean(), rel=1e-4)
 
 
+def scaled_gaussian(x):
+    """SciPy's density of each row, of columns of one scale: it takes small eigenvalues for none."""
+    scale = x.std(axis=0)
+    rows = (x - x.mean(axis=0)) / scale
+    normal = scipy.stats.multivariate_normal(np.zeros(x.shape[1]), np.cov(rows.T, bias=True))
+    return normal.logpdf(rows) - np.log(scale).sum()
+
+
+@pytest.mark.parametrize("scales", [[1e3, 1, 1e-2, 1e-1], [1e9, 1e-9, 1, 1e4]])
+def test_gaussian_baseline_has_no_favourite_units(scales):
+    rng = np.random.default_rng(0)
+    x = (rng.normal(size=(2000, 4)) @ rng.normal(size=(4, 4)) + [5, 0, 1, 0]) * scales
+    baseline = GaussianBaseline(batches(x))
+    np.testing.assert_allclose(baseline.log_prob(x), scaled_gaussian(x), atol=1e-3)
+    wanted = scaled_gaussian(x).mean()
+    assert baseline.evaluate(batches(x)).log_likelihood == pytest.approx(wanted, abs=1e-3)
+
+
+def test_gaussian_baseline_of_columns_that_are_determined_or_nearly():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(2000, 3)) * [1, 1e4, 1]
+    nearly = x[:, :1] + 1e-4 * x[:, 2:]  # leaves 1e-8 of its variance
+    near = np.concatenate([x[:, :2], nearly], axis=1)
+    np.testing.assert_allclose(
+        GaussianBaseline(near).log_prob(near), scaled_gaussian(near), atol=1e-3
+    )
+    constant, double = np.full((2000, 1), 7.0), 3 * x[:, 1:2] - 1e5
+    columns = np.concatenate([x, constant, double], axis=1)
+    log_prob = GaussianBaseline(columns).log_prob(columns)
+    # No more than constants are added for what has no density.
+    added = -np.log(1e-6) * 2 - np.log(double.std()) - np.log(2 * np.pi)
+    np.testing.assert_allclose(log_prob, scaled_gaussian(x) + added, atol=1e-3)
+
+
 def test_gaussian_baseline_dequantizes_constant_pixels():
     x = np.zeros((400, 2, 2, 1), "uint8")
     result = GaussianBaseline([x], discrete=True).evaluate([x])

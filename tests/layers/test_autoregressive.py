@@ -143,6 +143,22 @@ def test_samples_that_grow_from_element_to_element_stay_finite(inversion):
     assert np.isfinite(numpy(layer(x))).all()
 
 
+@pytest.mark.parametrize("cls", [layers.MaskedAutoregressive, layers.InverseAutoregressive])
+def test_rows_that_are_not_finite_end_the_sweeps_of_no_other(cls):
+    layer = cls(hidden_units=(32, 32), inversion="jacobi", dtype="float64")
+    layer.build((None, 12))
+    randomize(layer, spread=0.3)
+    solve = layer.inverse if cls is layers.MaskedAutoregressive else layer
+    y = rows(5, 12)
+    wanted = numpy(solve(y))
+    for value in (np.nan, np.inf):
+        z = np.concatenate([y, y[:1]])
+        z[5, 3] = value
+        found = numpy(solve(z))
+        np.testing.assert_allclose(found[:5], wanted, atol=1e-10)
+        assert not np.isfinite(found[5]).all()
+
+
 def test_jacobi_ends_after_as_many_sweeps_as_there_are_elements():
     """A tolerance that rounding never meets costs sweeps, and not exactness."""
     layer = layers.MaskedAutoregressive(hidden_units=(32,), inversion="jacobi", tolerance=0.0)

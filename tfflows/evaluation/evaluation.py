@@ -1,5 +1,6 @@
 """Honest held-out numbers: log-likelihood with its standard error, and the Gaussian to beat."""
 
+import contextlib
 import dataclasses
 import math
 from collections.abc import Callable, Iterable
@@ -99,8 +100,18 @@ def _as_batches(data):
     return [data] if hasattr(data, "shape") or isinstance(data, dict) else data
 
 
+# Variance that columns before it must leave of a column, as a share of its own, for it to have one.
+LEAST_SHARE = 1e-12
+
+
 class GaussianBaseline:
-    """A full-covariance Gaussian fitted to data: the least that a density model must beat.
+    """The maximum-likelihood Gaussian of data: the least that a density model must beat.
+
+    It is computed in float64 on columns that are brought to one scale, whatever their units. A
+    column that is constant, or that the columns before it determine to 1e-6 of its deviation, has
+    no density. It is given 1e-6 of its deviation (of 1 where it is constant) beside what they
+    determine, so that the likelihood is finite and, as that of a flow on such data, without meaning
+    in itself.
 
     Args:
         batches: training batches of x, (x, condition) or dicts, `[batch, *event]`; read once.
@@ -123,10 +134,12 @@ class GaussianBaseline:
             raise ValueError("The data are empty: no Gaussian can be fitted")
         offset = total / count
         self.mean = origin + offset
-        covariance = products / count - np.outer(offset, offset)
-        # Keeps the factor defined for constant columns; far below any real variance.
-        floor = 1e-9 * max(float(np.trace(covariance)) / len(covariance), 1e-12)
-        self._factor = np.linalg.cholesky(covariance + floor * np.eye(len(covariance)))
+        covariance = np.atleast_2d(products / count - np.outer(offset, offset))
+        deviation = np.sqrt(np.diag(covariance).clip(0))
+        # What float64 cannot tell from a constant is one.
+        is_constant = deviation <= 4 * np.finfo("float64").eps * np.abs(self.mean)
+        self._scale = np.where(is_constant, 1.0, deviation)
+        self._factor = _cholesky(covariance / np.outer(self._scale, self._scale))
 
     def _rows(self, batch):
         x = Batch.parse(batch).x
@@ -137,11 +150,29 @@ class GaussianBaseline:
         """log N(x; mean, covariance) in nats, `[batch]`."""
         from scipy.linalg import solve_triangular
 
-        standard = solve_triangular(self._factor, (self._rows(x) - self.mean).T, lower=True)
-        log_det = np.log(np.diag(self._factor)).sum()
+        rows = (self._rows(x) - self.mean) / self._scale
+        standard = solve_triangular(self._factor, rows.T, lower=True)
+        log_det = np.log(np.diag(self._factor)).sum() + np.log(self._scale).sum()
         dims = len(self.mean)
         return -0.5 * (standard**2).sum(axis=0) - log_det - 0.5 * dims * math.log(2 * math.pi)
 
     def evaluate(self, batches: Iterable) -> Evaluation:
         """Held-out log-likelihood of the Gaussian."""
         return _summarise(self.log_prob, batches, len(self.mean))
+
+
+def _cholesky(correlation):
+    """The lower factor L of a positive semidefinite matrix, whose diagonal is not below 1e-6."""
+    with contextlib.suppress(np.linalg.LinAlgError):
+        lower = np.linalg.cholesky(correlation)
+        if np.diag(lower).min() ** 2 > LEAST_SHARE:
+            return lower
+    lower, left = np.zeros_like(correlation), correlation.copy()
+    for i in range(len(left)):
+        share = left[i, i]
+        if share <= LEAST_SHARE:  # determined: what is left of it is rounding
+            lower[i, i] = math.sqrt(LEAST_SHARE)
+            continue
+        lower[i:, i] = left[i:, i] / math.sqrt(share)
+        left -= np.outer(lower[:, i], lower[:, i])
+    return lower

@@ -65,16 +65,20 @@ def invert_jacobi(
     """
     dims = latents[0].shape[-1]
 
-    def unfinished(sweeps, change, x, log_det):
-        return ops.logical_and(sweeps < dims, change > tolerance)
+    def unfinished(sweeps, is_changing, x, log_det):
+        return ops.logical_and(sweeps < dims, is_changing)
 
-    def sweep(sweeps, change, x, log_det):
+    def sweep(sweeps, is_changing, x, log_det):
         new, log_det = element(latents, ops.unstack(network(x, condition), axis=1))
-        change = ops.max(ops.abs(new - x) / ops.maximum(1.0, ops.abs(new)), initial=0.0)
-        return sweeps + 1, change, new, sum_event(log_det)
+        change = ops.abs(new - x) / ops.maximum(1.0, ops.abs(new))
+        # What stays NaN or infinite does not change, and what comes to be so does: neither must
+        # end the sweeps of the other rows.
+        is_nan = ops.logical_and(ops.isnan(new), ops.isnan(x))
+        settled = ops.logical_or(change <= tolerance, ops.logical_or(new == x, is_nan))
+        return sweeps + 1, ops.any(ops.logical_not(settled)), new, sum_event(log_det)
 
     x = ops.zeros_like(latents[0])
-    start = (0, ops.convert_to_tensor(np.inf, x.dtype), x, sum_event(x))
+    start = (0, ops.convert_to_tensor(True), x, sum_event(x))
     return ops.while_loop(unfinished, sweep, start)[2:]
 
 
