@@ -55,8 +55,8 @@ class Flow(Trainer):
         condition_shape: shape of one condition, or None.
 
     Attributes:
-        data_schema: names of the columns and classes of the data, a `tfflows.utils.data_schema.
-            DataSchema`; saved with the flow.
+        data_schema: names of the columns and classes of the data, a
+            `tfflows.datasets.DataSchema`; saved with the flow.
     """
 
     def __init__(

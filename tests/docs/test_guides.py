@@ -83,7 +83,7 @@ def test_the_first_example_has_fifteen_lines_and_is_the_same_on_both_front_pages
 def test_the_printed_recipe_is_complete():
     block = next(b for b in blocks(written()["docs/recipes.md"]) if b.language == "yaml")
     recipe = make_recipe(YAML(typ="safe", pure=True).load(block.code))
-    assert recipe.optimizer.ema == 0.999
+    assert recipe.optimizer.ema == "auto"
     assert set(Recipe.model_fields) == recipe.model_fields_set, "docs/recipes.md"
 
 

@@ -6,10 +6,12 @@ from tfflows.datasets.readers.table import stream_table
 from tfflows.datasets.registry import EMBEDDED, NAMES
 from tfflows.datasets.rows import Rows
 from tfflows.datasets.sets.toys import sample_toy
+from tfflows.utils.data_schema import DataSchema
 
 __all__ = [
     "EMBEDDED",
     "NAMES",
+    "DataSchema",
     "DatasetInfo",
     "Rows",
     "load",
