@@ -22,9 +22,9 @@ def get_activation(activation: Any) -> Callable:
     Args:
         activation: a name, a function or a Keras layer, as Keras takes them.
     """
-    function = keras.activations.get(activation)
+    function: Any = keras.activations.get(activation)
     if keras.backend.backend() == "tensorflow":
-        return _REPLACEMENTS.get(function, function)
+        return _REPLACEMENTS.get(function) or function
     return function
 
 
@@ -40,4 +40,7 @@ def _relu6(x):
     return ops.minimum(_relu(x), ops.cast(6.0, x.dtype))
 
 
-_REPLACEMENTS = {keras.activations.relu: _relu, keras.activations.relu6: _relu6}
+_REPLACEMENTS: dict[Any, Callable] = {
+    keras.activations.relu: _relu,
+    keras.activations.relu6: _relu6,
+}
