@@ -10,6 +10,7 @@ from marks import needs_tensorflow
 import tfflows
 from tfflows import layers, models
 from tfflows.backend.activations import get_activation
+from tfflows.backend.autodiff import value_and_pullback
 from tfflows.networks import MLP, ConvResNet, GlowNet, ResidualMLP
 from tfflows.networks.made import MADE
 from tfflows.serving.signatures import make_signatures
@@ -24,7 +25,17 @@ def test_activations_have_the_values_of_keras(name):
     x = np.linspace(-9, 9, 19, dtype="float32")
     wanted = ops.convert_to_numpy(keras.activations.get(name)(x))
     got = get_activation(name)(ops.convert_to_tensor(x))
-    np.testing.assert_allclose(ops.convert_to_numpy(got), wanted, atol=1e-28)
+    np.testing.assert_array_equal(ops.convert_to_numpy(got), wanted)
+
+
+@pytest.mark.parametrize("name", ["relu", "relu6"])
+def test_slopes_of_activations_are_those_of_keras(name):
+    x = ops.convert_to_tensor(np.asarray([-9.0, -1.0, 0.0, 1.0, 5.0, 9.0], "float32"))
+    slopes = []
+    for function in (get_activation(name), keras.activations.get(name)):
+        outputs, pullback = value_and_pullback(lambda x, f=function: (f(x) ** 2,), [x])
+        slopes.append(ops.convert_to_numpy(pullback(ops.ones_like(outputs[0]))[0]))
+    np.testing.assert_array_equal(*slopes)
 
 
 @needs_tensorflow

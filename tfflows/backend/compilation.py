@@ -46,9 +46,9 @@ def is_tracing() -> bool:
 
         return tf.inside_function()
     import jax
+    from jax.core import Tracer
 
-    # What is made within a trace is a tracer.
-    return isinstance(jax.numpy.zeros(()) + 0, jax.core.Tracer)
+    return isinstance(jax.numpy.zeros(()) + 0, Tracer)  # as all that is made within a trace
 
 
 def compile_method(

@@ -27,14 +27,14 @@ def make_seed(seed: Seed) -> Tensor:
     if seed is None:
         return _fresh_seed()
     if isinstance(seed, keras.random.SeedGenerator):
-        state = seed.next()
+        state = seed.next()  # pyright: ignore
         if compilation.is_traced(state):
             return ops.cast(state, "int32")
         return ops.convert_to_numpy(state).astype("uint32").view("int32")  # pyright: ignore
     if isinstance(seed, int | np.integer) and not isinstance(seed, bool):
         low, high = int(seed) & 0xFFFFFFFF, (int(seed) >> 32) & 0xFFFFFFFF
         return np.asarray([low, high], "uint32").view("int32")
-    if tuple(getattr(seed, "shape", ())) == (2,) and "int" in str(seed.dtype):
+    if tuple(getattr(seed, "shape", ())) == (2,) and "int" in str(getattr(seed, "dtype", "")):
         is_traced = compilation.is_traced(seed)
         return ops.cast(seed, "int32") if is_traced else np.asarray(seed).astype("int32")
     raise ValueError(

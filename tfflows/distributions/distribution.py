@@ -12,7 +12,7 @@ from tfflows.backend.tensor_ops import Tensor, data_dtype
 LOG_2_PI = math.log(2 * math.pi)
 
 
-class Distribution(Settings, keras.layers.Layer):
+class Distribution(keras.layers.Layer, Settings):
     """A density over latents z `[batch, *event]`.
 
     A subclass writes `_log_prob(z, condition)` -> `[batch]` and `_draw(noise, condition,

@@ -11,7 +11,7 @@ from tfflows.backend.tensor_ops import Tensor, batch_mean, data_dtype
 from tfflows.utils.config import deserialize_arguments
 
 
-class FlowLayer(Settings, Checkpointed):
+class FlowLayer(Checkpointed, Settings):
     """An invertible map between data x and latent z, `[batch, *event]` both.
 
     A subclass writes two methods without side effects (a layer that draws noise may advance its

@@ -11,7 +11,7 @@ from tfflows.backend.tensor_ops import Tensor
 from tfflows.utils.checks import check_positive
 
 
-def in_chunks(call: Callable, size: int | None, *tensors: Tensor | None) -> Any:
+def in_chunks(call: Callable, size: int | None, *tensors: Tensor) -> Any:
     """`call(*tensors)` for `size` rows at a time, its results joined.
 
     Args:

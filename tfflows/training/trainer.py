@@ -238,7 +238,8 @@ class Trainer(Steps):
             sample_weight: weights of the rows `[n]`, or None.
             args, kwargs: those of Keras.
         """
-        if not self._is_adapted and self._should_adapt():
+        has_data = not isinstance(self.objective, ReverseKL)
+        if has_data and not self._is_adapted and self._should_adapt():
             x_and_condition, _, _ = arrange((x, y), self.condition_shape is not None)
             self._adapt(Batch.parse(as_arrays(x_and_condition)), force=False)
         self._is_adapted = True
