@@ -37,7 +37,7 @@ def write_warmup(folder: Path, signatures: dict) -> None:
     )
 
     path = folder / WARMUP_FILE
-    path.parent.mkdir()
+    path.parent.mkdir(exist_ok=True)
     model_name = folder.absolute().parent.name
     with tf.io.TFRecordWriter(str(path)) as writer:
         for name, function in signatures.items():

@@ -1,0 +1,87 @@
+"""Names of the data that a flow was trained on: columns, classes, conditions."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tfflows.utils.suggest import nearest
+
+
+@dataclasses.dataclass(frozen=True)
+class DataSchema:
+    """Names that go with a flow, so that later data are matched by name.
+
+    Example:
+        flow.data_schema = DataSchema(columns=("height", "width"), classes=("cat", "dog"))
+
+    Attributes:
+        columns: names of the columns of x, in order; "0", "1", ... where they have none.
+        label: name of the column that holds the classes.
+        classes: names of the classes, in the order of the one-hot condition.
+        condition_columns: names of the columns of a condition of numbers, in order.
+    """
+
+    columns: tuple[str, ...] | None = None
+    label: str | None = None
+    classes: tuple[str, ...] | None = None
+    condition_columns: tuple[str, ...] | None = None
+
+    def __bool__(self) -> bool:
+        return self != DataSchema()
+
+    def get_config(self) -> dict[str, Any]:
+        """The names that there are, as JSON holds them."""
+        fields = dataclasses.asdict(self).items()
+        return {
+            key: list(value) if isinstance(value, tuple) else value
+            for key, value in fields
+            if value is not None
+        }
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> "DataSchema":
+        """The schema of `get_config`."""
+        lists: dict[str, Any] = {k: tuple(v) for k, v in config.items() if k != "label"}
+        return cls(label=config.get("label"), **lists)
+
+    def find_columns(self, names: Sequence[str], source: str) -> list[str] | None:
+        """Which columns of a table are x: those of the same names, or None for all in order.
+
+        Tables without names, here or in training, are taken in order.
+
+        Args:
+            names: of the table's columns; "0", "1", ... where they have none.
+            source: what the table is called in an error.
+
+        Raises:
+            ValueError: a column is missing.
+        """
+        if self.columns is None or (_are_numbers(self.columns) and _are_numbers(names)):
+            return None
+        missing = [name for name in self.columns if name not in names]
+        if not missing:
+            return list(self.columns)
+        if _are_numbers(names) or _are_numbers(self.columns):
+            return None
+        raise ValueError(
+            f"{source} lacks {len(missing)} of the {len(self.columns)} columns that the model was "
+            f"trained on: {', '.join(map(repr, missing[:10]))}{nearest(missing[0], names)}"
+        )
+
+    def class_number(self, name: str) -> int:
+        """Place of a class in the one-hot condition, by its name.
+
+        Raises:
+            ValueError: there is no such class; the nearest ones are named.
+        """
+        classes = self.classes or ()
+        if name not in classes:
+            raise ValueError(
+                f"There is no class {name!r}{nearest(name, classes)}; the model was trained on "
+                f"{', '.join(classes[:20])}{', ...' if len(classes) > 20 else ''}"
+            )
+        return classes.index(name)
+
+
+def _are_numbers(names):
+    return tuple(names) == tuple(map(str, range(len(names))))
