@@ -103,7 +103,7 @@ def test_an_earlier_export_says_nothing_and_still_serves(exported):
         hidden.rename(path)
     assert (served.description, served.data_schema) == (None, DataSchema())
     assert served.sample(2, np.eye(2)[:1], seed=0).shape == (2, 2)
-    with pytest.raises(ValueError, match="does not say its data_range.*export it again"):
+    with pytest.raises(ValueError, match=r"does not say its data_range.*export it again"):
         _ = served.data_range
 
 

@@ -1,4 +1,4 @@
-"""What a SavedModel says of itself, beside the graph that servers run: assets.extra/tfflows.json."""
+"""What a SavedModel says of itself beside the graph: assets.extra/tfflows.json."""
 
 import hashlib
 import json
