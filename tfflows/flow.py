@@ -2,7 +2,6 @@
 
 import functools
 import math
-import numbers
 import sys
 import types
 from collections.abc import Callable, Sequence
@@ -24,7 +23,7 @@ from tfflows.training.chunks import in_chunks
 from tfflows.training.inputs import as_arrays
 from tfflows.training.trainer import Trainer
 from tfflows.utils.atomic import replaced_on_success
-from tfflows.utils.checks import check_shape
+from tfflows.utils.checks import check_draw, check_shape
 from tfflows.utils.config import deserialize_arguments
 from tfflows.utils.data_schema import DataSchema
 from tfflows.utils.finite_weights import check_finite_weights
@@ -198,11 +197,7 @@ class Flow(Trainer):
 
     def _check_draw(self, num_samples, condition, seed, temperature):
         """The arguments of `_sample`: the number as an integer, the others as arrays."""
-        if not isinstance(num_samples, int | np.integer) or num_samples < 0:
-            raise ValueError(f"num_samples must be an integer >= 0. Received: {num_samples!r}")
-        is_number = isinstance(temperature, numbers.Real)
-        if not is_number or not 0 <= float(temperature) < math.inf:
-            raise ValueError(f"temperature must be finite and >= 0. Received: {temperature!r}")
+        check_draw(num_samples, temperature)
         num_samples = int(num_samples)
         condition = self.check_condition(condition, num_samples)
         temperature = np.asarray(temperature, self.compute_dtype)

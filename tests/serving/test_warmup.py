@@ -15,6 +15,7 @@ from marks import needs_tensorflow
 from model_table import small_flow, small_image_flow
 
 from tfflows.cli.main import main
+from tfflows.models import MAF
 from tfflows.serving.export import export_flow
 from tfflows.serving.warmup import WARMUP_FILE
 
@@ -22,32 +23,35 @@ SIGNATURES = ["decode", "encode", "log_prob", "sample", "sample_seeds", "serving
 
 
 def read_requests(folder):
-    """{signature: {input: tensor}} and the models' names of a version folder's records."""
+    """(signature, {input: tensor}) and the models' names of a version folder's records."""
     import tensorflow as tf
 
     serving = pytest.importorskip("tensorflow_serving.apis.prediction_log_pb2")
-    requests, names = {}, set()
+    requests, names = [], set()
     for record in tf.data.TFRecordDataset(str(folder / WARMUP_FILE)):
         log = serving.PredictionLog.FromString(record.numpy())
         assert log.WhichOneof("log_type") == "predict_log"
         request = log.predict_log.request
         names.add(request.model_spec.name)
         inputs = {key: tf.constant(tf.make_ndarray(value)) for key, value in request.inputs.items()}
-        requests[request.model_spec.signature_name] = inputs
+        requests.append((request.model_spec.signature_name, inputs))
     return requests, names
 
 
-def check(folder, model_name):
+def check(folder, model_name, sizes=(1,), compiled=()):
+    """The requests are of one row, and of `sizes` where a signature is compiled for those."""
     import tensorflow as tf
 
     requests, names = read_requests(folder)
     assert names == {model_name}
-    assert sorted(requests) == SIGNATURES
     served = tf.saved_model.load(str(folder)).signatures
-    for signature, inputs in requests.items():
+    found = []
+    for signature, inputs in requests:
         for value in served[signature](**inputs).values():
-            assert value.shape[0] == 1
+            found.append((signature, value.shape[0]))
             assert np.isfinite(value.numpy()).all()
+    wanted = [(s, n) for s in SIGNATURES for n in (sizes if s in compiled else (1,))]
+    assert sorted(found) == sorted(wanted)
 
 
 needs_serving_api = pytest.mark.skipif(
@@ -69,6 +73,14 @@ def test_every_signature_has_a_request_that_it_answers(make, tmp_path):
 
 @needs_serving_api
 @needs_tensorflow
+def test_what_is_compiled_for_a_few_sizes_is_warmed_up_for_each(tmp_path):
+    flow = randomize(MAF((2,), num_layers=1, hidden_units=(8,)))
+    folder = flow.export(tmp_path / "maf", warmup=True)
+    check(folder, "maf", (1, 16, 256), ("decode", "sample", "sample_seeds"))
+
+
+@needs_serving_api
+@needs_tensorflow
 def test_a_command_writes_them_too_and_a_failure_leaves_nothing(tmp_path, monkeypatch):
     small_flow(num_couplings=1).save(tmp_path / "flow.keras")
     arguments = ["export", "--model", tmp_path / "flow.keras", "--warmup", "--out"]
@@ -80,7 +92,7 @@ def test_a_command_writes_them_too_and_a_failure_leaves_nothing(tmp_path, monkey
     def disk_full(folder, signatures):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("tfflows.export.write_warmup", disk_full)
+    monkeypatch.setattr("tfflows.serving.export.write_warmup", disk_full)
     done = CliRunner().invoke(main, [*arguments, str(tmp_path / "moons" / "2")])
     assert done.exit_code == 1
     assert "No space left" in done.output

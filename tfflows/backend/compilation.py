@@ -11,6 +11,10 @@ from tfflows.backend.settings import settings_version
 
 _scopes = threading.local()
 
+# Numbers of rows that an export compiles its regions for; above, multiples of the last. Small
+# batches take about as long as one of 256 rows, and compiling takes seconds to a minute.
+ROW_SIZES = (1, 16, 256, 1024, 4096)
+
 
 @contextlib.contextmanager
 def xla_scope(is_xla: bool) -> Iterator[None]:
@@ -21,6 +25,20 @@ def xla_scope(is_xla: bool) -> Iterator[None]:
         yield
     finally:
         _scopes.is_xla = before
+
+
+@contextlib.contextmanager
+def few_row_sizes() -> Iterator[None]:
+    """Say that regions traced within are for any number of rows, and compile for `ROW_SIZES`.
+
+    Live calls repeat a few batch sizes, which are compiled as they are; a server gets any.
+    """
+    before = getattr(_scopes, "few_row_sizes", False)
+    _scopes.few_row_sizes = True
+    try:
+        yield
+    finally:
+        _scopes.few_row_sizes = before
 
 
 def is_under_xla() -> bool:
@@ -144,7 +162,9 @@ def compile_region(function: Callable, differentiable: Callable) -> Callable:
     Loops of many small steps take several times longer in a plain graph. XLA compiles once a batch
     size, in a SavedModel too. What loops keep for gradients cannot leave an XLA function, and takes
     minutes to compile where loops stand in loops: gradients are those of `differentiable`, which
-    computes the same. Under a distribution strategy, where XLA fails, that is all there is.
+    computes the same. Under a distribution strategy, where XLA fails, that is all there is. The
+    first axis of all tensors and results is that of the rows; within `few_row_sizes` rows are
+    repeated up to the next size.
     """
     if keras.backend.backend() != "tensorflow":
         return function
@@ -159,10 +179,26 @@ def compile_region(function: Callable, differentiable: Callable) -> Callable:
         compiled, graph = functions(settings_version())
         if tf.distribute.has_strategy():
             return graph(*tensors)
-        versions = iter([compiled])  # for the first call; the gradient makes the second
+        first = compiled
+        if getattr(_scopes, "few_row_sizes", False) and tensors[0].shape[0] is None:
+            first = partial(_call_in_few_sizes, compiled)
+        versions = iter([first])  # for the first call; the gradient makes the second
         return tf.recompute_grad(lambda *args: next(versions, graph)(*args))(*tensors)
 
     return call
+
+
+def _call_in_few_sizes(function, *tensors):
+    """`function` of tensors whose last row is repeated up to the next size, without those rows."""
+    import tensorflow as tf
+
+    rows, largest = tf.shape(tensors[0])[0], ROW_SIZES[-1]
+    sizes = tf.constant([0, *ROW_SIZES])
+    small = tf.reduce_min(tf.where(sizes >= rows, sizes, largest))
+    size = tf.where(rows > largest, (rows + largest - 1) // largest * largest, small)
+    places = tf.minimum(tf.range(size), rows - 1)
+    results = function(*(tf.gather(tensor, places) for tensor in tensors))
+    return tf.nest.map_structure(lambda result: result[:rows], results)
 
 
 def static_loop(count: int, body: Callable, carry: tuple) -> tuple:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from tfflows.cli.common import model_option, open_flow
+from tfflows.cli.common import model_option, open_any, open_flow
 from tfflows.utils.atomic import replaced_on_success
 
 _SUFFIXES = (".png", ".csv", ".npy")
@@ -28,7 +28,7 @@ def sample(model_path, out, num, seed, temperature, label, condition):
     suffix = Path(out).suffix
     if suffix not in _SUFFIXES:
         raise click.UsageError(f"--out must be a .png, .csv or .npy file. Received: {out}")
-    flow = open_flow(model_path)
+    flow = open_any(model_path)
     from tfflows.evaluation import plots
 
     if suffix == ".png" and not plots.is_drawable(flow):

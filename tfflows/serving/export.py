@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import keras
 
+from tfflows.serving.description import write_description
 from tfflows.serving.onnx import check_onnx_extra, write_onnx
 from tfflows.serving.signatures import make_signatures
 from tfflows.serving.versions import next_version
@@ -97,6 +98,7 @@ def _save(flow, folder, warmup):
         # Gradients of solvers and loops are most of a graph, and no signature takes them.
         options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
         tf.saved_model.save(module, str(folder), signatures=signatures, options=options)
+        write_description(folder, flow)
         if warmup:
             write_warmup(folder, signatures)
     except tf.errors.OpError as error:  # how TensorFlow's writer reports a full disk

@@ -2,31 +2,45 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from tfflows.backend import rng
 from tfflows.backend.tensor_ops import Tensor
+from tfflows.serving.description import DESCRIPTION_FILE, hash_weights, read_description
 from tfflows.serving.graph_operations import check_operations
 from tfflows.serving.versions import latest_version
-from tfflows.utils.checks import check_shape
+from tfflows.utils.checks import check_draw, check_shape
+from tfflows.utils.data_schema import DataSchema
 from tfflows.utils.finite_weights import check_finite_weights
 
 
 class ServedFlow:
-    """A SavedModel that `Flow.export` wrote: `log_prob`, `encode`, `inverse` as a Flow has them.
+    """A SavedModel that `Flow.export` wrote, with the calls of a Flow; arrays come out.
 
-    Works on every Keras backend, but needs TensorFlow. What the model was before it was exported
-    (layers, dequantization) is no longer known.
+    Works on every Keras backend, but needs TensorFlow. The layers that the model had before it was
+    exported are no longer known.
+
+    Example:
+        served = tfflows.load_model("savedmodels/moons")
+        x = served.sample(100, seed=0)
 
     Args:
         filepath: a version folder, or a model folder, of which the latest version is taken.
         unsafe: True loads a SavedModel whatever its operations do. It is a program then: only from
             a source that is trusted like one.
 
+    Attributes:
+        description: what the export wrote beside the graph (model, versions, names of the data,
+            hash of the weights), or None where an earlier version exported it.
+        data_schema: names of columns and classes of the data, as far as they are known.
+
     Raises:
         FileNotFoundError: there is no SavedModel.
-        ValueError: it is not one of a flow, a weight of it is not finite, or one of its operations
-            may touch files, networks, processes or Python; nothing was run in that case.
+        ValueError: it is not one of a flow, its weights are not finite or not those of its
+            description, or one of its operations may touch files, networks, processes or Python;
+            nothing was run in that case.
     """
 
     def __init__(self, filepath: str | Path, unsafe: bool = False):
@@ -35,6 +49,9 @@ class ServedFlow:
         folder = latest_version(Path(filepath))
         if not unsafe:
             check_operations(folder)
+        self.description: dict[str, Any] | None = read_description(folder)
+        self.data_schema = _schema(self.description, folder)
+        self._folder = folder
         self._model = tf.saved_model.load(str(folder))
         wanted = {"log_prob", "encode", "decode"}
         if not wanted <= set(self._model.signatures):
@@ -42,7 +59,7 @@ class ServedFlow:
                 f"A served flow has the signatures {sorted(wanted)}. "
                 f"Received: {folder} with {sorted(self._model.signatures)}"
             )
-        check_finite_weights(getattr(self._model, "weights", ()), str(folder))
+        self._check_weights(getattr(self._model, "weights", ()))
         inputs = self._model.signatures["log_prob"].structured_input_signature[1]
         self._dtype = inputs["x"].dtype
         self.event_shape = tuple(inputs["x"].shape[1:])
@@ -50,10 +67,38 @@ class ServedFlow:
         if "condition" in inputs:
             self.condition_shape = tuple(inputs["condition"].shape[1:])
 
+    def _check_weights(self, weights):
+        check_finite_weights(weights, str(self._folder))
+        stated = (self.description or {}).get("weights_sha256")
+        if stated is not None and stated != (found := hash_weights(weights)):
+            raise ValueError(
+                f"{self._folder} has other weights than {DESCRIPTION_FILE} says. "
+                f"Expected: sha256 {stated}. Received: {found}"
+            )
+
     @property
     def dims(self) -> int:
         """Number of elements of an event."""
         return math.prod(self.event_shape)
+
+    @property
+    def is_discrete(self) -> bool:
+        """Whether the data are integers."""
+        return self._described("is_discrete")
+
+    @property
+    def data_range(self) -> tuple | None:
+        """Smallest and largest value of the data, or None."""
+        ends = self._described("data_range")
+        return None if ends is None else tuple(ends)
+
+    def _described(self, key):
+        if self.description is None:
+            raise ValueError(
+                f"{self._folder} does not say its {key}, because an earlier tfflows exported it: "
+                "export it again"
+            )
+        return self.description[key]
 
     def log_prob(
         self, x: Tensor, condition: Tensor | None = None, num_draws: int = 1
@@ -61,7 +106,7 @@ class ServedFlow:
         """log p(x | condition) in nats, `[batch]`, in the units of x `[batch, *event_shape]`."""
         if num_draws != 1:
             raise ValueError(
-                "A SavedModel draws one dequantization noise a row: num_draws must be 1. "
+                "A SavedModel draws one dequantization noise per row: num_draws must be 1. "
                 f"Received: {num_draws}"
             )
         check_shape(x, self.event_shape)
@@ -76,13 +121,73 @@ class ServedFlow:
         """Map latents to data."""
         return self._call("decode", "x", z=z, condition=condition)
 
-    def _call(self, signature, output=None, **inputs):
+    def sample(
+        self,
+        num_samples: int,
+        condition: Tensor | None = None,
+        seed: rng.Seed = None,
+        temperature: float = 1.0,
+    ) -> np.ndarray:
+        """Draw data `[num_samples, *event_shape]`, in the units of the training data.
+
+        A seed gives what the flow gave on TensorFlow before it was exported.
+
+        Args:
+            num_samples: number of samples.
+            condition: `[num_samples, *condition_shape]`, or one row `[1, *condition_shape]` for
+                all, where the flow is conditional.
+            seed: None (fresh), an integer or a `keras.random.SeedGenerator`.
+            temperature: factor on the spread of the base, >= 0.
+
+        Raises:
+            ValueError: an argument is out of range, or of the wrong shape.
+        """
         import tensorflow as tf
 
-        if (inputs["condition"] is None) != (self.condition_shape is None):
+        check_draw(num_samples, temperature)
+        draw = {
+            "num_samples": tf.constant(int(num_samples), tf.int32),
+            "seed": tf.constant(rng.make_seed(seed)),
+            "temperature": tf.constant(float(temperature), tf.float32),
+        }
+        if condition is not None and np.shape(condition)[:1] not in ((1,), (num_samples,)):
             raise ValueError(
-                f"The SavedModel wants a condition of shape {self.condition_shape} a row. "
-                f"Received: {inputs['condition']!r}"
+                f"Expected a condition of {num_samples} rows, or of one for all samples. "
+                f"Received: condition of shape {np.shape(condition)}"
+            )
+        return self._call("sample", "x", draw, condition=condition)
+
+    def sample_and_log_prob(
+        self,
+        num_samples: int,
+        condition: Tensor | None = None,
+        seed: rng.Seed = None,
+        temperature: float = 1.0,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Draw data as `sample` does, with what `log_prob` gives for them, `[num_samples]`."""
+        x = self.sample(num_samples, condition, seed, temperature)
+        if condition is not None:
+            condition = np.broadcast_to(condition, (num_samples, *np.shape(condition)[1:]))
+        return x, self.log_prob(x, condition)
+
+    def _call(self, signature, output=None, others=None, **inputs):
+        import tensorflow as tf
+
+        condition = inputs["condition"]
+        shape = None if condition is None else tuple(np.shape(condition)[1:])
+        if shape != self.condition_shape:
+            came = "None" if condition is None else f"condition of shape {np.shape(condition)}"
+            raise ValueError(
+                f"The SavedModel expects a condition of shape {self.condition_shape} per row. "
+                f"Received: {came}"
             )
         tensors = {k: tf.cast(v, self._dtype) for k, v in inputs.items() if v is not None}
-        return self._model.signatures[signature](**tensors)[output or signature].numpy()
+        results = self._model.signatures[signature](**tensors, **(others or {}))
+        return results[output or signature].numpy()
+
+
+def _schema(description, folder):
+    try:
+        return DataSchema.from_config((description or {}).get("data_schema", {}))
+    except (TypeError, AttributeError) as error:
+        raise ValueError(f"{folder / DESCRIPTION_FILE}: data_schema: {error}") from error

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tfflows.backend import rng
+from tfflows.backend.compilation import few_row_sizes
 
 if TYPE_CHECKING:
     from tfflows.training.density import Density
@@ -40,23 +41,24 @@ def make_signatures(flow: "Density") -> dict[str, Callable]:
         conditions = [tf.TensorSpec([None, *flow.condition_shape], dtype, name="condition")]
 
     def log_prob(x, condition=None):
-        return {"log_prob": flow.log_density(x, condition)}
+        with few_row_sizes():
+            return {"log_prob": flow.log_density(x, condition)}
 
     def encode(x, condition=None):
-        return {"z": flow.forward_and_log_det(x, condition)[0]}
+        with few_row_sizes():
+            return {"z": flow.forward_and_log_det(x, condition)[0]}
 
     def decode(z, condition=None):
-        return {"x": flow.generate(z, condition)}
+        with few_row_sizes():
+            return {"x": flow.generate(z, condition)}
 
     def sample(num_samples, seed, temperature, condition=None):
         if condition is not None:  # one row serves all samples
             condition = tf.broadcast_to(condition, [num_samples, *condition.shape[1:]])
-        z = flow.draw_latents(num_samples, seed, temperature, condition)
-        return {"x": flow.generate(z, condition)}
+        return decode(flow.draw_latents(num_samples, seed, temperature, condition), condition)
 
     def sample_seeds(seeds, condition=None):
-        z = flow.base.draw(rng.RowNoise(seeds, dtype), condition)
-        return {"x": flow.generate(z, condition)}
+        return decode(flow.base.draw(rng.RowNoise(seeds, dtype), condition), condition)
 
     specs = [(log_prob, [x]), (encode, [x]), (decode, [z]), (sample, draw), (sample_seeds, [seeds])]
     return {

@@ -5,6 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
+from tfflows.backend.compilation import ROW_SIZES
+
+WARM_SIZES = ROW_SIZES[:3]  # more rows are rarer, and each size takes a model's compilation
 WARMUP_FILE = Path("assets.extra") / "tf_serving_warmup_requests"
 
 
@@ -20,6 +23,8 @@ def check_warmup_extra() -> None:
 def write_warmup(folder: Path, signatures: dict) -> None:
     """Write a request of one row to each signature into the SavedModel in a version folder.
 
+    Signatures that compile for each of a few sizes get one of each of `WARM_SIZES`.
+
     Args:
         folder: of the SavedModel; the name of its parent is the model's in the requests.
         signatures: a `tf.function` with an input signature for each name.
@@ -32,23 +37,30 @@ def write_warmup(folder: Path, signatures: dict) -> None:
     )
 
     path = folder / WARMUP_FILE
-    path.parent.mkdir()
+    path.parent.mkdir(exist_ok=True)
     model_name = folder.absolute().parent.name
     with tf.io.TFRecordWriter(str(path)) as writer:
         for name, function in signatures.items():
-            model = model_pb2.ModelSpec(name=model_name, signature_name=name)
-            request = predict_pb2.PredictRequest(model_spec=model)
-            for spec in function.input_signature:
-                request.inputs[spec.name].CopyFrom(_one_row(spec))
-            log = prediction_log_pb2.PredictLog(request=request)
-            record = prediction_log_pb2.PredictionLog(predict_log=log)
-            writer.write(record.SerializeToString())
+            for size in WARM_SIZES if _is_compiled(function) else (1,):
+                model = model_pb2.ModelSpec(name=model_name, signature_name=name)
+                request = predict_pb2.PredictRequest(model_spec=model)
+                for spec in function.input_signature:
+                    request.inputs[spec.name].CopyFrom(_rows(spec, size))
+                log = prediction_log_pb2.PredictLog(request=request)
+                record = prediction_log_pb2.PredictionLog(predict_log=log)
+                writer.write(record.SerializeToString())
 
 
-def _one_row(spec):
-    """Zeros, which are data in every unit; a number of samples and a temperature are 1."""
+def _is_compiled(function):
+    """Whether a part of a `tf.function` is compiled by XLA."""
+    library = function.get_concrete_function().graph.as_graph_def().library
+    return any("_XlaMustCompile" in part.attr for part in library.function)
+
+
+def _rows(spec, size):
+    """Zeros, which are data in every unit; `size` of them or that number, and a temperature 1."""
     import tensorflow as tf
 
-    value = spec.name in ("num_samples", "temperature")
-    shape = [1 if size is None else size for size in spec.shape]
+    value = {"num_samples": size, "temperature": 1}.get(spec.name, 0)
+    shape = [size if each is None else each for each in spec.shape]
     return tf.make_tensor_proto(np.full(shape, value, spec.dtype.as_numpy_dtype))

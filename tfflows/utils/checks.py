@@ -1,8 +1,11 @@
 """Checks of arguments, whose errors say what was expected and what came."""
 
+import math
+import numbers
 import operator
 
 import keras
+import numpy as np
 
 
 def as_shape(name: str, shape) -> tuple[int, ...]:
@@ -23,6 +26,15 @@ def check_positive(**counts: int) -> None:
     for name, count in counts.items():
         if not isinstance(count, int) or count < 1:
             raise ValueError(f"{name} must be a positive integer. Received: {count!r}")
+
+
+def check_draw(num_samples: int, temperature: float) -> None:
+    """Raise ValueError unless so many samples can be drawn at this temperature."""
+    if not isinstance(num_samples, int | np.integer) or num_samples < 0:
+        raise ValueError(f"num_samples must be an integer >= 0. Received: {num_samples!r}")
+    is_number = isinstance(temperature, numbers.Real)
+    if not is_number or not 0 <= float(temperature) < math.inf:
+        raise ValueError(f"temperature must be finite and >= 0. Received: {temperature!r}")
 
 
 def check_shape(x, event_shape: tuple) -> None:

@@ -1,0 +1,128 @@
+"""A SavedModel from Python: samples, names, and what it says of itself."""
+
+import json
+
+import numpy as np
+import pytest
+from command import run
+from keras import ops
+from layer_table import randomize
+from marks import needs_tensorflow
+from model_table import small_flow, small_image_flow
+
+import tfflows
+from tfflows.serving.description import DESCRIPTION_FILE
+from tfflows.utils.data_schema import DataSchema
+
+pytestmark = needs_tensorflow
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """A conditional flow with names, and its SavedModel."""
+    flow = randomize(small_flow(condition_shape=(2,), num_couplings=1))
+    flow.data_schema = DataSchema(("height", "width"), "kind", ("cat", "dög"))
+    return flow, flow.export(tmp_path_factory.mktemp("served") / "pets")
+
+
+def test_samples_are_those_of_the_flow(exported):
+    flow, folder = exported
+    served = tfflows.load_model(folder)
+    rows = np.eye(2, dtype="float32")[[0, 1, 1]]
+    for condition in (rows, rows[1:2]):
+        x = served.sample(3, condition, seed=7, temperature=0.5)
+        wanted = ops.convert_to_numpy(flow.sample(3, condition, seed=7, temperature=0.5))
+        np.testing.assert_allclose(x, wanted, atol=1e-5)
+        again, log_prob = served.sample_and_log_prob(3, condition, 7, 0.5)
+        np.testing.assert_array_equal(again, x)
+        np.testing.assert_allclose(log_prob, flow.log_prob(x, condition), atol=1e-4)
+    assert not np.array_equal(served.sample(3, rows), served.sample(3, rows))
+    assert served.sample(0, rows[:1]).shape == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((3, None), r"condition of shape \(2,\) per row\. Received: None"),
+        ((3, np.zeros((3, 4))), r"per row\. Received: condition of shape \(3, 4\)"),
+        ((3, np.zeros((2, 2))), r"3 rows, or of one.*Received: condition of shape \(2, 2\)"),
+        ((-1, np.zeros((1, 2))), "num_samples must be an integer >= 0"),
+        ((2.0, np.zeros((1, 2))), "num_samples must be an integer >= 0"),
+        ((3, np.zeros((1, 2)), "seed"), "seed must be"),
+        ((3, np.zeros((1, 2)), 0, np.nan), "temperature must be finite"),
+    ],
+)
+def test_arguments_that_cannot_be_are_refused(exported, arguments, message):
+    served = tfflows.load_model(exported[1])
+    with pytest.raises(ValueError, match=message):
+        served.sample(*arguments)
+
+
+def test_an_export_says_what_it_is(exported):
+    flow, folder = exported
+    served = tfflows.load_model(folder)
+    assert served.data_schema == flow.data_schema
+    assert (served.is_discrete, served.data_range) == (False, None)
+    found = json.loads((folder / DESCRIPTION_FILE).read_text("utf-8"))
+    assert found == served.description
+    assert found["model"] == type(flow).__name__
+    assert found["parameters"] == flow.count_params()
+    assert (found["event_shape"], found["condition_shape"]) == ([2], [2])
+    assert found["versions"]["tfflows"] == tfflows.__version__
+    assert found["data_schema"]["classes"] == ["cat", "dög"]
+    assert len(found["weights_sha256"]) == 64
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"format": 2}, "of a newer version"),
+        ({"format": None}, "Expected the description of a flow"),
+        ({"weights_sha256": "0" * 64}, "has other weights than .*Expected: sha256 000"),
+        ({"data_schema": {"colour": "red"}}, "data_schema: .*colour"),
+        ({"data_schema": []}, "data_schema"),
+    ],
+)
+def test_a_description_of_something_else_is_refused(exported, change, message):
+    path = exported[1] / DESCRIPTION_FILE
+    whole = path.read_text("utf-8")
+    path.write_text(json.dumps(json.loads(whole) | change))
+    try:
+        with pytest.raises(ValueError, match=message):
+            tfflows.load_model(exported[1])
+    finally:
+        path.write_text(whole, "utf-8")
+
+
+def test_an_earlier_export_says_nothing_and_still_serves(exported):
+    path = exported[1] / DESCRIPTION_FILE
+    hidden = path.rename(path.with_name("hidden"))
+    try:
+        served = tfflows.load_model(exported[1])
+    finally:
+        hidden.rename(path)
+    assert (served.description, served.data_schema) == (None, DataSchema())
+    assert served.sample(2, np.eye(2)[:1], seed=0).shape == (2, 2)
+    with pytest.raises(ValueError, match=r"does not say its data_range.*export it again"):
+        _ = served.data_range
+
+
+def test_the_command_samples_from_one(exported, tmp_path):
+    flow, folder = exported
+    command = ("sample", "--model", folder, "--num", 5, "--seed", 3, "--condition", "0,1")
+    run(*command, "--out", tmp_path / "x.npy")
+    wanted = flow.sample(5, np.eye(2)[1:], seed=3)
+    np.testing.assert_allclose(np.load(tmp_path / "x.npy"), wanted, atol=1e-5)
+    run(*command, "--out", tmp_path / "x.png")
+    assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.slow
+def test_the_command_draws_images_from_one(tmp_path):
+    flow = randomize(small_image_flow(), spread=0.1)
+    folder = flow.export(tmp_path / "images")
+    run("sample", "--model", folder, "--num", 5, "--seed", 3, "--out", tmp_path / "x.npy")
+    wanted = ops.convert_to_numpy(flow.sample(5, seed=3))
+    assert np.mean(np.load(tmp_path / "x.npy") != wanted) < 1e-2  # a pixel may round either way
+    run("sample", "--model", folder, "--num", 5, "--out", tmp_path / "x.png")
+    assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")

@@ -1,0 +1,70 @@
+"""What a SavedModel says of itself beside the graph: assets.extra/tfflows.json."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from keras import ops
+
+from tfflows.utils.bounded_json import read_json
+
+if TYPE_CHECKING:
+    from tfflows.training.density import Density
+
+DESCRIPTION_FILE = Path("assets.extra") / "tfflows.json"
+FORMAT = 1
+
+
+def write_description(folder: Path, flow: "Density") -> None:
+    """Write what a flow is into the SavedModel in a version folder; no server reads it."""
+    schema = getattr(flow, "data_schema", None)
+    content = {
+        "format": FORMAT,
+        "versions": {name: version(name) for name in ("tfflows", "keras", "tensorflow")},
+        "model": type(flow).__name__,
+        "parameters": flow.count_params(),
+        "event_shape": flow.event_shape,
+        "latent_shape": flow.latent_shape,
+        "condition_shape": flow.condition_shape,
+        "is_discrete": flow.is_discrete,
+        "data_range": flow.data_range,
+        "data_schema": schema.get_config() if schema else {},
+        "weights_sha256": hash_weights(flow.weights),
+    }
+    path = folder / DESCRIPTION_FILE
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+
+def read_description(folder: Path) -> dict[str, Any] | None:
+    """What the SavedModel in a version folder says of itself; None where it says nothing.
+
+    Raises:
+        ValueError: it is not JSON, or of a newer version.
+    """
+    path = folder / DESCRIPTION_FILE
+    if not path.is_file():
+        return None
+    content = read_json(path)
+    if not isinstance(content, dict) or not isinstance(content.get("format"), int):
+        raise ValueError(f"{path}: Expected the description of a flow, a dict with a format")
+    if content["format"] > FORMAT:
+        raise ValueError(
+            f"{path}: this tfflows reads descriptions of format {FORMAT}. "
+            f"Received: {content['format']}, of a newer version; update tfflows"
+        )
+    return content
+
+
+def hash_weights(weights: Iterable) -> str:
+    """sha256 of weights in their order: of dtype, shape and values of each."""
+    digest = hashlib.sha256()
+    for weight in weights:
+        value = np.ascontiguousarray(ops.convert_to_numpy(weight))
+        digest.update(f"{value.dtype.name} {value.shape} ".encode())
+        digest.update(value.tobytes())
+    return digest.hexdigest()
