@@ -5,6 +5,7 @@ Nothing here imports Keras before a command needs it: help and usage errors come
 
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,8 +37,13 @@ class Commands(click.Group):
             raise click.UsageError(f"{error.message.rstrip('.')}{hint}") from None
 
     def invoke(self, ctx):
+        def show(message, *_args, **_kwargs):
+            click.echo(f"Warning: {message}", err=True)
+
         try:
-            return super().invoke(ctx)
+            with warnings.catch_warnings():
+                warnings.showwarning = show
+                return super().invoke(ctx)
         except (ValueError, OSError, FloatingPointError, MemoryError) as error:
             raise click.ClickException(first_paragraph(error)) from error
 
@@ -138,7 +144,7 @@ def load_rows(
     from tfflows import datasets
 
     try:
-        return datasets.load_rows(name, split, conditional, data_dir, **(options or {}))
+        return datasets.load_rows_by_options(name, split, conditional, data_dir, options or {})
     except ValueError as error:
         raise click.UsageError(first_paragraph(error)) from error
 

@@ -28,7 +28,7 @@ def make_flow(recipe: Recipe, info) -> Flow:
     if "preprocessing" in parameters:
         arguments["preprocessing"] = _layers(recipe, info.levels, dtype)
     if recipe.data.conditional:
-        arguments["condition_shape"] = (info.num_classes,)
+        arguments["condition_shape"] = info.condition_shape
     try:
         if recipe.base is not None:
             arguments["base"] = BASES[recipe.base.name](**recipe.base.arguments, dtype=dtype)
