@@ -75,14 +75,14 @@ def describe_discrete(names: Sequence[str], x: np.ndarray) -> list[str]:
     counts = 1 + (np.diff(ordered) != 0).sum(axis=1)
     is_whole = (np.floor(ordered) == ordered).all(axis=1)
     found = []
-    for i in np.flatnonzero(2 * counts <= len(x)):
+    for i in np.flatnonzero(2 * counts <= len(x)).tolist():
         if counts[i] <= _FEW_VALUES or is_whole[i]:
             kind = "whole numbers" if is_whole[i] else "numbers"
             found.append(f"{names[i]!r} has {counts[i]:,} different {kind} in {len(x):,} rows")
     is_named = (2 * counts <= len(x)) & ((counts <= _FEW_VALUES) | is_whole)
     lag = int(_COMMON_SHARE * len(x))
     is_common = (ordered[:, lag:] == ordered[:, :-lag]).any(axis=1)
-    for i in np.flatnonzero(is_common & ~is_named):
+    for i in np.flatnonzero(is_common & ~is_named).tolist():
         values, repeats = np.unique(ordered[i], return_counts=True)
         share = repeats.max() / len(x)
         found.append(f"{names[i]!r} is {values[repeats.argmax()]:g} in {share:.0%} of the rows")

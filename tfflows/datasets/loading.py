@@ -31,7 +31,8 @@ def load(
 
     Args:
         name: one of `NAMES` ("digits", a toy such as "moons", ...), the path of a .csv, .parquet,
-            .npy or .npz file, or the TFDS name of an image dataset.
+            .npy or .npz file, of a folder of pictures, with a slash in it (`load_image_folder`),
+            or the TFDS name of an image dataset.
         split: "train", "validation" or "test"; for files "all" too, for TFDS any of its strings.
         condition: False gives a dataset of x, True one of {"x": x, "condition": one-hot label}.
             Names or indices of columns of a file: {"x": the others, "condition": these columns}.
@@ -57,7 +58,7 @@ def load(
     import tensorflow as tf
 
     name = str(name)
-    loader = find_loader(name)
+    loader = find_loader(name, data_dir)
     condition = _check(name, loader, condition, options)
     if loader is not None:
         x, labels, info = loader(name, split, data_dir, **options)
@@ -115,7 +116,7 @@ def load_rows_by_options(
     whether the rows come with their labels or conditions.
     """
     name, options = str(name), dict(options)
-    loader = find_loader(name)
+    loader = find_loader(name, data_dir)
     conditional = _check(name, loader, conditional, options)
     if loader is None:
         return _load_tfds_rows(name, split, conditional, data_dir, options)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from tfflows.datasets.image_folder import is_image_folder, load_image_folder
 from tfflows.datasets.sets.embedded import NAMES as EMBEDDED
 from tfflows.datasets.user_file import is_file_name, load_file
 from tfflows.utils.damage import shortened
@@ -39,12 +40,14 @@ _WORDS = {
 }
 
 
-def find_loader(name: str) -> Callable | None:
+def find_loader(name: str, data_dir: str | None = None) -> Callable | None:
     """The function that loads the arrays of a name or path, or None for a TFDS dataset."""
     if name in _LOADERS:
         module, function = _LOADERS[name]
         return getattr(importlib.import_module(f"tfflows.datasets.sets.{module}"), function)
-    return load_file if is_file_name(name) else None
+    if is_file_name(name):
+        return load_file
+    return load_image_folder if is_image_folder(name, data_dir) else None
 
 
 def check_options(name: str, loader: Callable, options: Mapping[str, Any]) -> None:
@@ -83,4 +86,4 @@ def _in_words(annotation) -> str:
         return " or ".join(_in_words(kind) for kind in typing.get_args(annotation))
     if typing.get_origin(annotation) is Sequence:
         return f"a list of ({_in_words(typing.get_args(annotation)[0])})"
-    return _WORDS.get(annotation, annotation.__name__)
+    return _WORDS[annotation]

@@ -103,7 +103,11 @@ def load_file(
         part = _read_own(path, own[split], split, options, codes)
         return _select(part, np.arange(len(part.rows)), name, split, codes)
     part = _read(_open(path, "train", options), options, codes, is_main=True)
-    fractions = {s: fraction for s, fraction in held_out.items() if s not in own}
+    fractions = {
+        s: fraction
+        for s, fraction in held_out.items()
+        if s not in own and not isinstance(fraction, str | Path)
+    }
     chosen = split_rows(name, len(part.rows), split, fractions, seed)
     return _select(part, chosen, name, split, codes)
 
