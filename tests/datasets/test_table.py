@@ -174,9 +174,11 @@ def test_parquet_types(tmp_path):
     path = tmp_path / "data.parquet"
     pa.parquet.write_table(table, path)
     np.testing.assert_array_equal(read(path, columns=["t", "i"]), [[1, 1], [0, 2]])
-    with pytest.raises(ValueError, match=r"column 's': expected numbers. Received: string"):
+    with pytest.raises(
+        ValueError, match=r"Received: 's' of string, 'l' of list.*exclude=\['s', 'l'\]"
+    ):
         read(path)
-    with pytest.raises(ValueError, match=r"column 'l': expected numbers. Received: list"):
+    with pytest.raises(ValueError, match=r"expected columns of numbers. Received: 'l' of list"):
         read(path, columns=["l"])
     with pytest.raises(ValueError, match=r"not a Parquet file"):
         read(write(tmp_path, "a,b\n1,2\n", "text.parquet"))
@@ -223,7 +225,9 @@ def test_cut_off_files_are_refused(tmp_path):
     np.save(tmp_path / "data.npy", np.ones((1000, 3)))
     whole = (tmp_path / "data.npy").read_bytes()
     (tmp_path / "data.npy").write_bytes(whole[:-9000])
-    with pytest.raises(ValueError, match=r"data.npy is damaged: mmap length"):
+    with pytest.raises(
+        ValueError, match=r"data.npy is damaged: float64 of shape \(1000, 3\) are 24,000"
+    ):
         read(tmp_path / "data.npy")
     (tmp_path / "data.npz").write_bytes(whole)
     with pytest.raises(ValueError, match=r"data.npz is not an .npz file"):

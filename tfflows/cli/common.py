@@ -155,7 +155,7 @@ def load_rows(
         options = options or {}
         if schema:
             options = _by_name(schema, name, data_dir, conditional, options)
-        return datasets.load_rows(name, split, conditional, data_dir, **options)
+        return datasets.load_rows_by_options(name, split, conditional, data_dir, options)
     except ValueError as error:
         raise click.UsageError(first_paragraph(error)) from error
 
@@ -167,9 +167,15 @@ def _by_name(schema, name, data_dir, conditional, options):
     names = column_names(name, data_dir, **reading)
     if names is None:
         return options
-    found: dict[str, Any] = {"columns": schema.find_columns(names, name)}
+    found: dict[str, Any] = {}
+    if "exclude" not in options:
+        found["columns"] = schema.find_columns(names, name)
+    if schema.dequantized is not None:
+        found["dequantize"] = schema.dequantized
     if conditional and schema.classes is not None:
         found |= {"label": schema.label, "classes": schema.classes}
+    elif conditional and schema.condition_columns is not None:
+        found["condition"] = schema.condition_columns
     return {**found, **options}
 
 

@@ -40,7 +40,7 @@ def sample(model_path, out, num, seed, temperature, label, condition):
     if suffix == ".png":
         plots.draw_samples(flow, x, out)
     else:
-        _write_rows(x, out, flow.data_schema.columns)
+        _write_rows(flow.data_schema.round_dequantized(x), out, flow.data_schema.columns)
     click.echo(f"Wrote {num} samples of shape {flow.event_shape} to {out}")
 
 

@@ -1,7 +1,7 @@
 """Data by name or path: `load(name, split)` -> tf.data.Dataset and a description."""
 
 from tfflows.datasets.dataset_info import DatasetInfo
-from tfflows.datasets.loading import load, load_arrays, load_rows
+from tfflows.datasets.loading import load, load_arrays, load_rows, load_rows_by_options
 from tfflows.datasets.readers.table import stream_table
 from tfflows.datasets.registry import EMBEDDED, NAMES
 from tfflows.datasets.rows import Rows
@@ -17,6 +17,7 @@ __all__ = [
     "load",
     "load_arrays",
     "load_rows",
+    "load_rows_by_options",
     "sample_toy",
     "stream_table",
 ]

@@ -1,5 +1,6 @@
 """Data by name or path: `load(name, split)` -> tf.data.Dataset and a description."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -7,8 +8,9 @@ import numpy as np
 
 from tfflows.datasets.dataset_info import DatasetInfo
 from tfflows.datasets.registry import check_options, find_loader
-from tfflows.datasets.rows import Rows, one_hot, stream_rows
+from tfflows.datasets.rows import Rows, as_condition, stream_rows
 from tfflows.datasets.sets.tfds_images import load_tfds
+from tfflows.utils.damage import damage_named
 
 if TYPE_CHECKING:  # the library imports TensorFlow only where it is used
     import tensorflow as tf
@@ -17,7 +19,7 @@ if TYPE_CHECKING:  # the library imports TensorFlow only where it is used
 def load(
     name: str | Path,
     split: str = "train",
-    condition: bool = False,
+    condition: bool | Sequence[str | int] = False,
     data_dir: str | None = None,
     shuffle_seed: int | None = None,
     **options: Any,
@@ -29,16 +31,18 @@ def load(
 
     Args:
         name: one of `NAMES` ("digits", a toy such as "moons", ...), the path of a .csv, .parquet,
-            .npy or .npz file, or the TFDS name of an image dataset.
+            .npy or .npz file, of a folder of pictures, with a slash in it (`load_image_folder`),
+            or the TFDS name of an image dataset.
         split: "train", "validation" or "test"; for files "all" too, for TFDS any of its strings.
         condition: False gives a dataset of x, True one of {"x": x, "condition": one-hot label}.
+            Names or indices of columns of a file: {"x": the others, "condition": these columns}.
         data_dir: folder of the files, or of TFDS datasets; None takes TFDS_DATA_DIR or TFDS's
             default for the latter.
         shuffle_seed: None keeps the order; a seed gives each pass over the rows another random
             order, of all rows (TFDS datasets: through a buffer of 10,000 rows).
         **options: options of the dataset. Files take those of `datasets.user_file.load_file`:
-            columns, label, array, missing, header, validation, test, seed. TFDS datasets take
-            `bits`, 5 for 5-bit images.
+            columns, exclude, label, dequantize, array, missing, header, validation, test, seed.
+            TFDS datasets take `bits`, 5 for 5-bit images.
 
     Returns:
         A tf.data.Dataset of x `[*event_shape]` (uint8 images, float32 points), and a DatasetInfo.
@@ -54,8 +58,8 @@ def load(
     import tensorflow as tf
 
     name = str(name)
-    loader = find_loader(name)
-    check_options(name, loader or load_tfds, options)
+    loader = find_loader(name, data_dir)
+    condition = _check(name, loader, condition, options)
     if loader is not None:
         x, labels, info = loader(name, split, data_dir, **options)
         _check_labels(info, condition)
@@ -74,11 +78,11 @@ def load(
 def load_arrays(
     name: str,
     split: str = "train",
-    condition: bool = False,
+    condition: bool | Sequence[str | int] = False,
     data_dir: str | None = None,
     **options: Any,
 ) -> tuple[Any, DatasetInfo]:
-    """As `load`, but NumPy arrays: x `[size, *event_shape]`, or (x, one-hot float32 labels).
+    """As `load`, but NumPy arrays: x `[size, *event_shape]`, or (x, float32 conditions).
 
     A whole .npy file comes as a memory map of its own type; a part of its rows or columns is read
     into memory, so use `load` for data larger than that.
@@ -91,18 +95,42 @@ def load_arrays(
 def load_rows(
     name: str,
     split: str = "train",
-    condition: bool = False,
+    condition: bool | Sequence[str | int] = False,
     data_dir: str | None = None,
     **options: Any,
 ) -> tuple[Rows, DatasetInfo]:
     """As `load`, but `Rows` of arrays; those of a .npy file stay on disk until they are indexed."""
-    loader = find_loader(name)
-    check_options(name, loader or load_tfds, options)
+    return load_rows_by_options(name, split, condition, data_dir, options)
+
+
+def load_rows_by_options(
+    name: str,
+    split: str,
+    conditional: bool | Sequence[str | int],
+    data_dir: str | None,
+    options: Mapping[str, Any],
+) -> tuple[Rows, DatasetInfo]:
+    """As `load_rows`, with options that a person wrote: any of their names and values may be wrong.
+
+    Here `condition` is an option, the columns of the condition of a file, and `conditional` says
+    whether the rows come with their labels or conditions.
+    """
+    name, options = str(name), dict(options)
+    loader = find_loader(name, data_dir)
+    conditional = _check(name, loader, conditional, options)
     if loader is None:
-        return _load_tfds_rows(name, split, condition, data_dir, options)
+        return _load_tfds_rows(name, split, conditional, data_dir, options)
     x, labels, info = loader(name, split, data_dir, **options)
-    _check_labels(info, condition)
-    return Rows(x, one_hot(labels, info.num_classes) if condition else None), info
+    _check_labels(info, conditional)
+    return Rows(x, as_condition(labels, info.num_classes) if conditional else None), info
+
+
+def _check(name, loader, condition, options):
+    """Whether conditions are asked for; their columns go to the options, which are checked."""
+    if not isinstance(condition, bool):
+        options["condition"] = condition
+    check_options(name, loader or load_tfds, options)
+    return condition is not False
 
 
 def _load_tfds_rows(name, split, condition, data_dir, options):
@@ -110,15 +138,18 @@ def _load_tfds_rows(name, split, condition, data_dir, options):
     x = np.empty((info.size, *info.event_shape), "uint8")
     labels = np.empty((info.size, info.num_classes or 0), "float32")
     start = 0
-    for batch in dataset.batch(4096).as_numpy_iterator():
-        rows = slice(start, start + len(batch["x"] if condition else batch))
-        x[rows] = batch["x"] if condition else batch
-        if condition:
-            labels[rows] = batch["condition"]
-        start = rows.stop
+    with damage_named(f"{name} of TFDS"):
+        for batch in dataset.batch(4096).as_numpy_iterator():
+            rows = slice(start, start + len(batch["x"] if condition else batch))
+            x[rows] = batch["x"] if condition else batch
+            if condition:
+                labels[rows] = batch["condition"]
+            start = rows.stop
     return Rows(x, labels if condition else None), info
 
 
 def _check_labels(info, condition):
-    if condition and info.num_classes is None:
-        raise ValueError(f"{info.name} has no labels to condition on; a file takes label=")
+    if condition and info.condition_shape is None:
+        raise ValueError(
+            f"{info.name} has no labels to condition on; a file takes label= or condition="
+        )

@@ -20,7 +20,7 @@ class Rows:
 
     Attributes:
         x: `[size, *event_shape]`; what lies on disk is read where it is indexed.
-        condition: one-hot labels `[size, num_classes]`, or None.
+        condition: one-hot labels `[size, num_classes]`, numbers `[size, k]`, or None.
     """
 
     x: "np.ndarray | RowView"
@@ -71,13 +71,13 @@ def stream_rows(
     num_classes: int | None,
     shuffle_seed: int | None = None,
 ) -> "tf.data.Dataset":
-    """Unbatched tf.data.Dataset of x, or {"x", "condition": one-hot labels} where there are labels.
+    """Unbatched tf.data.Dataset of x, or of {"x", "condition"} where there are labels or features.
 
     Chunks of a megabyte are read, the next one ahead of its use; the array is not copied.
 
     Args:
         x: `[n, *event]`; uint8 images stay so, everything else becomes float32.
-        labels: class numbers `[n]`, or None.
+        labels: class numbers `[n]`, which become one-hot, features `[n, k]`, or None.
         num_classes: length of a one-hot label.
         shuffle_seed: None keeps the order. A seed visits all rows in another random order at each
             pass, the same orders each time the dataset is made.
@@ -95,22 +95,25 @@ def stream_rows(
         for start in range(0, len(x), step):
             rows = slice(start, start + step) if order is None else order[start : start + step]
             part = np.asarray(x[rows], dtype)
-            if labels is None or num_classes is None:
+            if labels is None:
                 yield part
             else:
-                yield {"x": part, "condition": one_hot(labels[rows], num_classes)}
+                yield {"x": part, "condition": as_condition(labels[rows], num_classes)}
 
     signature = tf.TensorSpec((None, *x.shape[1:]), dtype)
     if labels is not None:
-        condition = tf.TensorSpec((None, num_classes), "float32")
+        width = num_classes if labels.ndim == 1 else labels.shape[1]
+        condition = tf.TensorSpec((None, width), "float32")
         signature = {"x": signature, "condition": condition}
     dataset = tf.data.Dataset.from_generator(chunks, output_signature=signature)
     dataset = dataset.prefetch(1).unbatch()
     return dataset.apply(tf.data.experimental.assert_cardinality(len(x)))
 
 
-def one_hot(labels: np.ndarray, num_classes: int) -> np.ndarray:
-    """float32 `[n, num_classes]` of class numbers `[n]`."""
+def as_condition(labels: np.ndarray, num_classes: int | None) -> np.ndarray:
+    """float32 `[n, num_classes]`, one-hot, of class numbers `[n]`; or features `[n, k]`."""
+    if labels.ndim == 2 or num_classes is None:
+        return labels
     rows = np.zeros((len(labels), num_classes), "float32")
     rows[np.arange(len(labels)), labels] = 1
     return rows

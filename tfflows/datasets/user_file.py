@@ -6,20 +6,17 @@ from pathlib import Path
 
 import numpy as np
 
+from tfflows.datasets.column_checks import ColumnSample, warn_of_discrete
 from tfflows.datasets.dataset_info import DatasetInfo
+from tfflows.datasets.readers.columns import choose_columns, find_column, find_columns
+from tfflows.datasets.readers.dequantize import UniformNoise
 from tfflows.datasets.readers.labels import LabelCodes
 from tfflows.datasets.readers.npy import ArrayTable
 from tfflows.datasets.readers.npz import npz_keys, npz_labels
-from tfflows.datasets.readers.table import (
-    SUFFIXES,
-    TableReader,
-    choose_columns,
-    find_column,
-    open_table,
-)
+from tfflows.datasets.readers.table import SUFFIXES, TableReader, open_table
 from tfflows.datasets.rows import RowView
+from tfflows.datasets.splits import SPLITS, split_rows
 
-SPLITS = ("train", "validation", "test", "all")
 # How the arrays of a split are called in .npz files, before or after the name of the array.
 _SPLIT_NAMES = {
     "train": ("train", "trn"),
@@ -58,8 +55,11 @@ def load_file(
     data_dir: str | None = None,
     *,
     columns: Sequence[str | int] | None = None,
+    exclude: Sequence[str | int] = (),
     label: str | int | None = None,
     classes: Sequence[str] | None = None,
+    condition: Sequence[str | int] = (),
+    dequantize: Sequence[str | int] = (),
     array: str | None = None,
     missing: str = "refuse",
     header: bool | None = None,
@@ -67,10 +67,13 @@ def load_file(
     test: float | str | Path = 0.1,
     seed: int = 0,
 ) -> tuple[np.ndarray | RowView, np.ndarray | None, DatasetInfo]:
-    """x `[size, *event_shape]`, class numbers `[size]` or None, and the description.
+    """x `[size, *event_shape]`, class numbers `[size]`, features or None, and the description.
 
     Tables are float32. uint8 arrays `[n, h, w]` or `[n, h, w, c]` are images of 256 grey levels. A
     .npy file stays on disk: x is a memory map of the file's type, or a view of its rows.
+
+    Columns of few different values, of whole numbers with ties, or with a value that many rows
+    share, make a UserWarning that names them: a flow gives them a density without bound.
 
     Args:
         name: path of a .csv, .parquet, .npy or .npz file.
@@ -78,11 +81,18 @@ def load_file(
             its training array).
         data_dir: folder that relative paths start from; None takes the current one.
         columns: names or indices of the columns of a table, in the order wanted. None takes all
-            but the label, and refuses a table with a column that does not hold numbers.
+            but the label, the condition and those excluded, and refuses a table with a column that
+            does not hold numbers. An index without a name that pandas wrote is left out.
+        exclude: names or indices of columns to leave out.
         label: the column, by name or index, whose whole numbers or words are the classes; or the
             key of a .npz's labels, found for each split as the data are.
         classes: names of all classes, in the order of the one-hot labels; another class is
             refused. None takes those of the file, sorted.
+        condition: names or indices of columns of numbers that are the condition of a conditional
+            flow, float32 `[size, len(condition)]`, and not part of x. Not beside a label.
+        dequantize: names or indices of columns of whole numbers, to which uniform noise from
+            [0, 1) is added, the same each time: see `readers.dequantize.UniformNoise`. The mean
+            log-density is then a lower bound of the log-probability of the whole numbers.
         array: key of a .npz's data; None takes its one array beside the labels, or x_train,
             x_valid (x_val, x_validation) and x_test; `array="images"` finds images_train, ...
         missing: "refuse" missing values (empty, NA, NaN, ?) by ValueError, or "drop" their rows;
@@ -90,16 +100,22 @@ def load_file(
         header: whether a .csv begins with the names of its columns; None finds out.
         validation: fraction of rows, or the path of a file that holds this split.
         test: as validation. A .npz that has the split ignores its fraction.
-        seed: of the permutation that chooses the rows of the splits, which keep the file's order.
+        seed: of the permutation that chooses the rows of the splits, which keep the file's order,
+            and of the noise.
 
     Raises:
         ValueError: what `stream_table` refuses, a column that is constant, a label of fractions or
-            of too many classes, or a split without rows.
+            of too many classes, a label and a condition, or a split without rows.
         OSError: the file does not exist.
     """
     if split not in SPLITS:
         raise ValueError(f"{name} has the splits {list(SPLITS)}. Received: {split!r}")
-    folder, options = Path(data_dir or ""), _Options(columns, label, array, missing, header)
+    if label is not None and len(condition):
+        raise ValueError(
+            f"{name} takes label= or condition=. Received: label={label!r}, condition={condition!r}"
+        )
+    folder = Path(data_dir or "")
+    options = _Options(columns, exclude, label, condition, dequantize, array, missing, header, seed)
     path = folder / name
     own = dict.fromkeys(_npz_splits(path, array, label), path)
     held_out = {"validation": validation, "test": test}
@@ -108,27 +124,36 @@ def load_file(
     if split in own and split != "train":
         part = _read_own(path, own[split], split, options, codes)
         return _select(part, np.arange(len(part.rows)), name, split, codes)
-    part = _read(_open(path, "train", options), options, codes, check_constant=True)
-    fractions = {s: fraction for s, fraction in held_out.items() if s not in own}
-    chosen = _split_rows(name, len(part.rows), split, fractions, seed)
+    part = _read(_open(path, "train", options), options, codes, is_main=True)
+    fractions = {
+        s: fraction
+        for s, fraction in held_out.items()
+        if s not in own and not isinstance(fraction, str | Path)
+    }
+    chosen = split_rows(name, len(part.rows), split, fractions, seed)
     return _select(part, chosen, name, split, codes)
 
 
 @dataclasses.dataclass(frozen=True)
 class _Options:
     columns: Sequence[str | int] | None
+    exclude: Sequence[str | int]
     label: str | int | None
+    condition: Sequence[str | int]
+    dequantize: Sequence[str | int]
     array: str | None
     missing: str
     header: bool | None
+    seed: int
 
 
 @dataclasses.dataclass(frozen=True)
 class _Source:
-    """An open table, which of its columns are x, and where its labels are: a column or a key."""
+    """An open table, its columns of x and of the condition, its labels' column or key."""
 
     table: object
     columns: list[int]
+    condition: list[int]
     label_column: int | None
     label_key: str | None
 
@@ -139,14 +164,16 @@ class _Source:
 
 @dataclasses.dataclass(frozen=True)
 class _Part:
-    """What was read of a file: rows `rows` of `x` are complete, and `codes` are their labels."""
+    """What was read of a file: rows `rows` of `x` are complete; their labels or features."""
 
     source: _Source
     x: np.ndarray
     rows: np.ndarray
     codes: np.ndarray | None
+    features: np.ndarray | None
     dropped_text: str
     dropped: int
+    dequantized: tuple[str, ...]
 
 
 def _npz_splits(path, array, label):
@@ -195,36 +222,61 @@ def _open(path, split, options, main=None):
                 f"{options.label!r} for {path}, {table.shape}"
             )
         label = find_column(table, options.label)
-    columns = options.columns
+    columns, exclude = options.columns, options.exclude
     if main is not None and isinstance(table, ArrayTable):
         if table.shape[1:] != getattr(main.table, "shape", (0, len(main.table.names)))[1:]:
             raise ValueError(
                 f"Expected {path} to have the shape of {main.table.path}. Received: {table.shape}"
             )
     elif main is not None:
-        columns = [main.table.names[i] for i in main.columns]
-    if columns is not None and isinstance(table, ArrayTable) and len(table.shape) > 2:
+        columns, exclude = [main.table.names[i] for i in main.columns], ()
+    by_column = columns is not None or len(exclude) or len(options.condition)
+    by_column = by_column or len(options.dequantize)
+    if by_column and isinstance(table, ArrayTable) and len(table.shape) > 2:
         raise ValueError(f"columns= requires a table. Received: {path}, {table.shape}")
-    return _Source(table, choose_columns(table, columns, label), label, label_key)
+    condition = find_columns(table, options.condition, "condition")
+    chosen = choose_columns(table, columns, exclude, label, condition)
+    return _Source(table, chosen, condition, label, label_key)
 
 
 def _read_own(path, own_path, split, options, codes):
     """A split in its own file or array, with the columns and classes of the training rows."""
     main = _open(path, "train", options)
     if options.label is not None:
-        _read(main, options, codes, check_constant=False)
+        _read(main, options, codes, is_main=False)
         codes.close(f"{own_path}, label {options.label!r}")
     source = _open(own_path, split if own_path == path else "train", options, main)
-    return _read(source, options, codes, check_constant=False)
+    return _read(source, options, codes, is_main=False)
 
 
-def _read(source, options, codes, check_constant):
+class _Growing:
+    """A float32 array `[n, width]` of parts that come one after the other, held once."""
+
+    def __init__(self, width):
+        self._rows, self._filled = np.empty((0, width), "float32"), 0
+
+    def add(self, part):
+        end = self._filled + len(part)
+        if end > len(self._rows):  # resize moves no bytes where the system can remap them
+            size = max(end, len(self._rows) * 9 // 8)
+            self._rows.resize((size, self._rows.shape[1]), refcheck=False)
+        self._rows[self._filled : end], self._filled = part, end
+
+    def finish(self):
+        self._rows.resize((self._filled, self._rows.shape[1]), refcheck=False)
+        return self._rows
+
+
+def _read(source, options, codes, is_main):
     """Read a file once, checking its values; what is in memory afterwards is one float32 array."""
-    table = source.table
+    table, width = source.table, len(source.columns)
     keep_file = isinstance(table, ArrayTable) and (table.key is None or not source.is_table)
-    reader = TableReader(table, source.columns, source.label_column, options.missing)
-    x = np.empty((0, len(source.columns)), "float32")
-    low, high, filled = np.inf, -np.inf, 0
+    keep_file = keep_file and not len(options.dequantize)
+    columns = [*source.columns, *source.condition]
+    noise = UniformNoise(table, source.columns, options.dequantize, options.seed)
+    reader = TableReader(table, columns, source.label_column, options.missing, noise)
+    x, features = _Growing(width), _Growing(len(source.condition))
+    low, high, sample = np.inf, -np.inf, ColumnSample(width)
     rows, labels = [], []
     is_image = keep_file and not source.is_table and table.dtype == "uint8"
     for part, values, numbers in () if is_image else reader:
@@ -232,25 +284,26 @@ def _read(source, options, codes, check_constant):
             rows.append(numbers)
         if values is not None:
             labels.append(codes.encode(values))
-        if len(part):
+        features.add(part[:, width:])
+        part = part[:, :width]
+        if len(part) and is_main and source.is_table:
             low, high = np.minimum(low, part.min(axis=0)), np.maximum(high, part.max(axis=0))
+            sample.add(part)
         if not keep_file:
-            end = filled + len(part)
-            if end > len(x):  # resize moves no bytes where the system can remap them
-                x.resize((max(end, len(x) * 9 // 8), x.shape[1]), refcheck=False)
-            x[filled:end], filled = part, end
-    x.resize((filled, x.shape[1]), refcheck=False)
-    if check_constant and source.is_table:
+            x.add(part)
+    if is_main and source.is_table:
         _refuse_constant(source, low, high)
+        warn_of_discrete(table.path, [table.names[i] for i in source.columns], sample)
+    x = table.array() if keep_file else x.finish()
+    rows = np.concatenate(rows) if rows else np.arange(len(x))
     labels = np.concatenate(labels) if labels else None
-    rows = np.concatenate(rows) if rows else np.arange(table.shape[0] if is_image else len(x))
     if source.label_key is not None:
         labels = codes.encode(npz_labels(table.path, source.label_key, table.shape[0])[rows])
-    if keep_file:
-        x = table.array()
-    else:
+    if not keep_file:
         rows = np.arange(len(x))
-    return _Part(source, x, rows, labels, reader.dropped_text, reader.dropped)
+    features = features.finish() if source.condition else None
+    dropped = reader.dropped_text, reader.dropped
+    return _Part(source, x, rows, labels, features, *dropped, noise.names)
 
 
 def _refuse_constant(source, low, high):
@@ -258,38 +311,20 @@ def _refuse_constant(source, low, high):
     if constant:
         raise ValueError(
             f"{source.table.path} has the same value in all rows, so that no density exists, in "
-            f"columns {', '.join(map(repr, constant))}. Leave them out by columns="
+            f"columns {', '.join(map(repr, constant))}. Leave them out by exclude="
         )
-
-
-def _split_rows(name, size, split, fractions, seed):
-    """Increasing positions of a split's rows."""
-    for key, fraction in fractions.items():
-        if not 0 <= fraction < 1:
-            raise ValueError(f"{key} must be a fraction of the rows. Received: {fraction!r}")
-    if sum(fractions.values()) >= 1:
-        raise ValueError(f"Fractions must sum to less than 1. Received: {fractions}")
-    if split == "all":
-        return np.arange(size)
-    order = np.random.default_rng(seed).permutation(size)
-    start, parts = 0, {}
-    for key, fraction in fractions.items():
-        parts[key] = order[start : start + int(fraction * size)]
-        start += len(parts[key])
-    rows = np.sort(parts.get(split, order[start:]))
-    if not len(rows):
-        raise ValueError(f"{name} has {size} rows, and none for {split}. Received: {fractions}")
-    return rows
 
 
 def _select(part, chosen, name, split, codes):
     """The chosen rows and their description."""
     source, table = part.source, part.source.table
     rows, x = part.rows[chosen], part.x
-    column, labels, classes = source.label_column, None, None
+    column, classes, condition = source.label_column, None, part.features
     if part.codes is not None:
         classes, order = codes.ordered()
-        labels = order[part.codes[chosen]]
+        condition = order[part.codes]
+    if condition is not None:
+        condition = condition[chosen]
     is_disk = isinstance(x, np.memmap)
     levels = 256 if not source.is_table and x.dtype == "uint8" else None
     if source.is_table:
@@ -313,8 +348,10 @@ def _select(part, chosen, name, split, codes):
         label=source.label_key if column is None else table.names[column],
         classes=classes,
         dropped=part.dropped,
+        condition_columns=tuple(table.names[i] for i in source.condition) or None,
+        dequantized=part.dequantized or None,
     )
-    return x, labels, info
+    return x, condition, info
 
 
 def _keep_rows(x, rows):

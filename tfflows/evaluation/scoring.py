@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from keras import ops
 
+from tfflows.datasets.readers.columns import choose_columns, find_column
+from tfflows.datasets.readers.dequantize import UniformNoise
 from tfflows.datasets.readers.labels import LabelCodes
 from tfflows.datasets.readers.npy import ArrayTable
-from tfflows.datasets.readers.table import TableReader, choose_columns, find_column, open_table
+from tfflows.datasets.readers.table import TableReader, open_table
 from tfflows.datasets.rows import one_hot
 from tfflows.utils.atomic import replaced_on_success
 from tfflows.utils.data_schema import DataSchema
@@ -64,7 +66,8 @@ def score_file(
     """Write log p(x) of each row of `source` to `out`, in order, one batch in memory at a time.
 
     A flow that knows the names of its data (`Flow.data_schema`) finds its columns by them, in any
-    order, and the condition of its classes in the column of the label.
+    order, the condition of its classes in the column of the label, and the columns of whole numbers
+    to add noise to.
 
     Args:
         flow: a flow, or a served one.
@@ -153,7 +156,9 @@ class _FileRows:
         self._num_condition = len(condition_columns)
         self._check_condition(columns, condition_columns)
         names = None if columns is None else [*columns, *condition_columns]
-        self.reader = TableReader(table, choose_columns(table, names, label), label, missing)
+        places = choose_columns(table, names, label=label)
+        noise = UniformNoise(table, places, schema.dequantized or (), seed=0)
+        self.reader = TableReader(table, places, label, missing, noise)
         kept = [find_column(table, column) for column in keep]
         self.kept_names = [table.names[i] for i in kept]
         self._texts = [_Texts(table, i) for i in kept]

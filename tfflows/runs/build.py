@@ -1,5 +1,6 @@
 """From a recipe to its model and its optimizer."""
 
+import dataclasses
 import inspect
 
 import keras
@@ -30,16 +31,23 @@ def make_flow(recipe: Recipe, info) -> Flow:
     if "preprocessing" in parameters:
         arguments["preprocessing"] = _layers(recipe, info.levels, dtype)
     if recipe.data.conditional:
-        arguments["condition_shape"] = (info.num_classes,)
+        arguments["condition_shape"] = info.condition_shape
     try:
         if recipe.base is not None:
             arguments["base"] = BASES[recipe.base.name](**recipe.base.arguments, dtype=dtype)
         flow = make(event_shape=info.event_shape, dtype=dtype, **arguments)
     except (ValueError, TypeError) as error:
         raise ValueError(f"{recipe.name}: model: {first_paragraph(error)}") from error
-    classes = {"label": info.label, "classes": info.classes} if recipe.data.conditional else {}
-    flow.data_schema = DataSchema(columns=info.columns, **classes)
+    flow.data_schema = _schema(recipe, info)
     return flow
+
+
+def _schema(recipe, info):
+    schema = DataSchema(columns=info.columns, dequantized=info.dequantized)
+    if not recipe.data.conditional:
+        return schema
+    conditions = {key: getattr(info, key) for key in ("label", "classes", "condition_columns")}
+    return dataclasses.replace(schema, **conditions)
 
 
 def _with_objects(recipe):

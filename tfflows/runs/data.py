@@ -66,4 +66,4 @@ def load_split(recipe: Recipe, split: str, data_dir: str | None = None) -> tuple
     """
     data = recipe.data
     folder = data_dir or data.dir
-    return datasets.load_rows(data.name, split, data.conditional, folder, **data.options)
+    return datasets.load_rows_by_options(data.name, split, data.conditional, folder, data.options)

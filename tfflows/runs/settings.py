@@ -1,24 +1,42 @@
 """YAML, and settings such as "optimizer.learning_rate=1e-3" that change what it says."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.events import (
+    AliasEvent,
+    MappingEndEvent,
+    MappingStartEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+)
+
+from tfflows.utils.damage import one_line, shortened
+
+_MAX_CHARACTERS = 100_000
+_MAX_DEPTH = 30
 
 
 def read_yaml(path: str | Path) -> Any:
-    """What a YAML file holds.
+    """What a YAML file holds: nested dicts and lists of words, finite numbers, booleans and nulls.
 
     Raises:
-        ValueError: it is not a YAML file.
+        ValueError: it is not a YAML file, or one of aliases, of more than 100,000 characters, of
+            more than 30 levels, or of other values; each by its place.
         OSError: it cannot be read.
     """
+    path = Path(path)
+    if path.stat().st_size > 4 * _MAX_CHARACTERS:  # UTF-8 has at most four bytes per character
+        raise ValueError(_too_long(path))
     try:
-        return _yaml().load(Path(path).read_text())
-    except (YAMLError, UnicodeDecodeError) as error:
+        text = path.read_text("utf-8")
+    except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not a YAML file: {error}") from error
+    return _load(text, str(path), "is not a YAML file")
 
 
 def write_yaml(content: Any, path: str | Path) -> None:
@@ -68,10 +86,81 @@ def apply_setting(content: Any, setting: str) -> None:
 
 
 def _value(text, setting):
+    path = setting.partition("=")[0]
+    return _load(text, shortened(setting), "the value is not YAML", path)
+
+
+def _load(text, source, fault, path=""):
+    """Checked content of YAML. Its size and depth are checked first, because parsers recurse."""
+    if len(text) > _MAX_CHARACTERS:
+        raise ValueError(_too_long(source))
     try:
-        return _yaml().load(text)
-    except YAMLError as error:
-        raise ValueError(f"{setting}: the value is not YAML") from error
+        _refuse_aliases_and_depth(text)
+        content = _yaml().load(text)
+    # ruamel raises what Python's own constructors do: ValueError for 2001-13-45, and others.
+    except Exception as error:
+        raise ValueError(f"{source}: {fault}: {_yaml_problem(error)}") from error
+    _refuse_other_values(content, path, source)
+    return content
+
+
+def _too_long(source):
+    return f"{source}: expected at most {_MAX_CHARACTERS:,} characters of YAML"
+
+
+def _refuse_aliases_and_depth(text):
+    depth = 0
+    for event in _yaml().parse(text):
+        depth += isinstance(event, MappingStartEvent | SequenceStartEvent)
+        depth -= isinstance(event, MappingEndEvent | SequenceEndEvent)
+        if isinstance(event, AliasEvent):
+            raise MarkedYAMLError(
+                problem=f"the alias *{event.anchor} is not read: write what it stands for",
+                problem_mark=event.start_mark,
+            )
+        if depth > _MAX_DEPTH:
+            raise MarkedYAMLError(
+                problem=f"more than {_MAX_DEPTH} levels", problem_mark=event.start_mark
+            )
+
+
+def _yaml_problem(error):
+    """What is wrong, in one line, with its place in the text."""
+    mark = getattr(error, "problem_mark", None)
+    if mark is None:
+        return one_line(error)
+    problem = " ".join(str(error.problem or error.context).split())
+    return f"line {mark.line + 1}, column {mark.column + 1}: {problem[:200]}"
+
+
+def _refuse_other_values(value, path, source):
+    if isinstance(value, dict):
+        for key, part in value.items():
+            if not isinstance(key, str):
+                raise ValueError(
+                    f"{source}: {path or 'the whole'}: keys must be words. Received: {_shown(key)}"
+                )
+            _refuse_other_values(part, f"{path}.{key}".lstrip("."), source)
+    elif isinstance(value, list):
+        for place, part in enumerate(value):
+            _refuse_other_values(part, f"{path}.{place}".lstrip("."), source)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{source}: {path}: expected a finite number. Received: {value}")
+    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise ValueError(
+            f"{source}: {path}: expected an integer of at most 63 bits. Received: {_shown(value)}"
+        )
+    elif not isinstance(value, str | int | float | None):
+        raise ValueError(
+            f"{source}: {path}: expected a word, a number, true, false, null, a list or keys. "
+            f"Received: {_shown(value)}"
+        )
+
+
+def _shown(value):
+    if isinstance(value, int) and value.bit_length() > 200:  # repr refuses thousands of digits
+        return f"one of {value.bit_length():,} bits"
+    return shortened(value)
 
 
 def _yaml():

@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from tfflows.utils.suggest import nearest
 
 
@@ -19,12 +21,14 @@ class DataSchema:
         label: name of the column that holds the classes.
         classes: names of the classes, in the order of the one-hot condition.
         condition_columns: names of the columns of a condition of numbers, in order.
+        dequantized: names of the columns of whole numbers to which noise from [0, 1) was added.
     """
 
     columns: tuple[str, ...] | None = None
     label: str | None = None
     classes: tuple[str, ...] | None = None
     condition_columns: tuple[str, ...] | None = None
+    dequantized: tuple[str, ...] | None = None
 
     def __bool__(self) -> bool:
         return self != DataSchema()
@@ -67,6 +71,13 @@ class DataSchema:
             f"{source} lacks {len(missing)} of the {len(self.columns)} columns that the model was "
             f"trained on: {', '.join(map(repr, missing[:10]))}{nearest(missing[0], names)}"
         )
+
+    def round_dequantized(self, x: np.ndarray) -> np.ndarray:
+        """Samples `[n, columns]` with whole numbers in the columns that were dequantized."""
+        if not self.dequantized or self.columns is None:
+            return x
+        chosen = np.isin(self.columns, self.dequantized)
+        return np.where(chosen, np.floor(x), x)
 
     def class_number(self, name: str) -> int:
         """Place of a class in the one-hot condition, by its name.

@@ -1,6 +1,7 @@
 """Checked sections of files that people write or that come from elsewhere: recipes, model cards."""
 
 import inspect
+import reprlib
 import typing
 
 import pydantic
@@ -39,9 +40,16 @@ def readable_error(
             lines.append(f"{path}: is missing")
         else:
             message = problem["msg"].removeprefix("Value error, ")
-            received = "" if "Received" in message else f". Received: {problem['input']!r}"
+            received = "" if "Received" in message else f". Received: {_shown(problem['input'])}"
             lines.append(f"{path}: {message}{received}")
     return ValueError("\n".join(f"{source}: {line}" for line in dict.fromkeys(lines)))
+
+
+def _shown(value):
+    """A repr of a line at most, whatever the value: reprlib stops where repr would go on."""
+    shorten = reprlib.Repr()
+    shorten.maxstring = shorten.maxother = shorten.maxlong = 200
+    return " ".join(shorten.repr(value).split())
 
 
 def _fields_at(schema, location):

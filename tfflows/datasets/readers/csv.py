@@ -1,5 +1,6 @@
 """CSV files as batches of numbers: by pyarrow, and by hand where it must say what is wrong."""
 
+import collections
 import csv
 import dataclasses
 import itertools
@@ -9,8 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
+from tfflows.utils.damage import shortened
+
 # What stands for a missing value; "?" is UCI's mark.
 MISSING_MARKS = ("", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "?")
+# Rows from a bad value on in which further columns of words are looked for.
+_REPORTED_ROWS = 1000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,11 +26,14 @@ class CsvTable:
         path: the file.
         names: names of its columns; "0", "1", ... where it has no header.
         has_header: whether its first row holds the names.
+        index: place of a column without a name that counts the rows from 0, as pandas writes its
+            index, or None.
     """
 
     path: Path
     names: tuple[str, ...]
     has_header: bool
+    index: int | None = None
 
     @classmethod
     def open(cls, path: Path, header: bool | None = None) -> "CsvTable":
@@ -37,22 +45,22 @@ class CsvTable:
                 when it has a word above a number; it does not when it is all numbers.
         """
         with _reader(path) as (reader, _):
-            first, second = next(reader, None), next(reader, [])
-        if first is None:
-            raise ValueError(f"{path} is empty")
+            first, *below = [*itertools.islice(reader, 1 + _REPORTED_ROWS)] or [[]]
+        if not first:
+            raise ValueError(f"{path} is empty, or its first line is")
         first = [cell.strip() for cell in first]
         if header is None:
-            header = _is_header(path, first, second)
+            header = _is_header(path, first, below[0] if below else [])
         names = tuple(first) if header else tuple(map(str, range(len(first))))
-        repeated = sorted({name for name in names if names.count(name) > 1})
-        if repeated:
-            raise ValueError(f"{path} has several columns of the same name: {repeated}")
-        return cls(path, names, header)
+        refuse_repeated(path, names)
+        numbers = [row[0] for row in below if row]
+        is_index = names[0] == "" and numbers == [str(i) for i in range(len(numbers))]
+        return cls(path, names, header, 0 if is_index else None)
 
     def batches(
         self, columns: Sequence[int], label: int | None, rows: int
     ) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
-        """float32 `[n, columns]` with NaN where missing, and labels (str or None) `[n]`, n <= rows.
+        """float64 `[n, columns]` with NaN where missing, and labels (str or None) `[n]`, n <= rows.
 
         Raises:
             ValueError: a row has the wrong length, or a value is not a number; by line and column.
@@ -66,7 +74,7 @@ class CsvTable:
                     part = batch.slice(start, rows)
                     yield _to_numpy(part, len(columns), label is not None)
                     done += part.num_rows
-        except pa.ArrowInvalid:  # it says neither line nor column, and refuses " NA"
+        except (pa.ArrowException, OSError):  # says neither line nor column, and refuses " NA"
             yield from self._by_hand(columns, label, rows, done)
 
     def place(self, row: int) -> str:
@@ -79,7 +87,7 @@ class CsvTable:
         import pyarrow as pa
         import pyarrow.csv
 
-        types = {self.names[i]: pa.float32() for i in columns}
+        types = {self.names[i]: pa.float64() for i in columns}
         if label is not None:
             types[self.names[label]] = pa.string()
         return pyarrow.csv.open_csv(
@@ -102,8 +110,11 @@ class CsvTable:
     def _by_hand(self, columns, label, rows, skip):
         with _reader(self.path) as (reader, lines):
             data = itertools.islice(self._data(reader), skip, None)
-            while chunk := [self._parse(row, columns, label, lines) for row in _take(data, rows)]:
-                x = np.asarray([numbers for numbers, _ in chunk], "float32")
+            while chunk := [
+                self._parse(row, data, columns, label, lines)
+                for row in itertools.islice(data, rows)
+            ]:
+                x = np.asarray([numbers for numbers, _ in chunk], "float64")
                 labels = np.asarray([text for _, text in chunk], object)
                 yield x.reshape(len(chunk), len(columns)), None if label is None else labels
 
@@ -111,18 +122,20 @@ class CsvTable:
         rows = (row or [""] for row in reader if row or len(self.names) == 1)
         return itertools.islice(rows, int(self.has_header), None)
 
-    def _parse(self, row, columns, label, lines):
+    def _parse(self, row, later, columns, label, lines):
         if len(row) != len(self.names):
             raise ValueError(
                 f"{self.path}, line {lines()}: expected {len(self.names)} values, as in the "
-                f"first row. Received: {len(row)} values, {_shortened(','.join(row))}"
+                f"first row. Received: {len(row)} values, {shortened(','.join(row))}"
             )
         numbers = [_number(row[i]) for i in columns]
         if None in numbers:
-            column = columns[numbers.index(None)]
+            column, place = columns[numbers.index(None)], f"{self.path}, line {lines()}"
+            words = self._columns_of_words(row, later, columns)
             raise ValueError(
-                f"{self.path}, line {lines()}, column {self.names[column]!r}: expected a number. "
-                f"Received: {_shortened(row[column])}. Choose the columns of numbers by columns="
+                f"{place}, column {self.names[column]!r}: expected a number. "
+                f"Received: {shortened(row[column])}. Choose the columns of numbers by columns=, "
+                f"or leave out those of words by exclude={shortened(words, 200)}"
             )
         if label is None:
             return numbers, None
@@ -132,6 +145,20 @@ class CsvTable:
                 f"{self.path}, line {lines()}, column {self.names[label]!r}: not UTF-8 text"
             )
         return numbers, None if text in MISSING_MARKS else text
+
+    def _columns_of_words(self, row, later, columns):
+        """Names of the columns in which this row or one of the next holds no number."""
+        rows = [row, *itertools.islice(later, _REPORTED_ROWS)]
+        rows = [row for row in rows if len(row) == len(self.names)]
+        return [self.names[i] for i in columns if any(_number(row[i]) is None for row in rows)]
+
+
+def refuse_repeated(path: Path, names: Sequence[str]) -> None:
+    """ValueError for columns of the same name."""
+    counts = collections.Counter(names)
+    repeated = sorted(name for name, count in counts.items() if count > 1)
+    if repeated:
+        raise ValueError(f"{path} has several columns of the same name: {shortened(repeated, 200)}")
 
 
 class _reader:
@@ -160,7 +187,7 @@ def _is_header(path, first, second):
         return True
     raise ValueError(
         f"{path}: the first row has numbers and words, so that it may hold the names of the "
-        f"columns or data; give header=True or header=False. Received: {_shortened(first)}"
+        f"columns or data; give header=True or header=False. Received: {shortened(first)}"
     )
 
 
@@ -175,19 +202,10 @@ def _number(text):
         return None
 
 
-def _take(rows, count):
-    return itertools.islice(rows, count)
-
-
-def _shortened(value):
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
 def _to_numpy(batch, num_columns, has_label):
     import pyarrow.compute as pc
 
-    x = np.empty((batch.num_rows, num_columns), "float32")
+    x = np.empty((batch.num_rows, num_columns), "float64")
     for i in range(num_columns):
         x[:, i] = batch.column(i).to_numpy(zero_copy_only=False)  # nulls become NaN
     if not has_label:

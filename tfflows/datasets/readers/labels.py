@@ -60,7 +60,7 @@ class LabelCodes:
             return value
         if not number.is_integer():
             raise ValueError(
-                f"{self._where}: a label must hold whole numbers or words. Received: {value}"
+                f"{self._where}: a label must hold whole numbers or words. Received: {value[:60]}"
             )
         return str(int(number))
 

@@ -6,7 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from tfflows.datasets.readers.columns import choose_columns
 from tfflows.datasets.readers.csv import CsvTable
+from tfflows.datasets.readers.dequantize import UniformNoise
+from tfflows.datasets.readers.float32 import refuse_merged
 from tfflows.datasets.readers.npy import ArrayTable
 from tfflows.datasets.readers.parquet import ParquetTable
 from tfflows.utils.suggest import nearest
@@ -24,6 +27,9 @@ def stream_table(
     missing: str = "refuse",
     array: str | None = None,
     header: bool | None = None,
+    exclude: Sequence[str | int] = (),
+    dequantize: Sequence[str | int] = (),
+    seed: int = 0,
 ) -> Iterator[np.ndarray]:
     """Read a file of any length batch by batch, in its order, holding a few batches at a time.
 
@@ -36,22 +42,28 @@ def stream_table(
             number of rows at the end; "nan" makes missing and infinite values NaN.
         array: key of the array in a .npz of several.
         header: whether a .csv begins with names; None finds out (`CsvTable.open`).
+        exclude: names or indices of columns to leave out where `columns` is None.
+        dequantize: columns of whole numbers to add noise from [0, 1) to: `UniformNoise`.
+        seed: of that noise.
 
     Yields:
         float32 `[<= batch_size, d]`; `[<= batch_size, *event]` from arrays of more axes.
 
     Raises:
         ValueError: no such column, a row of another length, not a number, a missing or infinite
-            value: the first one by line (CSV) or row, counted from 1, and column.
+            value: the first one by line (CSV) or row, counted from 1, and column. Columns whose
+            values float32 cannot tell apart, by name. A damaged file.
         OSError: the file does not exist.
     """
     if batch_size < 1:
         raise ValueError(f"batch_size must be a positive integer. Received: {batch_size!r}")
     table = open_table(path, array, header)
-    reader = TableReader(table, choose_columns(table, columns, None), None, missing)
+    chosen = choose_columns(table, columns, exclude)
+    noise = UniformNoise(table, chosen, dequantize, seed)
+    reader = TableReader(table, chosen, None, missing, noise)
     event = (len(reader.columns),)
     if isinstance(table, ArrayTable) and len(table.shape) > 2:
-        if columns is not None:
+        if columns is not None or len(exclude) or len(dequantize):
             raise ValueError(f"columns= requires rows of numbers. Received: {path}, {table.shape}")
         event = table.event_shape
     return _batches(reader, batch_size, event)
@@ -93,48 +105,35 @@ def open_table(path: str | Path, array: str | None = None, header: bool | None =
     return ArrayTable.open(path, array)
 
 
-def choose_columns(table, columns, label) -> list[int]:
-    """Indices of the columns by name or index: all but the label where none are given."""
-    if columns is None:
-        return [i for i in range(len(table.names)) if i != label]
-    if isinstance(columns, str) or not len(columns):
-        raise ValueError(f"columns must be a list of names or indices. Received: {columns!r}")
-    chosen = [find_column(table, column) for column in columns]
-    if len(set(chosen)) < len(chosen):
-        raise ValueError(f"columns must name every column once. Received: {list(columns)}")
-    if label in chosen:
-        raise ValueError(f"Column {table.names[label]!r} is both label and data")
-    return chosen
-
-
-def find_column(table, column: str | int) -> int:
-    """Index of a column by its name or index."""
-    count = len(table.names)
-    if isinstance(column, int | np.integer) and -count <= column < count:
-        return int(column) % count
-    if column in table.names:
-        return table.names.index(column)
-    shown = ", ".join(table.names[:20]) + (", ..." if count > 20 else "")
-    raise ValueError(
-        f"{table.path} has no column {column!r} among its {count}: {shown}"
-        f"{nearest(str(column), table.names)}"
-    )
-
-
 class TableReader:
     """Rows of chosen columns, with missing values refused, left out or made NaN.
 
     Infinite values are refused, or made NaN as well. Iterating gives (x float32 `[n, d]`, labels of
     str `[n]` or None, row numbers `[n]` from 0), in file order; `rows` and `dropped` count
     afterwards what was read and left out.
+
+    Args:
+        table: an open table.
+        columns: places of the columns of x.
+        label: place of the label, or None.
+        missing: "refuse", "drop" or "nan".
+        noise: what to add to columns of whole numbers, or None.
     """
 
-    def __init__(self, table, columns: Sequence[int], label: int | None, missing: str):
+    def __init__(
+        self,
+        table: Table,
+        columns: Sequence[int],
+        label: int | None,
+        missing: str,
+        noise: UniformNoise | None = None,
+    ):
         if missing not in MISSING_POLICIES:
             raise ValueError(
                 f"missing must be one of {list(MISSING_POLICIES)}. Received: {missing!r}"
             )
         self.table, self.columns, self.label, self.missing = table, list(columns), label, missing
+        self.noise = noise
         self.rows = self.dropped = 0
 
     @property
@@ -151,9 +150,12 @@ class TableReader:
             numbers = np.arange(self.rows, self.rows + len(x))
             incomplete = gaps.any(axis=1)
             if self.missing == "nan":
-                x = np.where(np.isfinite(x), x, np.float32(np.nan))
+                x = np.where(np.isfinite(x), x, np.nan)
                 incomplete = np.zeros(len(x), bool)
-            self._refuse_infinite(x)
+            rounded = self._to_float32(x)
+            self._refuse_infinite(rounded)
+            refuse_merged(self.table, self.columns, x)
+            x = rounded if self.noise is None else self.noise.add(x, rounded, self.rows)
             if incomplete.any():
                 if self.missing == "refuse":
                     self._refuse_missing(gaps, batches)
@@ -166,6 +168,11 @@ class TableReader:
             raise ValueError(
                 f"{self.table.path} has no rows" + " without missing values" * bool(self.rows)
             )
+
+    @staticmethod
+    def _to_float32(x):
+        with np.errstate(over="ignore"):  # what overflows is refused by its place
+            return x.astype("float32", copy=False)
 
     @staticmethod
     def _gaps(x, labels):

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from tfflows.datasets.dataset_info import DatasetInfo
+from tfflows.datasets.readers.pictures import picture_size, read_picture
 
 NUM_PATCHES = {"train": 1_000_000, "validation": 50_000, "test": 250_000}
 _NUM_IMAGES = {"train": 180, "validation": 20, "test": 100}
@@ -107,16 +108,11 @@ def _image_paths(split, data_dir, seed):
 
 def _read_grey(path):
     """One image as uint8 `[321, 481]`; portrait ones are transposed."""
-    from PIL import Image
-
-    with Image.open(path) as image:
-        colours = np.asarray(image.convert("RGB"), "float64")
-    grey = np.round(colours @ _GREY_WEIGHTS).astype("uint8")
-    if grey.shape == _IMAGE_SHAPE[::-1]:
-        grey = grey.T
-    if grey.shape != _IMAGE_SHAPE:
+    if picture_size(path) not in (_IMAGE_SHAPE, _IMAGE_SHAPE[::-1]):
+        height, width = picture_size(path)
         raise ValueError(
-            f"BSDS300 images are 481x321 or 321x481. Received: {path}, "
-            f"{colours.shape[1]}x{colours.shape[0]}"
+            f"BSDS300 images are 481x321 or 321x481. Received: {path}, {width}x{height}"
         )
-    return grey
+    colours = read_picture(path).astype("float64")
+    grey = np.round(colours @ _GREY_WEIGHTS).astype("uint8")
+    return grey if grey.shape == _IMAGE_SHAPE else grey.T

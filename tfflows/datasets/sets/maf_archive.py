@@ -12,8 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from tfflows.datasets.dataset_info import DatasetInfo
+from tfflows.datasets.readers.columns import choose_columns
 from tfflows.datasets.readers.npy import ArrayTable
-from tfflows.datasets.readers.table import TableReader, choose_columns, open_table
+from tfflows.datasets.readers.table import TableReader, open_table
+from tfflows.utils.damage import check_expansion, damage_named
 
 SPLITS = ("train", "validation", "test")
 DIMS = {"power": 6, "gas": 8, "hepmass": 21, "miniboone": 43, "bsds300": 63}
@@ -107,10 +109,8 @@ def _bsds300(root, split):
     import h5py
 
     path = _find(root, "BSDS300", "BSDS300.hdf5")
-    try:
+    with damage_named(path, "is not an HDF5 file"):
         file = h5py.File(path, "r")
-    except OSError as error:
-        raise ValueError(f"{path} is not an HDF5 file: {error}") from error
     with file:
         if not all(isinstance(file.get(key), h5py.Dataset) for key in SPLITS):
             raise ValueError(
@@ -121,9 +121,11 @@ def _bsds300(root, split):
             raise ValueError(
                 f"{path}, {split}: expected floats [n, 63]. Received: {data.dtype}, {data.shape}"
             )
+        check_expansion(f"{path}, {split},", data.nbytes, path.stat().st_size)
         x = np.empty(data.shape, "float32")
         if len(data):
-            data.read_direct(x)
+            with damage_named(f"{path}, {split},"):
+                data.read_direct(x)
     return x
 
 
@@ -221,7 +223,7 @@ def _table(path, without, columns):
             f"Expected {path} to have {columns} columns beside {sorted(without)}. "
             f"Received: {len(names)}, {names[:20]}"
         )
-    reader = TableReader(table, choose_columns(table, names, None), None, "refuse")
+    reader = TableReader(table, choose_columns(table, names), None, "refuse")
     return np.concatenate([part for part, _, _ in reader])
 
 
