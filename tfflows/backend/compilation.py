@@ -181,7 +181,7 @@ def compile_region(function: Callable, differentiable: Callable) -> Callable:
             return graph(*tensors)
         first = compiled
         if getattr(_scopes, "few_row_sizes", False) and tensors[0].shape[0] is None:
-            first = partial(_call_in_few_sizes, compiled)
+            first = functools.partial(_call_in_few_sizes, compiled)
         versions = iter([first])  # for the first call; the gradient makes the second
         return tf.recompute_grad(lambda *args: next(versions, graph)(*args))(*tensors)
 

@@ -73,7 +73,14 @@ def load_image_folder(
     if classes is not None:
         labels = np.asarray([classes.index(path.parent.name) for path in paths], "int32")
     info = DatasetInfo(
-        name, split, shape, 256, classes and len(classes), len(x), source, classes=classes
+        name,
+        split,
+        shape,
+        256,
+        None if classes is None else len(classes),
+        len(x),
+        source,
+        classes=classes,
     )
     return x, labels, info
 

@@ -15,7 +15,7 @@ from tfflows.datasets.readers.dequantize import UniformNoise
 from tfflows.datasets.readers.labels import LabelCodes
 from tfflows.datasets.readers.npy import ArrayTable
 from tfflows.datasets.readers.table import TableReader, open_table
-from tfflows.datasets.rows import one_hot
+from tfflows.datasets.rows import as_condition
 from tfflows.utils.atomic import replaced_on_success
 from tfflows.utils.data_schema import DataSchema
 
@@ -199,7 +199,7 @@ def _one_hot(labels, codes, num_classes):
     """float32 `[n, num_classes]`, NaN where a label is missing."""
     given = np.asarray([label is not None for label in labels])
     rows = np.full((len(labels), num_classes), np.nan, "float32")
-    rows[given] = one_hot(codes.encode(labels[given]), num_classes)
+    rows[given] = as_condition(codes.encode(labels[given]), num_classes)
     return rows
 
 
