@@ -54,8 +54,9 @@ class Flow(Trainer):
         condition_shape: shape of one condition, or None.
 
     Attributes:
-        data_schema: names of the columns and classes of the data, a
-            `tfflows.datasets.DataSchema`; saved with the flow.
+        data_schema: names of the columns and classes of the data, a `tfflows.datasets.DataSchema`,
+            which is saved with the flow. The first `fit` on a table of pandas or polars sets the
+            names; later tables are matched by them.
     """
 
     def __init__(
@@ -67,8 +68,6 @@ class Flow(Trainer):
         **kwargs,
     ):
         super().__init__(layers, event_shape, base, condition_shape, **kwargs)
-        # Names of the data, which saving, export and the command line keep; may be set.
-        self.data_schema = DataSchema()
         self._compiled_methods = types.SimpleNamespace()  # a dict would be saved with the model
 
     def log_prob(
@@ -207,7 +206,7 @@ class Flow(Trainer):
         batch = Batch.parse(x, condition)
         x = batch.x
         if not compilation.is_traced(x):
-            x = as_arrays(x)
+            x = as_arrays(self.data_schema.in_order(x))
             check_shape(x, self.event_shape)
             if self.data_range is not None and x.shape[0]:
                 self._check_batch(Batch(x, batch.condition))

@@ -87,10 +87,10 @@ def test_train_goes_on_with_a_run_when_asked(trained, recipe, tmp_path):
     again = ("train", recipe, "--set", "training.epochs=2", "--out", trained)
     assert "give --resume" in run(*again, code=2)
     run(*again, "--resume")
-    assert "epochs: 2, now 3" in run(
-        "train", recipe, "--set", "training.epochs=3", "--out", trained, "--resume", code=1
-    )
-    assert "no run to resume" in run("train", recipe, "--out", tmp_path / "x", "--resume", code=1)
+    assert "seed: 0, now 1" in run(*again, "--set", "seed=1", "--resume", code=1)
+    new = run("train", recipe, "--out", tmp_path / "new", "--resume", "--no-report")
+    assert "Best epoch" not in new
+    assert (tmp_path / "new" / "best.keras").exists()
 
 
 def test_a_table_is_trained_on_by_its_columns(recipe, tmp_path):
@@ -141,6 +141,74 @@ def test_conditional_models_are_trained_and_sampled_by_label(recipe, tmp_path):
     for wrong, message in (("1,2", "2 of them"), ("a", "Received: a")):
         arguments = ("--condition", wrong, "--out", tmp_path / "y.npy")
         assert message in run("sample", "--model", model, *arguments, code=2)
+
+
+KINDS = """
+format: 2
+name: kinds
+data: {name: kinds.csv, conditional: true, options: {label: kind}}
+preprocessing: [Standardize]
+model: {name: realnvp, arguments: {num_couplings: 1, hidden_units: [8]}}
+optimizer: {warmup_steps: 100, ema: auto}
+training: {epochs: 2, batch_size: 50}
+backend: {jit: false}
+"""
+
+
+def write_kinds(path, names, kinds):
+    """600 rows of columns "b", "a", "kind", "count" in the order of `names`."""
+    rng = np.random.default_rng(0)
+    codes = rng.integers(0, 3, 600)
+    columns = {"a": rng.normal(size=600), "b": 50 + 5 * codes + rng.normal(size=600)}
+    columns |= {"kind": [kinds[code] for code in codes], "id": [f"r{i}" for i in range(600)]}
+    rows = zip(*(columns[name] for name in names), strict=True)
+    lines = [",".join(names), *(",".join(map(str, row)) for row in rows)]
+    path.write_text("\n".join(lines) + "\n")
+
+
+def test_a_run_knows_its_columns_and_classes_by_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "kinds.yaml").write_text(KINDS)
+    write_kinds(tmp_path / "kinds.csv", ["a", "b", "kind"], ["cat", "dog", "eel"])
+    output = run("train", "kinds.yaml", "--out", "run")
+    assert "Warning: kinds: the learning rate warms up for 100 of 18 steps" in output
+    assert "Best epoch 2 of 2: validation nll" in output
+    assert "Gaussian on the same rows: log-likelihood" in output
+    assert (tmp_path / "run" / "report.json").exists()
+
+    write_kinds(tmp_path / "other.csv", ["id", "kind", "b", "a"], ["cat", "dog", "eel"])
+    options = ("--split", "all", "--json", "--data")
+    same, other = (
+        json.loads(run("evaluate", "--model", "run", *options, name).splitlines()[-1])["model"]
+        for name in ("kinds.csv", "other.csv")
+    )
+    np.testing.assert_allclose(other["log_likelihood"], same["log_likelihood"], rtol=1e-6)
+    arguments = ("--in", "other.csv", "--out", "scores.csv", "--keep", "id", "--top", 2)
+    lines = run("score", "--model", "run", *arguments).splitlines()
+    scores = [line.split(",") for line in (tmp_path / "scores.csv").read_text().splitlines()]
+    assert scores[0] == ["id", "log_prob"]
+    values = [float(value) for _, value in scores[1:]]
+    np.testing.assert_allclose(np.mean(values), same["log_likelihood"], rtol=1e-5)
+    assert lines[0].startswith(f"row {np.argmin(values) + 1}: ")
+    assert f"id=r{np.argmin(values)}" in lines[0]
+
+    write_kinds(tmp_path / "other.csv", ["a", "b", "kind"], ["dog", "eel", "fox"])
+    assert "class 'fox' is not among those of training: cat, dog, eel" in run(
+        "evaluate", "--model", "run", "--data", "other.csv", code=2
+    )
+    write_kinds(tmp_path / "other.csv", ["a", "kind"], ["cat", "dog", "eel"])
+    assert "lacks 1 of the 2 columns" in run(
+        "evaluate", "--model", "run", "--data", "other.csv", code=2
+    )
+    run("sample", "--model", "run", "--label", "eel", "--out", "eels.csv", "--num", 3)
+    assert (tmp_path / "eels.csv").read_text().splitlines()[0] == "a,b"
+    assert "did you mean eel" in run(
+        "sample", "--model", "run", "--label", "eels", "--out", "eels.csv", code=2
+    )
+    run("plot", "run", "--rows", 100)
+    names = {path.name for path in (tmp_path / "run" / "plots").iterdir()}
+    assert names == {"curves.png", "marginals.png", "samples.png", "scores.png"}
+    assert "epoch behind it" in run("plot", tmp_path, code=2)
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,7 @@ class AdaptiveDensity(Density):
                 Where JAX runs in several processes, all take the statistics of the first.
         """
         check_finite_weights(self.weights)
+        data = self.data_schema.in_order(data)
         _, batch = read_rows(data, max_rows, self.condition_shape is not None)
         self._adapt(batch.spread(max_rows), force=True)
 

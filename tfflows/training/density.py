@@ -15,6 +15,7 @@ from tfflows.layers import Dequantize, FlowLayer, Pad
 from tfflows.training.batch import Batch
 from tfflows.training.inputs import as_arrays
 from tfflows.utils.checks import as_shape
+from tfflows.utils.data_schema import DataSchema
 
 
 class Density(Checkpointed, keras.Model):
@@ -46,6 +47,8 @@ class Density(Checkpointed, keras.Model):
         is_one = isinstance(layers, FlowLayer)
         self.flow_layers: list[FlowLayer] = [layers] if is_one else list(layers)
         self.base = StandardNormal(dtype=self.dtype_policy) if base is None else base
+        # Names of the data, which saving, export and the command line keep; may be set.
+        self.data_schema = DataSchema()
         self._check_parts()
         self.build((None, *self.event_shape))
 

@@ -241,6 +241,7 @@ class Trainer(Steps):
         has_data = not isinstance(self.objective, ReverseKL)
         if has_data and not self._is_adapted and self._should_adapt():
             x_and_condition, _, _ = arrange((x, y), self.condition_shape is not None)
+            x_and_condition = self.data_schema.in_order(x_and_condition)
             self._adapt(Batch.parse(as_arrays(x_and_condition)), force=False)
         self._is_adapted = True
         return super().train_on_batch(x, y, sample_weight, *args, **kwargs)
@@ -261,6 +262,7 @@ class Trainer(Steps):
         """Check the arguments of `fit`, and return what gives a batch to adapt to."""
         x, y = arguments["x"], arguments.get("y")
         data, batch = self._open(x, self._max_adapt_rows if should_adapt else None)
+        self.data_schema = self.data_schema.with_columns_of(x)
         if len(self.event_shape) == 3 and not self.is_discrete:
             warn_raw_pixels(batch.x)
         weight = check_weights(arguments.get("sample_weight"))
@@ -351,6 +353,7 @@ class Trainer(Steps):
 
     def _open(self, data, max_rows: int | None = None) -> tuple[Any, Batch]:
         """Data that Keras takes, and checked rows of them, as `read_rows` gives them."""
+        data = self.data_schema.in_order(data)
         data, batch = read_rows(data, max_rows, self.condition_shape is not None)
         self._check_batch(batch)
         return data, batch

@@ -72,6 +72,32 @@ class DataSchema:
             f"trained on: {', '.join(map(repr, missing[:10]))}{nearest(missing[0], names)}"
         )
 
+    def with_columns_of(self, data: Any) -> "DataSchema":
+        """The schema with the names of a table, where it has none; other data have none."""
+        names = _table_names(_x_of(data))
+        if self.columns is not None or names is None or _are_numbers(names):
+            return self
+        return dataclasses.replace(self, columns=tuple(names))
+
+    def in_order(self, data: Any) -> Any:
+        """Data whose x is a table of pandas or polars with its columns found by their names.
+
+        Args:
+            data: x, (x, condition) or a dict of them; what is not such a table stays as it is.
+
+        Raises:
+            ValueError: a column is missing.
+        """
+        x = _x_of(data)
+        names = _table_names(x)
+        found = None if names is None else self.find_columns(names, "The table")
+        if names is None or found is None or found == names:
+            return data
+        x = x[[x.columns[names.index(name)] for name in found]]
+        if isinstance(data, dict):
+            return {**data, "x": x}
+        return (x, *data[1:]) if isinstance(data, tuple) else x
+
     def round_dequantized(self, x: np.ndarray) -> np.ndarray:
         """Samples `[n, columns]` with whole numbers in the columns that were dequantized."""
         if not self.dequantized or self.columns is None:
@@ -92,6 +118,19 @@ class DataSchema:
                 f"{', '.join(classes[:20])}{', ...' if len(classes) > 20 else ''}"
             )
         return classes.index(name)
+
+
+def _x_of(data):
+    if isinstance(data, dict):
+        return data.get("x")
+    return data[0] if isinstance(data, tuple) and data else data
+
+
+def _table_names(x):
+    """Names of the columns of a table of pandas or polars; None for anything else."""
+    if not hasattr(x, "columns") or not hasattr(x, "to_numpy"):
+        return None
+    return [str(name) for name in x.columns]
 
 
 def _are_numbers(names):
