@@ -13,8 +13,7 @@ def get_activation(activation: Any) -> Callable:
     """`keras.activations.get`, with a ReLU that gives NaN for NaN.
 
     TensorFlow's graphs join a product, its bias and a ReLU to one operation, which gives 0 for NaN:
-    a NaN in a weight or a condition would end in a finite density. They do not join a maximum,
-    which keeps NaN.
+    a NaN in a weight or a condition would end in a finite density. Apart they keep it.
 
     Args:
         activation: a name, a function or a Keras layer, as Keras takes them.
@@ -30,13 +29,7 @@ def _relu(x):
         return ops.relu(x)
     import tensorflow as tf
 
-    @tf.custom_gradient
-    def relu(x):
-        y = tf.maximum(x, tf.zeros((), x.dtype))
-        # That of a maximum takes twice as long.
-        return y, lambda gradient: tf.raw_ops.ReluGrad(gradients=gradient, features=y)
-
-    return relu(x)
+    return tf.nn.relu(tf.ensure_shape(x, x.shape))  # with which it is not joined
 
 
 def _relu6(x):

@@ -124,6 +124,7 @@ class Trainer(Steps):
         objective = get_objective(objective)
         objective.check(self)
         self.objective = objective
+        self._trained_weights = None
         super().compile(
             optimizer,
             run_eagerly=run_eagerly,
@@ -217,9 +218,7 @@ class Trainer(Steps):
             self._adapt(statistics, force=False)
             if validation is not None:
                 warn_far_data("validation data", validation, statistics)
-        trainable = tuple(weight.path for weight in self.trainable_weights)
-        if trainable != self._trained_weights:  # `trainable` of a layer has changed
-            self.train_function, self._trained_weights = None, trainable
+        self._look_at_trainable()
         arguments["callbacks"] = with_own_callbacks(arguments.get("callbacks"))
         history = super().fit(**arguments)
         if getattr(self.optimizer, "use_ema", False):
@@ -257,6 +256,18 @@ class Trainer(Steps):
             args, kwargs: those of Keras.
         """
         return super().predict(self._open(x)[0], *args, **kwargs)
+
+    def _look_at_trainable(self):
+        """Make the step anew where `trainable` of a layer has changed since the last one."""
+        before, now = self._trained_weights, tuple(w.path for w in self.trainable_weights)
+        if before == now:
+            return
+        if before is not None and keras.backend.backend() == "jax":
+            raise ValueError(
+                "`trainable` of a layer has changed, and on JAX the optimizer's state is that of "
+                "the weights that trained before: call compile(optimizer) again"
+            )
+        self.train_function, self._trained_weights = None, now
 
     def _prepare_data(self, arguments, should_adapt) -> Callable[[], Batch]:
         """Check the arguments of `fit`, and return what gives a batch to adapt to."""
