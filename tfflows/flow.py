@@ -23,7 +23,7 @@ from tfflows.utils.atomic import replaced_on_success
 from tfflows.utils.checks import check_draw, check_shape
 from tfflows.utils.config import deserialize_arguments
 from tfflows.utils.finite_weights import check_finite_weights
-from tfflows.utils.stored_weights import check_stored_weights
+from tfflows.utils.stored_weights import check_stored_weights, naming_file
 from tfflows.utils.summary import flow_summary
 
 
@@ -279,7 +279,8 @@ class Flow(Trainer):
         """
         if not (skip_mismatch or kwargs):
             check_stored_weights(self, filepath)
-        super().load_weights(filepath, skip_mismatch=skip_mismatch, **kwargs)
+        with naming_file(filepath):
+            super().load_weights(filepath, skip_mismatch=skip_mismatch, **kwargs)
         check_finite_weights(self.weights, str(filepath))
 
     def get_config(self):
