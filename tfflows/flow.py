@@ -28,7 +28,7 @@ from tfflows.utils.config import deserialize_arguments
 from tfflows.utils.data_schema import DataSchema
 from tfflows.utils.finite_weights import check_finite_weights
 from tfflows.utils.remote import exists
-from tfflows.utils.stored_weights import check_stored_weights
+from tfflows.utils.stored_weights import check_stored_weights, naming_file
 from tfflows.utils.summary import flow_summary
 
 
@@ -341,7 +341,8 @@ class Flow(Trainer):
         """
         if not (skip_mismatch or kwargs):
             check_stored_weights(self, filepath)
-        super().load_weights(filepath, skip_mismatch=skip_mismatch, **kwargs)
+        with naming_file(filepath):
+            super().load_weights(filepath, skip_mismatch=skip_mismatch, **kwargs)
         check_finite_weights(self.weights, str(filepath))
 
     def get_config(self):

@@ -80,7 +80,7 @@ def test_optimizers_come_back_where_they_are_asked_for(saved, temporary):
         (lambda m: m.update({"config.json": b'{"a":' * 500 + b"1" + b"}" * 500}), "100 levels"),
         (lambda m: m.update({"config.json": b"\xff"}), "is not JSON"),
         (lambda m: m.update({"config.json": b"[]"}), "holds a list, which is not a flow"),
-        (lambda m: m.update({"model.weights.h5": b"none"}), "is not a readable model"),
+        (lambda m: m.update({"model.weights.h5": b"none"}), "is not a readable file of weights"),
         (lambda m: m.pop("model.weights.h5"), "is not a readable model: .*model.weights.h5"),
         (lambda m: m.pop("config.json"), "is not a readable model: .*config.json"),
     ],
@@ -183,3 +183,18 @@ def test_json_is_what_json_says():
     assert parse_json(b"3", "x") == 3
     with pytest.raises(ValueError, match="x: Expected a text of at most"):
         parse_json(b" " * (MAX_BYTES + 1), "x")
+
+
+def test_errors_name_the_archive_and_its_member(saved):
+    _, path, members = saved
+    write(path, {**members, "model.weights.h5": members["model.weights.h5"][:5000]})
+    with pytest.raises(ValueError, match=r"flow\.keras: model\.weights\.h5 is not a readable file"):
+        tfflows.load_model(path)
+    small_flow(num_couplings=2).save(path.with_name("other.keras"))
+    with zipfile.ZipFile(path.with_name("other.keras")) as archive:
+        other = archive.read("model.weights.h5")
+    write(path, {**members, "model.weights.h5": other})
+    with pytest.raises(ValueError, match=r"flow\.keras: model\.weights\.h5 holds .*left over"):
+        tfflows.load_model(path)
+    with pytest.raises(FileNotFoundError):
+        small_flow(num_couplings=1).load_weights(path.with_name("none.weights.h5"))

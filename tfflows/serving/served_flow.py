@@ -13,6 +13,7 @@ from tfflows.serving.graph_operations import check_operations
 from tfflows.serving.versions import latest_version
 from tfflows.utils.checks import check_draw, check_shape
 from tfflows.utils.data_schema import DataSchema
+from tfflows.utils.errors import first_paragraph
 from tfflows.utils.finite_weights import check_finite_weights
 
 
@@ -52,7 +53,12 @@ class ServedFlow:
         self.description: dict[str, Any] | None = read_description(folder)
         self.data_schema = _schema(self.description, folder)
         self._folder = folder
-        self._model = tf.saved_model.load(str(folder))
+        try:
+            self._model = tf.saved_model.load(str(folder))
+        except Exception as error:  # whatever TensorFlow makes of a damaged graph or checkpoint
+            raise ValueError(
+                f"{folder} is not a readable SavedModel: {first_paragraph(error)[:300]}"
+            ) from error
         wanted = {"log_prob", "encode", "decode"}
         if not wanted <= set(self._model.signatures):
             raise ValueError(

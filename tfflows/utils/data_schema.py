@@ -88,7 +88,7 @@ class DataSchema:
         Raises:
             ValueError: a column is missing.
         """
-        x = _x_of(data)
+        x: Any = _x_of(data)
         names = _table_names(x)
         found = None if names is None else self.find_columns(names, "The table")
         if names is None or found is None or found == names:

@@ -14,7 +14,7 @@ from keras.src.saving.serialization_lib import (  # Keras exports neither scope
 )
 
 from tfflows.utils.bounded_json import MAX_BYTES, parse_json
-from tfflows.utils.errors import first_paragraph
+from tfflows.utils.errors import first_paragraph, is_of_system
 from tfflows.utils.safe_config import check_config
 from tfflows.utils.sizes import check_members
 
@@ -50,12 +50,15 @@ def read_archive(
             if not compile and isinstance(config, dict):
                 config["compile_config"] = None
             model = make_model(config, f"{path}: {CONFIG}", kind, custom_objects)
-            model.load_weights(archive.extract(WEIGHTS, folder))
-    except OSError as error:
-        if error.errno is not None:  # h5py has none where a file is damaged
+            weights = archive.extract(WEIGHTS, folder)
+            try:
+                model.load_weights(weights)
+            except ValueError as error:  # which names the file that is gone by now
+                message = str(error).replace(weights, f"{path}: {WEIGHTS}")
+                raise ValueError(message) from error
+    except (OSError, zipfile.BadZipFile, zlib.error, KeyError, EOFError, RuntimeError) as error:
+        if is_of_system(error):
             raise
-        raise ValueError(f"{path} is not a readable model: {error}") from error
-    except (zipfile.BadZipFile, zlib.error, KeyError, EOFError, RuntimeError) as error:
         raise ValueError(f"{path} is not a readable model: {first_paragraph(error)}") from error
     return model
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import h5py
 import keras
 
+from tfflows.utils.errors import first_paragraph, is_of_system
 from tfflows.utils.sizes import MAX_EXPANSION, SLACK_BYTES
 
 _OPTIMIZER = "optimizer/"  # a file may hold it beside a model that is not compiled
@@ -30,7 +31,7 @@ def check_stored_weights(model: keras.Model, filepath: str | Path) -> None:
         ValueError: a weight is left over, missing or of another shape; or the file declares more
             than it can hold.
     """
-    with _opened(filepath) as file:
+    with naming_file(filepath), _opened(filepath) as file:
         if file is None:
             return
         stored = _shapes(file)
@@ -52,6 +53,19 @@ def check_stored_weights(model: keras.Model, filepath: str | Path) -> None:
             f"{filepath} holds the weights of another model: Expected {len(expected)} weights of "
             f"{model.name}. Received: {len(stored)}, {text}"
         )
+
+
+@contextlib.contextmanager
+def naming_file(filepath: str | Path) -> Iterator[None]:
+    """Turn what h5py and Keras raise for a damaged file into a ValueError that names it."""
+    try:
+        yield
+    except Exception as error:
+        if str(filepath) in str(error) or is_of_system(error):
+            raise
+        raise ValueError(
+            f"{filepath} is not a readable file of weights: {first_paragraph(error)}"
+        ) from error
 
 
 @contextlib.contextmanager
