@@ -258,5 +258,6 @@ class Recipe:
                 with _quiet():
                     load_split(recipe, "train", str(path.parent))
             except (ValueError, OSError) as error:
-                if "table.csv" not in str(error):
-                    raise
+                if "table.csv" in str(error):
+                    raise ValueError(f"{path.name}: {error}") from error
+                raise

@@ -81,7 +81,7 @@ def _outcome(kind, path):
     try:
         kind.read(path)
     except (ValueError, OSError) as error:
-        is_named = str(path) in str(error) or str(path.name) in str(error)
+        is_named = path.name in str(error)
         return ("refused" if is_named else "unnamed", str(error))
     except MemoryError as error:
         return ("memory", str(error))
