@@ -57,7 +57,7 @@ def load_image_folder(
     if split not in SPLITS:
         raise ValueError(f"{name} has the splits {list(SPLITS)}. Received: {split!r}")
     if size is not None and (len(size) != 2 or min(size) < 1):
-        raise ValueError(f"size must be [height, width]. Received: {list(size)}")
+        raise ValueError(f"{name}: size must be [height, width]. Received: {list(size)}")
     folder = Path(data_dir or "") / name
     paths, classes = _pictures(folder)
     chosen = split_rows(name, len(paths), split, {"validation": validation, "test": test}, seed)
@@ -69,19 +69,11 @@ def load_image_folder(
     x = np.empty((len(paths), *shape), "uint8")
     for i, path in enumerate(paths):
         x[i] = read_picture(path, (height, width) if size is not None else None, grayscale)
-    labels = None
+    labels = num_classes = None
     if classes is not None:
         labels = np.asarray([classes.index(path.parent.name) for path in paths], "int32")
-    info = DatasetInfo(
-        name,
-        split,
-        shape,
-        256,
-        None if classes is None else len(classes),
-        len(x),
-        source,
-        classes=classes,
-    )
+        num_classes = len(classes)
+    info = DatasetInfo(name, split, shape, 256, num_classes, len(x), source, classes=classes)
     return x, labels, info
 
 

@@ -24,11 +24,13 @@ def split_rows(
     """
     for key, fraction in fractions.items():
         if not 0 <= fraction < 1:
-            raise ValueError(f"{key} must be a fraction of the rows. Received: {fraction!r}")
+            raise ValueError(
+                f"{name}: {key} must be a fraction of the rows. Received: {fraction!r}"
+            )
     if sum(fractions.values()) >= 1:
-        raise ValueError(f"Fractions must sum to less than 1. Received: {dict(fractions)}")
+        raise ValueError(f"{name}: fractions must sum to less than 1. Received: {dict(fractions)}")
     if seed < 0:
-        raise ValueError(f"seed must not be negative. Received: {seed}")
+        raise ValueError(f"{name}: seed must not be negative. Received: {seed}")
     if split == "all":
         return np.arange(size)
     order = np.random.default_rng(seed).permutation(size)

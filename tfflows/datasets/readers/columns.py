@@ -43,24 +43,30 @@ def choose_columns(
             )
         return chosen
     if not len(columns):
-        raise ValueError("columns must be a list of names or indices. Received: []")
+        raise ValueError(f"{table.path}: columns must be a list of names or indices. Received: []")
     chosen = find_columns(table, columns, "columns")
     for i in chosen:
         if i in left_out:
-            raise ValueError(f"Column {table.names[i]!r} is in columns= and in exclude=")
+            raise ValueError(
+                f"{table.path}: column {table.names[i]!r} is in columns= and in exclude="
+            )
         if i in others:
             role = "label" if i == label else "condition"
-            raise ValueError(f"Column {table.names[i]!r} is both {role} and data")
+            raise ValueError(f"{table.path}: column {table.names[i]!r} is both {role} and data")
     return chosen
 
 
 def find_columns(table, columns: Sequence[str | int], option: str) -> list[int]:
     """Places of several columns; ValueError for one that is named twice."""
     if isinstance(columns, str):
-        raise ValueError(f"{option} must be a list of names or indices. Received: {columns!r}")
+        raise ValueError(
+            f"{table.path}: {option} must be a list of names or indices. Received: {columns!r}"
+        )
     places = [find_column(table, column) for column in columns]
     if len(set(places)) < len(places):
-        raise ValueError(f"{option} must name every column once. Received: {list(columns)}")
+        raise ValueError(
+            f"{table.path}: {option} must name every column once. Received: {list(columns)}"
+        )
     return places
 
 

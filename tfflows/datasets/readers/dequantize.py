@@ -36,7 +36,7 @@ class UniformNoise:
         for place in places:
             if place not in columns:
                 raise ValueError(
-                    "dequantize= must name columns of x. Received: "
+                    f"{table.path}: dequantize= must name columns of x. Received: "
                     f"{table.names[place]!r}, which is none"
                 )
         self._chosen = [list(columns).index(place) for place in places]

@@ -51,7 +51,7 @@ def read_picture(
             )
         with damage_named(path):
             pixels = picture.convert("L" if grayscale else "RGB")
-            if size is not None and pixels.size != (size[1], size[0]):
+            if size is not None and (pixels.height, pixels.width) != size:
                 pixels = pixels.resize((size[1], size[0]), Resampling.LANCZOS)
             return np.asarray(pixels, "uint8").reshape(pixels.height, pixels.width, -1)
 
