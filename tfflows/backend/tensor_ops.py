@@ -27,6 +27,28 @@ def sum_event(values: Tensor) -> Tensor:
     return ops.sum(values, axis=tuple(range(1, len(values.shape))))
 
 
+def cut_far(x: Tensor, limit: float = 1e15) -> Tensor:
+    """x cut at +-limit; what is NaN stays so.
+
+    Where products are made of data (networks, matrices, norms), they would overflow far out, and
+    infinity less infinity is NaN. A network that is given cut data is a function of the data as
+    any, so that a layer on it stays a bijection; with a limit of 1e30 a matrix takes what no
+    density in float32 reaches.
+    """
+    return ops.clip(x, -limit, limit)
+
+
+def bounded_gradient(z: Tensor, limit: float = 1e10) -> Tensor:
+    """z, whose gradient is less by limit / |z| where |z| is above the limit.
+
+    The log-density of a normal has the gradient -z, which products with what made z would carry
+    over the end of float32: one row far out would make all weights NaN.
+    """
+    near = cut_far(z, 1e30)
+    near = near * ops.stop_gradient(ops.minimum(1.0, limit / ops.maximum(ops.abs(near), 1.0)))
+    return near + ops.stop_gradient(z - near)
+
+
 def batch_mean(values: Tensor) -> Tensor:
     """Mean of `[batch]`; 0 of an empty one, which a replica gets at the end of some epochs."""
     rows = ops.maximum(ops.cast(ops.shape(values)[0], values.dtype), 1)

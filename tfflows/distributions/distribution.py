@@ -7,7 +7,7 @@ from keras import ops
 
 from tfflows.backend import rng
 from tfflows.backend.settings import Settings
-from tfflows.backend.tensor_ops import Tensor, data_dtype
+from tfflows.backend.tensor_ops import Tensor, bounded_gradient, data_dtype
 
 LOG_2_PI = math.log(2 * math.pi)
 
@@ -40,7 +40,8 @@ class Distribution(keras.layers.Layer, Settings):
                 f"{type(self).__name__} was built for z of shape {('batch', *self.event_shape)}. "
                 f"Received: z of shape {tuple(z.shape)}"
             )
-        return self._log_prob(ops.cast(z, self.compute_dtype), condition)
+        z = bounded_gradient(ops.cast(z, self.compute_dtype))
+        return self._log_prob(z, condition)
 
     def compute_output_spec(self, z, condition=None):
         return keras.KerasTensor((z.shape[0],), dtype=self.compute_dtype)

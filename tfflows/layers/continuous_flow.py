@@ -11,7 +11,7 @@ from keras import ops
 
 from tfflows.backend import compilation, rng
 from tfflows.backend.autodiff import value_and_pullback
-from tfflows.backend.tensor_ops import Tensor, batch_mean, sum_event
+from tfflows.backend.tensor_ops import Tensor, batch_mean, cut_far, sum_event
 from tfflows.layers.flow_layer import FlowLayer
 from tfflows.networks import DynamicsConvNet, DynamicsMLP
 from tfflows.ode.adjoint import solve_with_adjoint
@@ -140,7 +140,7 @@ class ContinuousFlow(FlowLayer):
 
     def field(self, z: Tensor, time: Tensor, condition: Tensor | None = None) -> Tensor:
         """dz/dt at z `[batch, *event]` and a time, a scalar or `[batch]`."""
-        return self.network(z, time, condition)
+        return self.network(cut_far(z), time, condition)
 
     def call(self, x, condition=None, training=None, inverse=False, return_log_det=False):
         y = super().call(x, condition, training, inverse, return_log_det)

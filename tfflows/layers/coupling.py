@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 
 from tfflows.backend import compilation
-from tfflows.backend.tensor_ops import sum_event, without_empty_batch
+from tfflows.backend.tensor_ops import cut_far, sum_event, without_empty_batch
 from tfflows.layers.flow_layer import FlowLayer
 from tfflows.layers.partitions import make_partition
 from tfflows.networks import MLP, ConvResNet, join_condition, joined_shape
@@ -93,7 +93,7 @@ class Coupling(FlowLayer):
         return keras.layers.Dense(size, **settings)
 
     def _parameters(self, kept, condition):
-        inputs = join_condition(self._embed(kept), condition)
+        inputs = join_condition(self._embed(cut_far(kept)), condition)
         may_be_empty = len(inputs.shape) > 2 and not inputs.shape[0]
         if may_be_empty:
             inputs = without_empty_batch(inputs)

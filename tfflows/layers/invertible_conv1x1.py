@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfflows.backend.tensor_ops import identity, repeat_log_det
+from tfflows.backend.tensor_ops import cut_far, identity, repeat_log_det
 from tfflows.layers.flow_layer import FlowLayer
 from tfflows.layers.lu_linear import lu_inverse
 
@@ -82,7 +82,7 @@ class InvertibleConv1x1(FlowLayer):
 
     def _forward(self, x, condition=None, training=False):
         matrix, log_det = self._matrix_and_log_det()
-        return ops.matmul(x, ops.transpose(matrix)), self._repeat(log_det, x)
+        return ops.matmul(cut_far(x, 1e30), ops.transpose(matrix)), self._repeat(log_det, x)
 
     def _inverse(self, z, condition=None, training=False):
         matrix, log_det = self._inverse_matrix_and_log_det()

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfflows.backend.tensor_ops import Tensor, identity, repeat_log_det
+from tfflows.backend.tensor_ops import Tensor, cut_far, identity, repeat_log_det
 from tfflows.layers.flow_layer import FlowLayer
 
 MIN_DIAGONAL = 1e-3
@@ -70,7 +70,7 @@ class LULinear(FlowLayer):
     def _forward(self, x, condition=None, training=False):
         lower, upper, diagonal = self._lower_upper_and_diagonal()
         matrix = ops.take(ops.matmul(lower, upper), self._order, axis=0)
-        z = ops.matmul(x, ops.transpose(matrix))
+        z = ops.matmul(cut_far(x, 1e30), ops.transpose(matrix))
         if self.shift is not None:
             z = z + self.shift
         return z, repeat_log_det(ops.sum(ops.log(diagonal)), x)

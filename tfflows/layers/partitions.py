@@ -6,6 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 from keras import ops
 
+from tfflows.backend.tensor_ops import cut_far
+
 NAMES = ("half", "channel", "checkerboard")
 
 
@@ -76,7 +78,7 @@ class MaskPartition:
 
     def split(self, x):
         """x -> kept, moved."""
-        kept = ops.cast(self._kept, x.dtype)
+        kept, x = ops.cast(self._kept, x.dtype), cut_far(x, 1e38)  # infinity * 0 is NaN
         return x * kept, x * (1 - kept)
 
     def merge(self, kept, moved):

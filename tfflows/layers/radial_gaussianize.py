@@ -1,13 +1,16 @@
 """Give vectors the norms of normal ones (Lyu and Simoncelli 2009, radial Gaussianization)."""
 
+import math
+
 import keras
 import numpy as np
 from keras import ops
 
-from tfflows.backend.tensor_ops import sum_event
+from tfflows.backend.tensor_ops import cut_far, sum_event
 from tfflows.layers.data_dependent_layer import DataDependentLayer
 from tfflows.transforms.rational_quadratic import Bin, in_bin, root_in_bin
 
+FAR = 1e15
 MAX_SLOPE = 100.0  # of the curve, where norms hardly differ
 
 
@@ -74,7 +77,7 @@ class RadialGaussianize(DataDependentLayer):
         self.log_slopes.assign(np.log([*inner, min(secants[-1], 1)]))
 
     def _forward(self, x, condition=None, training=False):
-        curve = self._curve(x.dtype)
+        curve, x = self._curve(x.dtype), cut_far(x, 1e38)
         u, above = _log_norm(x, curve.left, curve.width)
         shift, slope = in_bin(u, _choose(curve, u, curve.left))
         shift = shift + curve.slope_right[-1] * above
@@ -113,8 +116,12 @@ class RadialGaussianize(DataDependentLayer):
 
 def _log_norm(x, starts, lengths):
     """log|x|, moved into the interval of the pieces, and how far above it lies."""
-    squares = ops.maximum(sum_event(ops.square(x)), ops.exp(2 * starts[0]))
+    # Squares of what is far out would overflow; a power of two rounds nothing.
+    is_far = ops.max(ops.abs(x), axis=1) > FAR
+    near = ops.where(is_far[:, None], x * 2.0**-80, x)
+    squares = ops.maximum(sum_event(ops.square(near)), ops.exp(2 * starts[0]))
     log_norm = 0.5 * ops.log(squares)
+    log_norm = ops.where(is_far, log_norm + 80 * math.log(2), log_norm)
     inner = ops.minimum(log_norm, starts[-1] + lengths[-1])
     return inner, log_norm - inner
 

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfflows.backend.tensor_ops import identity, repeat_log_det
+from tfflows.backend.tensor_ops import cut_far, identity, repeat_log_det
 from tfflows.layers.data_dependent_layer import DataDependentLayer
 
 
@@ -62,7 +62,7 @@ class Whiten(DataDependentLayer):
     def _forward(self, x, condition=None, training=False):
         unit = identity(self.event_shape[0], x.dtype)
         inverse = ops.solve_triangular(self._lower(), unit, lower=True)
-        z = ops.matmul(x - self.mean, ops.transpose(inverse)) / self.std
+        z = ops.matmul(cut_far(x - self.mean, 1e30), ops.transpose(inverse)) / self.std
         return z, repeat_log_det(-ops.sum(ops.log(self.std)), x)
 
     def _inverse(self, z, condition=None, training=False):

@@ -18,7 +18,7 @@ import numpy as np
 from keras import ops
 
 from tfflows.backend import compilation
-from tfflows.backend.tensor_ops import Tensor, sum_event
+from tfflows.backend.tensor_ops import Tensor, cut_far, sum_event
 from tfflows.networks.made.made import MADE
 
 Element = Callable[[Sequence[Tensor], Sequence[Tensor]], tuple[Tensor, Tensor]]
@@ -177,7 +177,8 @@ class _Panel:
             bias = self.weights.biases[i][here.of_panel]
             term = ops.broadcast_to(bias, (bias.shape[0], batch))
             if below.of_panel.start:  # LiteRT forgets the bias of a product with nothing
-                term = term + ops.matmul(kernel[:, : below.of_panel.start], known[i])
+                seen = known[i] if i else cut_far(known[i])
+                term = term + ops.matmul(kernel[:, : below.of_panel.start], seen)
             before.append(_pad(term, here.padded))
             kernels.append(_pad(kernel[:, below.of_panel], here.padded, below.padded))
         values = [ops.zeros((rows.padded, batch), latents[0].dtype) for rows in self.rows[:-1]]
@@ -201,7 +202,7 @@ class _Panel:
         for i, (below, here) in enumerate(itertools.pairwise(self.rows)):
             kernel = _slice(kernels[i], starts[i + 1], here.per_block)
             term = _slice(before[i], starts[i + 1], here.per_block)
-            terms.append(term + ops.matmul(kernel, values[i]))
+            terms.append(term + ops.matmul(kernel, values[i] if i else cut_far(values[i])))
             inside.append(_slice(kernel, starts[i], below.per_block, axis=1))
         chunks, log_det = self._steps(index, log_det, latents, terms, inside)
         for i, (rows, chunk) in enumerate(zip(self.rows, chunks, strict=False)):
@@ -229,7 +230,7 @@ class _Panel:
         for i, here in enumerate(self.rows[1:]):
             kernel = _slice(inside[i], places[i + 1], here.per_step)
             state = _slice(terms[i], places[i + 1], here.per_step)
-            state = state + _matmul(kernel, chunks[i])
+            state = state + _matmul(kernel, chunks[i] if i else cut_far(chunks[i]))
             if i == len(inside) - 1:
                 break
             if self.network.residual and i and i % 2 == 0:

@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 
 from tfflows.backend.activations import get_activation
-from tfflows.backend.tensor_ops import Tensor
+from tfflows.backend.tensor_ops import Tensor, cut_far
 from tfflows.networks.made.masked_dense import MaskedDense
 from tfflows.networks.made.order import make_order, reorder
 
@@ -112,7 +112,7 @@ class MADE(keras.layers.Layer):
         )
 
     def call(self, x, condition=None):
-        x = reorder(x, self._order)
+        x = cut_far(reorder(x, self._order))
         state, before = self.layers[0](x), None
         if self.conditional:
             state = state + self.condition_features(condition)
