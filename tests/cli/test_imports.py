@@ -1,5 +1,6 @@
 """What the command line imports: no Keras for help, lists, cards and usage errors."""
 
+import os
 import subprocess
 import sys
 
@@ -48,3 +49,12 @@ def test_python_m_runs_the_command_line():
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("realnvp-2spirals")
+
+
+def test_another_backend_is_refused_in_one_line():
+    command = [sys.executable, "-c", CODE, "info", "--data", "moons"]
+    environment = {**os.environ, "KERAS_BACKEND": "torch"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "set KERAS_BACKEND to one of them. Received: 'torch'" in done.stderr

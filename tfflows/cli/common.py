@@ -42,7 +42,7 @@ class Commands(click.Group):
             with warnings.catch_warnings():
                 warnings.showwarning = _show_warning
                 return super().invoke(ctx)
-        except (ValueError, OSError, FloatingPointError, MemoryError) as error:
+        except (ValueError, OSError, FloatingPointError, MemoryError, ImportError) as error:
             raise click.ClickException(first_paragraph(error)) from error
 
 
@@ -107,7 +107,7 @@ def import_backend() -> None:
     stderr, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 2)
     try:
-        import keras  # noqa: F401
+        import tfflows.backend  # noqa: F401, imports Keras if it has a backend for us
     finally:
         os.dup2(stderr, 2)
         os.close(stderr)
