@@ -15,6 +15,7 @@ from marks import needs_tensorflow
 from model_table import MODELS, data_for, small_flow
 
 from tfflows import distributions, layers
+from tfflows.serving.graph_operations import check_operations
 
 
 def numpy(tensor):
@@ -83,6 +84,7 @@ def test_every_signature_gives_what_the_live_model_gives(name, server, tmp_path)
     flow = randomize(FLOWS[name](), spread=0.1)
     dtype = flow.compute_dtype
     target = flow.export(tmp_path / "flow" / "1")
+    check_operations(target)  # ServedFlow takes it
     requests, wanted = {}, {}
 
     def ask(call, signature, outputs, condition, **inputs):
