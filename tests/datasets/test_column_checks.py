@@ -121,8 +121,8 @@ def test_a_sample_is_spread_over_all_rows_whatever_the_batches():
         for start in range(0, len(x), size):
             sample.add(x[start : start + size])
         samples.append(sample.rows[:, 0])
-        assert 4096 < len(sample.rows) <= 8192
-        np.testing.assert_array_equal(np.diff(sample.rows[:, 0]), 16)
+        assert 2048 < len(sample.rows) <= 4096
+        np.testing.assert_array_equal(np.diff(sample.rows[:, 0]), 32)
     np.testing.assert_array_equal(*samples)
     assert describe_discrete(["a"], x[:199] * 0) == []
     assert describe_discrete(["a"], x[:200] * 0) == [
