@@ -31,8 +31,8 @@ def merged_columns(x: np.ndarray) -> list[tuple[int, int, int]]:
     return [(i, int(exact_counts[i]), int(kept_counts[i])) for i in merged]
 
 
-def refuse_merged(table, columns: Sequence[int], x: np.ndarray) -> None:
-    """ValueError that names the `merged_columns` of rows.
+def refuse_merged(table, columns: Sequence[int], x: np.ndarray) -> int:
+    """ValueError that names the `merged_columns` of rows; otherwise how many rows it compared.
 
     Args:
         table: where the rows come from, for the message.
@@ -41,7 +41,7 @@ def refuse_merged(table, columns: Sequence[int], x: np.ndarray) -> None:
     """
     merged = merged_columns(x)
     if not merged:
-        return
+        return _rows(x)
     shown = ", ".join(
         f"{table.names[columns[i]]!r} ({exact:,} different values in {_rows(x):,} rows, of which "
         f"float32 keeps {kept:,})"
