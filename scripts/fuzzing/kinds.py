@@ -261,3 +261,34 @@ class Recipe:
                 if "table.csv" in str(error):
                     raise ValueError(f"{path.name}: {error}") from error
                 raise
+
+
+@kind("hdf5")
+class Hdf5:
+    """The archive of patches that `bsds300` reads."""
+
+    suffix = ".hdf5"
+
+    def make(self, rng):
+        import h5py
+
+        file = io.BytesIO()
+        chunks = (4, 63) if rng.uniform() < 0.5 else None
+        with h5py.File(file, "w", track_order=False) as archive:
+            for split in ("train", "validation", "test"):
+                x = rng.normal(size=(8, 63)).astype("float32")
+                archive.create_dataset(split, data=x, chunks=chunks, compression=chunks and "gzip")
+        return damage(file.getvalue(), rng, False)
+
+    def read(self, path):
+        from tfflows import datasets
+
+        folder = path.parent / "BSDS300"
+        folder.mkdir(exist_ok=True)
+        path.replace(folder / "BSDS300.hdf5")
+        try:
+            datasets.load_rows("bsds300", "train", data_dir=str(path.parent))
+        except (ValueError, OSError) as error:
+            if "BSDS300.hdf5" in str(error):
+                raise ValueError(f"{path.name}: {error}") from error
+            raise

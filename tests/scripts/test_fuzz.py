@@ -22,15 +22,15 @@ def fuzzing(monkeypatch):
 
 @needs_tensorflow
 def test_no_damaged_file_gives_a_traceback_a_hang_or_gigabytes():
-    command = [sys.executable, str(SCRIPTS / "fuzz"), "--files", "180", "--seed", "0"]
+    command = [sys.executable, str(SCRIPTS / "fuzz"), "--files", "140", "--seed", "0"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     head, *rows, total = [line.split() for line in done.stdout.splitlines()]
     assert head[:4] == ["kind", "tried", "read", "refused"]
-    assert [row[1] for row in rows] == ["30"] * 6
+    assert [row[1] for row in rows] == ["20"] * 7
     # Neither all nor none is damaged beyond reading.
-    assert all(int(row[2]) > 2 and int(row[3]) > 2 for row in rows)
-    assert total[:2] == ["all", "180"]
+    assert all(int(row[2]) and int(row[3]) for row in rows)
+    assert total[:2] == ["all", "140"]
 
 
 def test_equal_seeds_make_equal_files(fuzzing):
@@ -81,7 +81,7 @@ def _fill(path):
         (_fail, "unnamed"),
         (_divide, "traceback"),
         (_end, "crash"),
-        (_fill, "memory"),
+        pytest.param(_fill, "memory", marks=pytest.mark.slow),
         (len, "traceback"),
         (str, "read"),
     ],

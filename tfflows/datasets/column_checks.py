@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 _MAX_ELEMENTS = 2**17
-_MAX_ROWS = 8192
+_MAX_ROWS = 4096
 # From here on few different values are no accident.
 _MIN_ROWS = 200
 _FEW_VALUES = 20
@@ -16,7 +16,7 @@ _COMMON_SHARE = 0.05
 class ColumnSample:
     """Evenly spread rows of a table that is read once and whose length is not known before.
 
-    Every 2**k-th row is kept, with k such that `rows` are at most 8,192, and fewer of wide tables.
+    Every 2**k-th row is kept, with k such that `rows` are at most 4,096, and fewer of wide tables.
 
     Args:
         width: number of columns.

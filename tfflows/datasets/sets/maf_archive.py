@@ -15,7 +15,7 @@ from tfflows.datasets.dataset_info import DatasetInfo
 from tfflows.datasets.readers.columns import choose_columns
 from tfflows.datasets.readers.npy import ArrayTable
 from tfflows.datasets.readers.table import TableReader, open_table
-from tfflows.utils.damage import check_expansion, damage_named
+from tfflows.utils.damage import check_expansion, damage_named, shortened
 
 SPLITS = ("train", "validation", "test")
 DIMS = {"power": 6, "gas": 8, "hepmass": 21, "miniboone": 43, "bsds300": 63}
@@ -112,19 +112,24 @@ def _bsds300(root, split):
     with damage_named(path, "is not an HDF5 file"):
         file = h5py.File(path, "r")
     with file:
-        if not all(isinstance(file.get(key), h5py.Dataset) for key in SPLITS):
+        with damage_named(path):
+            arrays = [key for key in SPLITS if isinstance(file.get(key), h5py.Dataset)]
+            keys = sorted(file)
+        if len(arrays) < len(SPLITS):
             raise ValueError(
-                f"Expected {path} to hold the arrays {list(SPLITS)}. Received: {sorted(file)}"
+                f"Expected {path} to hold the arrays {list(SPLITS)}. Received: {shortened(keys)}"
             )
-        data = file[split]
-        if data.ndim != 2 or data.shape[1] != DIMS["bsds300"] or data.dtype.kind != "f":
+        with damage_named(f"{path}, {split},"):
+            data = file[split]
+            shape, dtype = data.shape, data.dtype
+        if len(shape) != 2 or shape[1] != DIMS["bsds300"] or dtype.kind != "f":
             raise ValueError(
-                f"{path}, {split}: expected floats [n, 63]. Received: {data.dtype}, {data.shape}"
+                f"{path}, {split}: expected floats [n, 63]. Received: {dtype}, {shape}"
             )
         check_expansion(f"{path}, {split},", data.nbytes, path.stat().st_size)
-        x = np.empty(data.shape, "float32")
-        if len(data):
-            with damage_named(f"{path}, {split},"):
+        with damage_named(f"{path}, {split},"):
+            x = np.empty(shape, "float32")
+            if len(x):
                 data.read_direct(x)
     return x
 
