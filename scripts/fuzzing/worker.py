@@ -6,6 +6,7 @@ import os
 import time
 from pathlib import Path
 
+import fuzzing.models  # noqa: F401, registers its kinds
 from fuzzing.kinds import KINDS
 
 SECONDS = 10.0

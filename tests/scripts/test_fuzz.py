@@ -22,23 +22,26 @@ def fuzzing(monkeypatch):
 
 @needs_tensorflow
 def test_no_damaged_file_gives_a_traceback_a_hang_or_gigabytes():
-    command = [sys.executable, str(SCRIPTS / "fuzz"), "--files", "140", "--seed", "0"]
+    command = [sys.executable, str(SCRIPTS / "fuzz"), "--files", "120", "--seed", "0"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     head, *rows, total = [line.split() for line in done.stdout.splitlines()]
     assert head[:4] == ["kind", "tried", "read", "refused"]
-    assert [row[1] for row in rows] == ["20"] * 7
+    assert [row[1] for row in rows] == ["10"] * 12
     # Neither all nor none is damaged beyond reading.
-    assert all(int(row[2]) and int(row[3]) for row in rows)
-    assert total[:2] == ["all", "140"]
+    assert all(int(row[3]) and (int(row[2]) or row[0] == "card") for row in rows)
+    assert total[:2] == ["all", "120"]
 
 
 def test_equal_seeds_make_equal_files(fuzzing):
     kinds, report, _ = fuzzing
     for name in kinds.KINDS:
         if name not in ("npz", "parquet"):  # archives hold the time, Parquet its own order
-            assert report.make(name, 0, 3) == report.make(name, 0, 3)
-            assert report.make(name, 0, 3) != report.make(name, 1, 3)
+            first, again, other = (
+                [report.make(name, seed, number) for number in range(4)] for seed in (0, 0, 1)
+            )
+            assert first == again
+            assert first != other
 
 
 class Faulty:
