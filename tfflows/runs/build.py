@@ -51,7 +51,7 @@ def _with_objects(recipe):
 def _layers(recipe, levels, dtype):
     if recipe.preprocessing is None and levels is None:
         return None  # the model's default
-    specs = list(recipe.preprocessing or ())
+    specs: list = list(recipe.preprocessing or ())
     names = {spec if isinstance(spec, str) else next(iter(spec)) for spec in specs}
     if levels is not None and "Dequantize" not in names:
         specs.insert(0, {"Dequantize": {"levels": levels}})

@@ -37,8 +37,7 @@ def log_scale_bound(log_scale: str | float) -> Callable:
     """
     if isinstance(log_scale, str) and log_scale in LOG_SCALES:
         return LOG_SCALES[log_scale]
-    is_number = isinstance(log_scale, int | float) and not isinstance(log_scale, bool)
-    if not is_number or not 1 < log_scale < math.inf:
+    if isinstance(log_scale, bool | str) or not 1 < log_scale < math.inf:
         raise ValueError(
             f"log_scale must be one of {list(LOG_SCALES)}, or a largest scale above 1. "
             f"Received: {log_scale!r}"
