@@ -3,7 +3,9 @@
 import keras
 import numpy as np
 import pytest
+import scipy.integrate
 import scipy.stats
+from autodiff import gradient_function
 from keras import ops
 from layer_table import randomize
 from marks import needs_tensorflow
@@ -17,6 +19,7 @@ MAKERS = {
     "standard_logistic": lambda **kw: distributions.StandardLogistic(**kw),
     "diagonal_normal": lambda **kw: distributions.DiagonalNormal(**kw),
     "diagonal_normal_classes": lambda **kw: distributions.DiagonalNormal(4, **kw),
+    "student_t": lambda **kw: distributions.StudentT(3.0, **kw),
     "mixture": lambda **kw: distributions.MixtureOfGaussians(5, **kw),
     "mixture_classes": lambda **kw: distributions.MixtureOfGaussians(5, 4, **kw),
 }
@@ -43,6 +46,8 @@ def density(base, z, label):
         return scipy.stats.norm.logpdf(z).sum()
     if isinstance(base, distributions.StandardLogistic):
         return scipy.stats.logistic.logpdf(z).sum()
+    if isinstance(base, distributions.StudentT):
+        return scipy.stats.t.logpdf(z, 0.1 + np.exp(numpy(base.log_df))).sum()
     mean, scale = numpy(base.mean)[label or 0], np.exp(numpy(base.log_scale)[label or 0])
     components = scipy.stats.norm.logpdf(z, mean, scale)
     if isinstance(base, distributions.DiagonalNormal):
@@ -67,6 +72,23 @@ def test_log_prob_is_finite_far_away(name):
     assert np.isfinite(numpy(base.log_prob(z, labels_for(name, 3)))).all()
 
 
+def test_students_t_has_a_gradient_in_its_degrees_and_none_that_is_nan_far_out():
+    base = distributions.StudentT(4.0, dtype="float64")
+    base.build((None, 1))
+    z = np.asarray([[0.5], [-3.0], [40.0], [1e8], [1e100]])
+
+    def loss(z):
+        return ops.sum(base.log_prob(z))
+
+    (gradient,) = gradient_function(loss, base.trainable_weights)(z)[1:]
+    step = 1e-5
+    values = [scipy.stats.t.logpdf(z, 0.1 + 3.9 * np.exp(s)).sum() for s in (step, -step)]
+    np.testing.assert_allclose(gradient, (values[0] - values[1]) / (2 * step), rtol=1e-5)
+    assert not distributions.StudentT(trainable_df=False).trainable_weights
+    with pytest.raises(ValueError, match=r"df must be above 0\.1 and finite\. Received: 0"):
+        distributions.StudentT(0)
+
+
 @every_base
 @pytest.mark.parametrize("by_row", [False, True])
 def test_samples_follow_the_density(name, by_row):
@@ -78,9 +100,10 @@ def test_samples_follow_the_density(name, by_row):
         z = numpy(base.draw(noise, labels))[:, 0]
     else:
         z = numpy(base.sample(n, labels, seed=1))[:, 0]
-    grid = np.linspace(-60, 60, 60001)
+    grid = np.sinh(np.linspace(-12, 12, 60001))  # out to 8e4, for heavy tails
     grid_labels = np.full(len(grid), label) if labels is not None else None
-    cdf = np.cumsum(np.exp(numpy(base.log_prob(grid[:, None], grid_labels)))) * (grid[1] - grid[0])
+    density = np.exp(numpy(base.log_prob(grid[:, None], grid_labels)))
+    cdf = scipy.integrate.cumulative_trapezoid(density, grid, initial=0)
     assert abs(cdf[-1] - 1) < 1e-3
     assert scipy.stats.kstest(z, lambda v: np.interp(v, grid, cdf)).pvalue > 1e-3
 

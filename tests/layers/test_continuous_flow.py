@@ -148,7 +148,7 @@ class _Waves(_Field):
     """dz/dt = 1 + sin(k z) / k^2, whose trace cos(k z) / k is of another size than the field."""
 
     def call(self, z, time, condition=None):
-        return 1 + ops.sin(FREQUENCY * z) / FREQUENCY**2
+        return ops.cast(1 + ops.sin(FREQUENCY * z) / FREQUENCY**2, z.dtype)
 
 
 FREQUENCY = 20.0

@@ -116,6 +116,16 @@ def test_what_the_model_refuses_names_the_recipe_and_the_model(tmp_path):
         make_flow(recipe, TABLE)
 
 
+def test_rows_of_numbers_are_standardized_unless_the_recipe_says_otherwise(tmp_path):
+    def first_layer(info, *settings):
+        return make_flow(read(tmp_path, settings=["format=2", *settings]), info).flow_layers[0]
+
+    assert isinstance(first_layer(TABLE), layers.Standardize)
+    assert isinstance(first_layer(TABLE, "preprocessing=[]"), layers.ActNorm)
+    assert isinstance(first_layer(TABLE, "preprocessing=[Whiten]"), layers.Whiten)
+    assert isinstance(first_layer(IMAGES), layers.Dequantize)
+
+
 def test_the_model_has_what_the_recipe_says(tmp_path):
     settings = [
         "preprocessing=[Standardize]", "backend.mixed_precision=true",
@@ -144,7 +154,7 @@ def test_networks_and_solvers_are_named_with_their_arguments(tmp_path):
         "backend.mixed_precision=true",
     ]
     flow = make_flow(read(tmp_path, settings=settings), TABLE)
-    for field in flow.flow_layers:
+    for field in flow.flow_layers[1:]:
         assert (field.network.units, field.network.polar_features) == ([8], True)
         assert field.network.compute_dtype == "float32"
         assert field.solver.get_config() == {"method": "euler", "num_steps": 3}
@@ -189,12 +199,12 @@ def format_1(model, preprocessing=None, **arguments):
         (
             format_1("realnvp", {"logit": 0.1, "standardize": True, "radial": True}),
             [{"Logit": {"alpha": 0.1}}, "Standardize", "RadialGaussianize"],
-            {},
+            {"log_scale": "soft_clip"},
         ),
         (format_1("nsf", {"whiten": True, "logit": None}), ["Whiten"], {"hidden_units": 128}),
         (format_1("nice"), [], {"hidden_units": [1000] * 5}),
-        (format_1("iaf", hidden_units=[9]), [], {"hidden_units": [9]}),
-        (format_1("glow", {"logit": None}, depth=3), [], {"depth": 3, "logit": None}),
+        (format_1("iaf", hidden_units=[9]), [], {"hidden_units": [9], "log_scale": "soft_clip"}),
+        (format_1("glow", {"logit": None}, depth=3), None, {"depth": 3, "logit": None}),
         (
             format_1("ffjord", kind="concat", radial_field=True, rtol=1e-3, jacobian=0.5),
             [],
@@ -214,7 +224,7 @@ def format_1(model, preprocessing=None, **arguments):
         ),
         (
             format_1("multiscale-ffjord", solver="euler", filters=[4]),
-            [],
+            None,
             {
                 "network": {"DynamicsConvNet": {"filters": [4]}},
                 "solver": {"FixedStep": {"method": "euler", "num_steps": 4}},

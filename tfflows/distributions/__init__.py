@@ -6,6 +6,7 @@ from tfflows.distributions.diagonal_normal import DiagonalNormal
 from tfflows.distributions.distribution import Distribution
 from tfflows.distributions.mixture_of_gaussians import MixtureOfGaussians
 from tfflows.distributions.standard import StandardLogistic, StandardNormal
+from tfflows.distributions.student_t import StudentT
 
 __all__ = [
     "AutoregressiveMixture",
@@ -15,4 +16,5 @@ __all__ = [
     "MixtureOfGaussians",
     "StandardLogistic",
     "StandardNormal",
+    "StudentT",
 ]

@@ -7,7 +7,7 @@ import numpy as np
 
 from tfflows.layers.coupling import Coupling
 from tfflows.transforms import Affine
-from tfflows.transforms.log_scale import LOG_SCALES
+from tfflows.transforms.log_scale import log_scale_bound
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -22,7 +22,8 @@ class AffineCoupling(Coupling):
 
     Args:
         log_scale: how s is bounded: "soft_clip" (scales 1e-3 to 1e3, for tables) or "two_sigmoid"
-            (scales 1e-3 to 2, for images). None takes the one that fits the event.
+            (scales 1e-3 to 2, for images), or a number c, for scales of 1 / c to c. None takes the
+            name that fits the event.
     """
 
     def __init__(
@@ -30,12 +31,12 @@ class AffineCoupling(Coupling):
         partition: str | Sequence | np.ndarray = "half",
         parity: int = 0,
         conditioner: keras.layers.Layer | None = None,
-        log_scale: str | None = None,
+        log_scale: str | float | None = None,
         **kwargs,
     ):
         super().__init__(partition, parity, conditioner, **kwargs)
-        if log_scale is not None and log_scale not in LOG_SCALES:
-            raise ValueError(f"log_scale must be one of {list(LOG_SCALES)}. Received: {log_scale}")
+        if log_scale is not None:
+            log_scale_bound(log_scale)
         self.log_scale = log_scale
 
     def _make_transform(self):

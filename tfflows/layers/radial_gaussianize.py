@@ -117,7 +117,7 @@ class RadialGaussianize(DataDependentLayer):
 def _log_norm(x, starts, lengths):
     """log|x|, moved into the interval of the pieces, and how far above it lies."""
     # Squares of what is far out would overflow; a power of two rounds nothing.
-    is_far = ops.max(ops.abs(x), axis=1) > FAR
+    is_far = ops.max(ops.abs(x), axis=1, initial=0.0) > FAR
     near = ops.where(is_far[:, None], x * 2.0**-80, x)
     squares = ops.maximum(sum_event(ops.square(near)), ops.exp(2 * starts[0]))
     log_norm = 0.5 * ops.log(squares)

@@ -40,8 +40,8 @@ class FFJORD(PublishedFlow):
         test_trace: otherwise; None is "exact" up to 128 elements.
         adjoint: whether training differentiates fixed steps by the adjoint equation.
         kinetic_weight, jacobian_weight: of RNODE's regularizers: see `ContinuousFlow`.
-        preprocessing: layers before all others, of the model's dtype, such as
-            [layers.Standardize()]; Flatten is added where it is needed.
+        preprocessing: layers before all others, of the model's dtype; Flatten is added where it is
+            needed. None is [layers.Standardize()] where events are vectors; [] is none.
         base: distribution of the latents; standard normal by default.
         condition_shape: shape of one condition, or None.
     """
@@ -58,7 +58,7 @@ class FFJORD(PublishedFlow):
         adjoint: bool = False,
         kinetic_weight: float = 0.0,
         jacobian_weight: float = 0.0,
-        preprocessing: Sequence[FlowLayer] = (),
+        preprocessing: Sequence[FlowLayer] | None = None,
         base: Distribution | None = None,
         condition_shape: Sequence[int] | None = None,
         dtype=None,

@@ -34,8 +34,8 @@ class MADEFlow(PublishedFlow):
         residual: whether the network is residual; requires an odd number of equal widths.
         order: "sequential", "reversed", "random", or the elements' indices in their order.
         seed: integer of a random order.
-        preprocessing: layers before all others, of the model's dtype, such as
-            [layers.Standardize()]; Flatten is added where it is needed.
+        preprocessing: layers before all others, of the model's dtype; Flatten is added where it is
+            needed. None is [layers.Standardize()] where events are vectors; [] is none.
         base: of the latents of normals; standard normal by default.
         condition_shape: shape of one condition, or None.
     """
@@ -49,7 +49,7 @@ class MADEFlow(PublishedFlow):
         residual: bool = False,
         order: str | Sequence[int] = "sequential",
         seed: int | None = None,
-        preprocessing: Sequence[FlowLayer] = (),
+        preprocessing: Sequence[FlowLayer] | None = None,
         base: Distribution | None = None,
         condition_shape: Sequence[int] | None = None,
         dtype=None,

@@ -11,6 +11,7 @@ from tfflows.models.preprocessing import vector_preprocessing
 from tfflows.models.published_flow import PublishedFlow
 from tfflows.models.widths import default_widths
 from tfflows.transforms import Affine
+from tfflows.transforms.log_scale import deep_log_scale
 from tfflows.utils.checks import as_shape, check_positive
 
 ORDERS = ("alternating", "random")
@@ -38,12 +39,14 @@ class MAF(PublishedFlow):
         residual: whether the networks are residual; requires an odd number of equal widths.
         order: "alternating" (the data's order and its reverse in turn, the paper's) or "random"
             (another one in each layer).
-        log_scale: how layers bound scales: "soft_clip" (1e-3 to 1e3) or "two_sigmoid" (1e-3 to 2).
+        log_scale: how layers bound scales: "soft_clip" (1e-3 to 1e3), "two_sigmoid" (1e-3 to 2) or
+            a number c (1 / c to c). None is "soft_clip" in stacks of up to 5 layers, and in deeper
+            ones the c with which all of them scale an element by 1e15 at most.
         normalization: before each layer: "actnorm", "batch_norm" (the paper's) or None.
         inversion: how layers find the way back, "incremental", "jacobi" (few rows) or "sequential":
             see `MaskedAutoregressive`.
-        preprocessing: layers before all others, of the model's dtype, such as
-            [layers.Standardize()]; Flatten is added where it is needed.
+        preprocessing: layers before all others, of the model's dtype; Flatten is added where it is
+            needed. None is [layers.Standardize()] where events are vectors; [] is none.
         base: distribution of the latents; standard normal by default.
         condition_shape: shape of one condition, or None.
     """
@@ -58,10 +61,10 @@ class MAF(PublishedFlow):
         activation: str = "relu",
         residual: bool = False,
         order: str = "alternating",
-        log_scale: str = "soft_clip",
+        log_scale: str | float | None = None,
         normalization: str | None = "actnorm",
         inversion: str = "incremental",
-        preprocessing: Sequence[FlowLayer] = (),
+        preprocessing: Sequence[FlowLayer] | None = None,
         base: Distribution | None = None,
         condition_shape: Sequence[int] | None = None,
         dtype=None,
@@ -74,6 +77,8 @@ class MAF(PublishedFlow):
         layers, num_elements = vector_preprocessing(preprocessing, event_shape, dtype)
         if hidden_units is None:
             hidden_units = default_widths(num_elements, residual)
+        if log_scale is None:
+            log_scale = deep_log_scale(moves=num_layers)
         for i in range(num_layers):
             layers += normalization_layers(normalization, dtype)
             own = order if order == "random" else ("sequential", "reversed")[i % 2]

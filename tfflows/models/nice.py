@@ -33,8 +33,8 @@ class NICE(PublishedFlow):
         hidden_units: widths of each coupling's network; None takes two layers of 256, or of as many
             units as there are elements where these are more.
         activation: of the hidden layers.
-        preprocessing: layers before the couplings, of the model's dtype, such as
-            [layers.Standardize()]; Flatten is added where it is needed.
+        preprocessing: layers before the couplings, of the model's dtype; Flatten is added where it
+            is needed. None is [layers.Standardize()] where events are vectors; [] is none.
         base: distribution of the latents; standard logistic by default.
         condition_shape: shape of one condition, or None.
     """
@@ -45,7 +45,7 @@ class NICE(PublishedFlow):
         num_couplings: int = 4,
         hidden_units: Sequence[int] | None = None,
         activation: str = "relu",
-        preprocessing: Sequence[FlowLayer] = (),
+        preprocessing: Sequence[FlowLayer] | None = None,
         base: Distribution | None = None,
         condition_shape: Sequence[int] | None = None,
         dtype=None,

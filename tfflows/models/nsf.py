@@ -52,8 +52,8 @@ class NSF(PublishedFlow):
         activation: within the networks.
         dropout: rate of dropout within the networks of couplings, in training.
         autoregressive: whether the layers of splines are autoregressive, instead of couplings.
-        preprocessing: layers before all others, of the model's dtype, such as
-            [layers.Standardize()]; Flatten is added where it is needed.
+        preprocessing: layers before all others, of the model's dtype; Flatten is added where it is
+            needed. None is [layers.Standardize()] where events are vectors; [] is none.
         base: distribution of the latents; standard normal by default.
         condition_shape: shape of one condition, or None.
     """
@@ -70,7 +70,7 @@ class NSF(PublishedFlow):
         activation: str = "relu",
         dropout: float = 0.0,
         autoregressive: bool = False,
-        preprocessing: Sequence[FlowLayer] = (),
+        preprocessing: Sequence[FlowLayer] | None = None,
         base: Distribution | None = None,
         condition_shape: Sequence[int] | None = None,
         dtype=None,

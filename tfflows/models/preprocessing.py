@@ -3,11 +3,11 @@
 import math
 from collections.abc import Sequence
 
-from tfflows.layers import Dequantize, Flatten, FlowLayer, Logit
+from tfflows.layers import Dequantize, Flatten, FlowLayer, Logit, Standardize
 
 
 def vector_preprocessing(
-    preprocessing: Sequence[FlowLayer], event_shape: tuple[int, ...], dtype
+    preprocessing: Sequence[FlowLayer] | None, event_shape: tuple[int, ...], dtype
 ) -> tuple[list[FlowLayer], int]:
     """The layers that a model of vectors begins with, and the number of elements after them.
 
@@ -15,13 +15,17 @@ def vector_preprocessing(
     have more than one axis there.
 
     Args:
-        preprocessing: layers that the user gave, of the model's dtype.
+        preprocessing: layers that the user gave, of the model's dtype; None is Standardize where
+            events have one axis. Weights that train move by about the learning rate in each step,
+            which a column of small units does not survive, nor one of large units notice.
         event_shape: shape of one example.
         dtype: dtype policy of Flatten.
 
     Raises:
         ValueError: something else than flow layers was given.
     """
+    if preprocessing is None:
+        preprocessing = [Standardize(dtype=dtype)] if len(event_shape) == 1 else []
     if not isinstance(preprocessing, list | tuple):
         raise ValueError(
             "Expected `preprocessing` to be a list of flow layers, such as "

@@ -11,6 +11,7 @@ from tfflows.models.normalization import normalization_layers
 from tfflows.models.preprocessing import vector_preprocessing
 from tfflows.models.published_flow import PublishedFlow
 from tfflows.networks import MLP
+from tfflows.transforms.log_scale import deep_log_scale
 from tfflows.utils.checks import as_shape, check_positive
 
 
@@ -37,11 +38,13 @@ class RealNVP(PublishedFlow):
         activation: of the hidden layers.
         partition: what a pair of couplings exchanges: "half", "checkerboard" (alternating
             elements) or "random" (another random half in each pair).
-        log_scale: how couplings bound scales: "soft_clip" (1e-3 to 1e3) or "two_sigmoid" (1e-3 to
-            2), which keeps the density of outliers finite in deep stacks.
+        log_scale: how couplings bound scales: "soft_clip" (1e-3 to 1e3), "two_sigmoid" (1e-3 to 2)
+            or a number c (1 / c to c). None is "soft_clip" in stacks of up to 10 couplings, and in
+            deeper ones the c with which all of them scale an element by 1e15 at most: more leaves
+            float32 at an outlier.
         normalization: "actnorm", "batch_norm" (the paper's, on running statistics) or None.
-        preprocessing: layers before all others, of the model's dtype, such as
-            [layers.Standardize()]; Flatten is added where it is needed.
+        preprocessing: layers before all others, of the model's dtype; Flatten is added where it is
+            needed. None is [layers.Standardize()] where events are vectors; [] is none.
         base: distribution of the latents; standard normal by default.
         condition_shape: shape of one condition, or None.
     """
@@ -53,9 +56,9 @@ class RealNVP(PublishedFlow):
         hidden_units: Sequence[int] = (256, 256),
         activation: str = "relu",
         partition: str = "half",
-        log_scale: str = "soft_clip",
+        log_scale: str | float | None = None,
         normalization: str | None = "actnorm",
-        preprocessing: Sequence[FlowLayer] = (),
+        preprocessing: Sequence[FlowLayer] | None = None,
         base: Distribution | None = None,
         condition_shape: Sequence[int] | None = None,
         dtype=None,
@@ -64,6 +67,8 @@ class RealNVP(PublishedFlow):
         event_shape = as_shape("event_shape", event_shape)
         check_positive(num_couplings=num_couplings)
         layers, num_elements = vector_preprocessing(preprocessing, event_shape, dtype)
+        if log_scale is None:
+            log_scale = deep_log_scale(moves=num_couplings / 2)
         for i in range(num_couplings):
             layers += normalization_layers(normalization, dtype)
             network = MLP(hidden_units, activation, dtype=dtype)

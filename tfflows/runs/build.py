@@ -62,7 +62,9 @@ def _with_objects(recipe):
 
 
 def _layers(recipe, levels, dtype):
-    specs = list(recipe.preprocessing)
+    if recipe.preprocessing is None and levels is None:
+        return None  # the model's default
+    specs: list = list(recipe.preprocessing or ())
     names = {spec if isinstance(spec, str) else next(iter(spec)) for spec in specs}
     if levels is not None and "Dequantize" not in names:
         specs.insert(0, {"Dequantize": {"levels": levels}})

@@ -35,6 +35,7 @@ BASES = {
     "standard-normal": distributions.StandardNormal,
     "standard-logistic": distributions.StandardLogistic,
     "diagonal-normal": distributions.DiagonalNormal,
+    "student-t": distributions.StudentT,
     "mixture-of-gaussians": distributions.MixtureOfGaussians,
 }
 OPTIMIZERS = {

@@ -146,7 +146,8 @@ class Backend(Section):
 class Recipe(Section):
     """All that a training run needs to be repeated.
 
-    `preprocessing` lists layers that a model of vectors begins with. Discrete data are always
+    `preprocessing` lists layers that a model of vectors begins with. Without it rows of numbers are
+    standardized; [] leaves them as they are. Discrete data are always
     dequantized, by their own number of levels. Models of images have an argument `logit` instead.
     """
 
@@ -154,8 +155,13 @@ class Recipe(Section):
     name: Annotated[str, pydantic.Field(pattern=r"^[\w.-]+$")]
     seed: Annotated[int, pydantic.Field(ge=0, lt=2**32)] = 0
     data: Data
+<<<<<<< HEAD
     preprocessing: list[Any] = pydantic.Field(default_factory=list)
     model: Model
+=======
+    preprocessing: list[Any] | None = None
+    model: Part
+>>>>>>> numerics
     base: Part | None = None
     optimizer: Optimizer = Optimizer()
     training: Training
@@ -164,6 +170,8 @@ class Recipe(Section):
     @pydantic.field_validator("preprocessing", mode="before")
     @classmethod
     def _is_list(cls, value):
+        if value is None:
+            return None
         if not isinstance(value, list | tuple):
             raise ValueError(
                 "Expected a list of layers, such as [Standardize, {Logit: {alpha: 0.05}}]. "
@@ -246,5 +254,5 @@ def _check_model(recipe, source):
             f"{source}: preprocessing: {recipe.model.name} is a model of images, which takes "
             f"`logit` in model.arguments. Received: {recipe.preprocessing!r}"
         )
-    for place, spec in enumerate(recipe.preprocessing):
+    for place, spec in enumerate(recipe.preprocessing or ()):
         make_object(spec, LAYERS, "float32", f"preprocessing.{place}", source)

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from tfflows.transforms.log_scale import LOG_SCALES
+from tfflows.transforms.log_scale import log_scale_bound
 from tfflows.transforms.transform import Transform
 
 
@@ -27,16 +27,15 @@ class Affine(Transform):
     """z = x exp(log_scale) + shift, log dz/dx = log_scale = bound(s); s, shift are the parameters.
 
     Args:
-        log_scale: how s is bounded: "soft_clip" (scales 1e-3 to 1e3) or "two_sigmoid" (1e-3 to 2).
+        log_scale: how s is bounded: "soft_clip" (scales 1e-3 to 1e3), "two_sigmoid" (1e-3 to 2), or
+            a number c, for scales of 1 / c to c by a soft clip.
     """
 
     num_parameters = 2
 
-    def __init__(self, log_scale: str = "soft_clip"):
-        if log_scale not in LOG_SCALES:
-            raise ValueError(f"log_scale must be one of {list(LOG_SCALES)}. Received: {log_scale}")
+    def __init__(self, log_scale: str | float = "soft_clip"):
+        self._bound = log_scale_bound(log_scale)
         self.log_scale = log_scale
-        self._bound = LOG_SCALES[log_scale]
 
     def forward(self, x, parameters):
         s, shift = parameters

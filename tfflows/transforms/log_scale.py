@@ -4,6 +4,7 @@ Both are the identity (log-scale 0) at s = 0, smooth, and keep the scale above 1
 """
 
 import math
+from collections.abc import Callable
 
 from keras import ops
 
@@ -24,3 +25,31 @@ def two_sigmoid(s):
 
 
 LOG_SCALES = {"soft_clip": soft_clip, "two_sigmoid": two_sigmoid}
+# An element that is moved more often than this by scales of up to 1e3 can leave float32.
+MAX_MOVES = 5
+
+
+def log_scale_bound(log_scale: str | float) -> Callable:
+    """The function of s that a name, or a largest scale, stands for.
+
+    Raises:
+        ValueError: it is neither one of the names nor a finite number above 1.
+    """
+    if isinstance(log_scale, str) and log_scale in LOG_SCALES:
+        return LOG_SCALES[log_scale]
+    if isinstance(log_scale, bool | str) or not 1 < log_scale < math.inf:
+        raise ValueError(
+            f"log_scale must be one of {list(LOG_SCALES)}, or a largest scale above 1. "
+            f"Received: {log_scale!r}"
+        )
+    limit = math.log(log_scale)
+    return lambda s: s / (1 + ops.abs(s) / limit)
+
+
+def deep_log_scale(moves: float) -> str | float:
+    """A bound with which a stack as a whole scales an element by at most 1e15.
+
+    Args:
+        moves: layers of the stack that scale an element.
+    """
+    return "soft_clip" if moves <= MAX_MOVES else FLOOR ** (-MAX_MOVES / moves)

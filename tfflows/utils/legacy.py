@@ -104,13 +104,18 @@ def _preprocessing(arguments):
     ):
         if arguments.pop(switch, False):
             layers.append(name)
-    if layers:
-        arguments["preprocessing"] = [*layers, *arguments.get("preprocessing", [])]
+    # Where none was asked for there was none.
+    arguments["preprocessing"] = [*layers, *arguments.get("preprocessing", [])]
 
 
 def _widths(default) -> Callable[[dict], None]:
     """Defaults did not depend on the data; NICE had the paper's network for MNIST."""
     return lambda arguments: arguments.setdefault("hidden_units", default)
+
+
+def _log_scale(arguments):
+    """The bound did not depend on the depth."""
+    arguments.setdefault("log_scale", "soft_clip")
 
 
 def _network(name: str, *keywords: str) -> Callable[[dict], None]:
@@ -178,9 +183,10 @@ _RULES = {
     ),
     "NICE": (_widths([1000] * 5), _preprocessing),
     "NSF": (_widths(128), _preprocessing),
-    "RealNVP": (_preprocessing,),
+    "RealNVP": (_log_scale, _preprocessing),
     **dict.fromkeys(("Glow", "Jet", "MultiScaleRealNVP"), (_levels,)),
-    **dict.fromkeys(("MADEFlow", "MAF"), (_widths([256, 256]), _preprocessing)),
+    "MADEFlow": (_widths([256, 256]), _preprocessing),
+    "MAF": (_log_scale, _widths([256, 256]), _preprocessing),
 }
 
 
