@@ -155,13 +155,8 @@ class Recipe(Section):
     name: Annotated[str, pydantic.Field(pattern=r"^[\w.-]+$")]
     seed: Annotated[int, pydantic.Field(ge=0, lt=2**32)] = 0
     data: Data
-<<<<<<< HEAD
-    preprocessing: list[Any] = pydantic.Field(default_factory=list)
-    model: Model
-=======
     preprocessing: list[Any] | None = None
-    model: Part
->>>>>>> numerics
+    model: Model
     base: Part | None = None
     optimizer: Optimizer = Optimizer()
     training: Training
