@@ -13,7 +13,7 @@ pytestmark = needs_tensorflow
 
 
 RECIPE = """
-format: 2
+format: 3
 name: small
 data: {name: digits}
 preprocessing: [{Logit: {alpha: 0.05}}]
@@ -144,7 +144,7 @@ def test_conditional_models_are_trained_and_sampled_by_label(recipe, tmp_path):
 
 
 KINDS = """
-format: 2
+format: 3
 name: kinds
 data: {name: kinds.csv, conditional: true, options: {label: kind}}
 preprocessing: [Standardize]

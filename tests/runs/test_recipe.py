@@ -10,7 +10,7 @@ from tfflows.runs import make_recipe, read_recipe
 from tfflows.runs.build import make_flow, make_optimizer
 
 GOOD = """
-format: 2
+format: 3
 name: small
 data: {name: moons}
 model: {name: realnvp, arguments: {num_couplings: 2, hidden_units: [8]}}
@@ -74,7 +74,7 @@ def test_the_recipes_of_the_package_can_be_read(path):
         ("preprocessing={logit: 0.1}", r"preprocessing: Expected a list.*\{'logit': 0.1\}"),
         ("training.epochs.0=1", "training.epochs is a value and has no keys"),
         ("backend.strategy=mirrored", "backend: XLA does not compile under a strategy"),
-        ("format=3", "format 2. Received: 3, of a newer version; update tfflows"),
+        ("format=4", "format 3. Received: 4, of a newer version; update tfflows"),
         ("format=0", "format: .*Received: 0"),
         ("format=new", "format: .*integer. Received: 'new'"),
         ("name=a/b", "name: .*a/b"),
@@ -118,7 +118,7 @@ def test_what_the_model_refuses_names_the_recipe_and_the_model(tmp_path):
 
 def test_rows_of_numbers_are_standardized_unless_the_recipe_says_otherwise(tmp_path):
     def first_layer(info, *settings):
-        return make_flow(read(tmp_path, settings=["format=2", *settings]), info).flow_layers[0]
+        return make_flow(read(tmp_path, settings=["format=3", *settings]), info).flow_layers[0]
 
     assert isinstance(first_layer(TABLE), layers.Standardize)
     assert isinstance(first_layer(TABLE, "preprocessing=[]"), layers.ActNorm)
@@ -235,8 +235,27 @@ def format_1(model, preprocessing=None, **arguments):
 def test_recipes_of_format_1_are_read_with_what_they_meant(old, preprocessing, arguments):
     for content in (old, {**old, "format": 1}):
         recipe = make_recipe(content)
-        assert (recipe.format, recipe.preprocessing) == (2, preprocessing)
+        assert (recipe.format, recipe.preprocessing) == (3, preprocessing)
         assert recipe.model.arguments == arguments
+
+
+@pytest.mark.parametrize(
+    ("model", "preprocessing", "log_scale"),
+    [
+        ({"name": "realnvp", "arguments": {"num_couplings": 11}}, None, "soft_clip"),
+        ({"name": "realnvp", "arguments": {"num_couplings": 10}}, ["Whiten"], None),
+        ({"name": "maf", "arguments": {"num_layers": 6}}, None, "soft_clip"),
+        ({"name": "nsf"}, [], None),
+    ],
+)
+def test_recipes_of_format_2_are_read_with_what_they_meant(model, preprocessing, log_scale):
+    content = {**format_1("nsf"), "format": 2, "model": model}
+    if preprocessing is not None:
+        content["preprocessing"] = preprocessing
+    recipe = make_recipe(content)
+    assert (recipe.format, recipe.preprocessing) == (3, preprocessing or [])
+    assert recipe.model.arguments.get("log_scale") == log_scale
+    assert make_recipe(recipe.model_dump(exclude_unset=True)) == recipe
 
 
 def test_wrong_keys_of_format_1_are_refused_by_their_path():

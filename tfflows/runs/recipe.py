@@ -1,9 +1,9 @@
 """Training recipes: one YAML file says data, preprocessing, model, optimizer and training.
 
-A recipe is checked before anything runs; every error names the path of its key. Format 2 writes
-layers, networks and solvers by the names of their classes:
+A recipe is checked before anything runs; every error names the path of its key. Layers, networks
+and solvers have the names of their classes:
 
-    format: 2
+    format: 3
     name: small
     data: {name: moons}
     preprocessing: [Standardize, {RadialGaussianize: {num_bins: 16}}]
@@ -15,7 +15,7 @@ layers, networks and solvers by the names of their classes:
     training: {epochs: 2}
 
 A recipe without `format` is one of format 1, whose recipes did not say it, unless `preprocessing`
-is a list. It is read as what it meant, defaults included.
+is a list. Recipes of earlier formats are read as what they meant, defaults included.
 """
 
 import inspect
@@ -43,7 +43,7 @@ from tfflows.utils.atomic import replaced_on_success
 from tfflows.utils.legacy import upgrade_recipe
 from tfflows.utils.schema import Section, readable_error
 
-FORMAT = 2
+FORMAT = 3
 
 Count = Annotated[int, pydantic.Field(ge=1)]
 Fraction = Annotated[float, pydantic.Field(gt=0, lt=1)]
@@ -147,8 +147,8 @@ class Recipe(Section):
     """All that a training run needs to be repeated.
 
     `preprocessing` lists layers that a model of vectors begins with. Without it rows of numbers are
-    standardized; [] leaves them as they are. Discrete data are always
-    dequantized, by their own number of levels. Models of images have an argument `logit` instead.
+    standardized; [] leaves them as they are. Discrete data are always dequantized, by their own
+    number of levels. Models of images have an argument `logit` instead.
     """
 
     format: Annotated[int, pydantic.Field(ge=1)] = FORMAT
@@ -233,7 +233,7 @@ def _in_this_format(content, source):
             f"{source}: format: this tfflows reads recipes up to format {FORMAT}. "
             f"Received: {version}, of a newer version; update tfflows"
         )
-    return upgrade_recipe(content, MODELS, source) if version == 1 else content
+    return upgrade_recipe(content, MODELS, source) if version in (1, 2) else content
 
 
 def _check_model(recipe, source):

@@ -222,18 +222,21 @@ def upgrade_config(cls: type, config: Mapping[str, Any]) -> dict[str, Any]:
 def upgrade_recipe(
     content: Mapping[str, Any], models: Mapping[str, type], source: str
 ) -> dict[str, Any]:
-    """The content of a recipe of format 1 as one of format 2.
+    """The content of a recipe of format 1 or 2 as one of format 3.
 
     Args:
-        content: nested dicts. What is not as it should be stays as it is, and so does all of it
-            where `preprocessing` is a list, which format 1 did not have.
+        content: nested dicts. What is not as it should be stays as it is.
         models: classes by the names that recipes have for them.
         source: what was read, for the error.
 
     Raises:
         ValueError: `preprocessing` has a key that format 1 has not.
     """
-    content = {**content, "format": 2}
+    if content.get("format") == 2:
+        return _from_format_2(content)
+    if isinstance(content.get("preprocessing"), list):  # which format 1 did not have
+        return {**content, "format": 3}
+    content = {**content, "format": 3}
     model = content.get("model")
     if not isinstance(model, dict) or model.get("name") not in models:
         return content
@@ -259,6 +262,22 @@ def upgrade_recipe(
         del content["preprocessing"]
     if "preprocessing" in arguments:
         content["preprocessing"] = arguments.pop("preprocessing")
+    return {**content, "model": {**model, "arguments": arguments}}
+
+
+def _from_format_2(content):
+    """Rows were not standardized, and bounds of scales did not depend on the depth."""
+    content = {"preprocessing": [], **content, "format": 3}
+    model = content.get("model")
+    if not isinstance(model, dict):
+        return content
+    name, arguments = model.get("name"), model.get("arguments") or {}
+    depth = {"realnvp": ("num_couplings", 10), "maf": ("num_layers", 5)}.get(str(name))
+    if depth is None or not isinstance(arguments, dict) or "log_scale" in arguments:
+        return content
+    number = arguments.get(depth[0])
+    if isinstance(number, int) and number > depth[1]:
+        arguments = {**arguments, "log_scale": "soft_clip"}
     return {**content, "model": {**model, "arguments": arguments}}
 
 
