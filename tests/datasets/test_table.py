@@ -165,7 +165,7 @@ def test_missing_values_are_dropped_when_asked_in_every_format(tmp_path):
         np.testing.assert_array_equal(got, np.delete(x, 6, axis=0).astype("float32"))
     with pytest.raises(ValueError, match=r"no rows without missing"):
         read(write(tmp_path, "a,b\n1,\n"), missing="drop")
-    with pytest.raises(ValueError, match=r"\['refuse', 'drop'\]. Received: 'keep'"):
+    with pytest.raises(ValueError, match=r"\['refuse', 'drop', 'nan'\]. Received: 'keep'"):
         read(tmp_path / "data.npy", missing="keep")
 
 
