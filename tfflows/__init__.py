@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tfflows import cli, datasets, evaluation, runs, serving, testing, training, zoo
     from tfflows.saving import load_model
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 __all__ = [
     "Flow",
     "cli",
