@@ -176,3 +176,15 @@ def test_pairs_for_a_flow_without_conditions_are_refused():
     for call in (make().fit, make().evaluate):
         with pytest.raises(ValueError, match=r"no targets.*dataset\.map\(lambda x, y: x\)"):
             call(pairs, verbose=0)
+
+
+def test_columns_that_float32_cannot_tell_apart_are_refused():
+    seconds = 1_700_000_000 + np.arange(200.0)
+    x = np.stack([np.random.default_rng(0).normal(size=200), seconds], axis=1)
+    flow = tfflows.models.RealNVP((2,), num_couplings=1, hidden_units=[4])
+    flow.compile("sgd")
+    message = r"columns 1 \(200 different values, of which float32 keeps 3\)"
+    for call in (flow.fit, flow.evaluate, flow.adapt):
+        with pytest.raises(ValueError, match=message):
+            call(x)
+    flow.fit(x - [0, 1_700_000_000], epochs=1, verbose=0)

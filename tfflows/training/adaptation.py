@@ -13,7 +13,7 @@ from tfflows.layers.data_dependent_layer import DataDependentLayer
 from tfflows.training.batch import Batch
 from tfflows.training.density import Density
 from tfflows.training.initial_weights import InitialWeights
-from tfflows.training.inputs import check_events, check_finite, read_rows
+from tfflows.training.inputs import check_events, check_finite, check_float32, read_rows
 from tfflows.utils.finite_weights import check_finite_weights
 
 # Rows whose statistics data-dependent layers take, at most. An image has many elements per channel,
@@ -100,6 +100,8 @@ class AdaptiveDensity(Density):
     def _check_events(self, x):
         integers = isinstance(self.first_layer, Dequantize)
         check_events(x, self.event_shape, self.data_range, integers)
+        if len(self.event_shape) == 1 and self.compute_dtype == "float32":
+            check_float32(x)
 
 
 def warn_far_data(name: str, batch: Batch, statistics: Batch) -> None:

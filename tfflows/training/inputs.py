@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from tfflows.datasets.readers.float32 import merged_columns
 from tfflows.training.batch import Batch
 from tfflows.utils.checks import check_shape
 
@@ -208,6 +209,21 @@ def check_finite(name: str, values: np.ndarray) -> tuple:
             f"the first stands at {name}[{', '.join(map(str, bad[0]))}]"
         )
     return low, high
+
+
+def check_float32(x: Any) -> None:
+    """ValueError for columns of x `[n, d]` whose values float32 cannot tell apart."""
+    if not isinstance(x, np.ndarray):
+        return  # a tensor has been rounded already, or is exact
+    shown = [
+        f"{column} ({exact:,} different values, of which float32 keeps {kept:,})"
+        for column, exact, kept in merged_columns(x)[:20]
+    ]
+    if shown:
+        raise ValueError(
+            "Expected columns whose values float32 can tell apart: subtract a constant, or rescale "
+            f"them. Received: x with columns {', '.join(shown)}"
+        )
 
 
 def check_weights(sample_weight: Any) -> np.ndarray | None:
