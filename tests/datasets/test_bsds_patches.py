@@ -92,6 +92,7 @@ def test_folders_and_images_that_do_not_fit_are_refused(folder):
         datasets.load_arrays("bsds300_patches", "all", data_dir=str(folder))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not REAL.exists(), reason="requires the images in ../shared/data/BSDS500")
 def test_a_gaussian_has_the_published_likelihood_of_the_real_patches():
     """96.4 +- 0.3 nats: the MAF paper has 96.67 +- 0.25 on its own patches."""

@@ -16,7 +16,15 @@ from tfflows.cli.main import main
 from tfflows.runs import Recipe, make_recipe
 
 # These train for longer than the others: slow runs have them, and all take under 4 minutes.
-SLOW = ("autoregressive", "conditions", "continuous", "images", "variational")
+SLOW = (
+    "autoregressive",
+    "conditions",
+    "continuous",
+    "images",
+    "variational",
+    "keras",
+    "long-training",
+)
 GUIDES = [
     pytest.param(
         page, marks=pytest.mark.slow if page.endswith(tuple(f"{s}.md" for s in SLOW)) else ()

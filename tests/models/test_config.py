@@ -72,7 +72,10 @@ def test_a_config_goes_through_json_and_makes_the_same_model(name):
     np.testing.assert_array_equal(again.log_prob(*data(flow)), wanted)
 
 
-@pytest.mark.parametrize("name", ["FFJORD", "MultiScaleFFJORD", "IAF"])
+@pytest.mark.parametrize(
+    "name",
+    ["IAF", *(pytest.param(n, marks=pytest.mark.slow) for n in ("FFJORD", "MultiScaleFFJORD"))],
+)
 def test_a_file_holds_the_weights_of_layers_that_were_given(name, tmp_path):
     flow = randomize(SMALL[name](), spread=0.1)
     flow.save(tmp_path / "flow.keras")

@@ -46,6 +46,7 @@ def test_the_loss_of_the_best_field_is_the_variance_that_is_left():
     assert draws.shape == (40_000, 3)
 
 
+@pytest.mark.slow
 def test_the_best_field_has_the_density_of_the_data():
     flow = tfflows.Flow([ContinuousFlow(_Optimum())], (3,))
     x = np.random.default_rng(1).normal(size=(50, 3)).astype("float32")
