@@ -79,7 +79,11 @@ LAMBDA = config_of(keras.layers.Lambda(ops.tanh))
         (LAMBDA["config"]["function"] | {"module": "keras.datasets.mnist"}, None),
         ({**LAMBDA, "module": None}, "class Lambda"),
         # A name that is registered does not stand for what Keras takes by another.
-        ({**LAMBDA, "module": None, "registered_name": "tfflows>Reverse"}, "class Lambda"),
+        (
+            {key: value for key, value in LAMBDA.items() if key != "module"}
+            | {"registered_name": "tfflows>Reverse"},
+            "class Lambda",
+        ),
         (of_function("keras.utils", "get_file", "tfflows>Reverse")["config"]["function"], None),
         ({"class_name": "TFSMLayer", "module": "keras.layers", "config": {}}, "TFSMLayer"),
         ({"class_name": "TextVectorization", "module": "keras.layers", "config": {}}, None),
@@ -103,6 +107,16 @@ def test_anything_else_is_refused_by_its_name_and_place(config, name):
         check_config(flow, "config.json")
     assert (name or config["config"] or config["class_name"]) in str(e.value)
     assert "unsafe=True" in str(e.value)
+
+
+def test_a_registered_class_of_a_script_is_taken():
+    config = config_of(tfflows.Flow([Own(seed=1)], (2,)))
+    layer = config["config"]["layers"][0]
+    layer["module"] = None  # as Keras writes it for classes of __main__
+    check_config(config, "config.json")
+    layer["registered_name"] = "tests>NotThere"
+    with pytest.raises(ValueError, match="class Own"):
+        check_config(config, "config.json")
 
 
 def test_a_class_that_is_not_registered_is_refused_with_the_cure():

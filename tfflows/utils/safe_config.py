@@ -115,7 +115,9 @@ def _refused(entry, own, listed) -> str | None:
     if name == "function":
         return _refused_function(entry.get("config"), module, own)
     registered = entry.get("registered_name", name)
-    if module is None:  # Keras looks for the name everywhere, whatever is registered
+    # Keras writes null for the modules of scripts and notebooks, and goes by the registered name.
+    is_of_script = "module" in entry and isinstance(registered, str) and registered in own
+    if module is None and not is_of_script:  # by the name, wherever it is, whatever is registered
         is_listed = name in own or any(name in names for names in listed.values())
     elif isinstance(registered, str) and registered in own:
         is_listed = True
