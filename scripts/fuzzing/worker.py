@@ -37,7 +37,7 @@ class Worker:
         while not self._connection.poll(0.02):
             if not self._process.is_alive():
                 return self._failed("crash", f"exit code {self._process.exitcode}")
-            if _resident_bytes(self._process.pid) > MAX_BYTES:
+            if _resident_bytes(self._process.pid) - self._resident > MAX_BYTES:
                 return self._failed("memory", "more than 2 GB")
             if time.monotonic() > end:
                 return self._failed("hang", f"more than {SECONDS:g} s")
@@ -59,7 +59,8 @@ class Worker:
         self._process = self._context.Process(target=_serve, args=(other,), daemon=True)
         self._process.start()
         other.close()
-        self._connection.recv()  # what it imports is not the files' time
+        self._connection.recv()  # what it imports is not the files' time, nor their memory
+        self._resident = _resident_bytes(self._process.pid)
 
     def _failed(self, name, text):
         self.close()

@@ -101,7 +101,7 @@ def test_data_that_are_not_finite_or_out_of_range_are_refused(make):
 def test_the_density_of_a_field_integrates_to_one():
     keras.utils.set_random_seed(0)
     flow = MODELS["ffjord"]()
-    for weight in flow.weights:
+    for weight in flow.trainable_weights:
         weight.assign(0.2 * keras.random.normal(weight.shape))
     side = np.linspace(-6, 6, 61, dtype="float32")
     points = np.stack(np.meshgrid(side, side), -1).reshape(-1, 2)

@@ -111,7 +111,7 @@ def test_rows_of_weight_zero_do_not_count():
     weighted = np.concatenate([x, 100 + x])
     losses = []
     for weight in (np.repeat([1.0, 0.0], 64), None):
-        flow = models.FFJORD((2,), network=networks.DynamicsMLP((4,)))
+        flow = models.FFJORD((2,), network=networks.DynamicsMLP((4,)), preprocessing=[])
         flow.compile(keras.optimizers.SGD(0.0), objective="flow_matching")
         losses += flow.fit(weighted, sample_weight=weight, batch_size=128, verbose=0).history[
             "loss"

@@ -74,6 +74,25 @@ def test_tables_of_pandas_are_matched_by_the_names_of_the_first_fit():
         flow.log_prob(table[["a"]].assign(c=1.0))
 
 
+def test_conditions_of_pandas_are_matched_by_name_too():
+    pd = pytest.importorskip("pandas")
+    flow = small_flow(condition_shape=(3,), num_couplings=1)
+    flow.compile(keras.optimizers.SGD(1e-3))
+    kinds = pd.DataFrame(np.eye(3, dtype="float32")[np.arange(60) % 3], columns=["c", "d", "e"])
+    flow.fit((ROWS, kinds), epochs=1, verbose=0)
+    assert flow.data_schema == DataSchema(condition_columns=("c", "d", "e"))
+    expected = flow.log_prob(ROWS, kinds.to_numpy())
+    swapped = kinds[["e", "c", "d"]]
+    for given in (flow.log_prob(ROWS, swapped), flow.log_prob((ROWS, swapped))):
+        np.testing.assert_allclose(given, expected, rtol=1e-6)
+    drawn = flow.sample(60, swapped, seed=0)
+    np.testing.assert_allclose(drawn, flow.sample(60, kinds.to_numpy(), seed=0), rtol=1e-6)
+    nll = flow.evaluate({"x": ROWS, "condition": swapped}, verbose=0, return_dict=True)["nll"]
+    np.testing.assert_allclose(nll, -np.mean(expected), rtol=1e-5)
+    with pytest.raises(ValueError, match="lacks 1 of the 3 columns"):
+        flow.log_prob(ROWS, kinds[["c", "d"]])
+
+
 def test_integers_of_pandas_are_matched_too_and_arrays_stay():
     pd = pytest.importorskip("pandas")
     flow = small_flow(num_couplings=1)

@@ -221,6 +221,7 @@ class Density(Checkpointed, keras.Model):
                 f"The flow expects a condition {wanted} per row: pass (x, condition) as x, or a "
                 'dict with the keys "x" and "condition". Received: none'
             )
+        condition = self.data_schema.condition_in_order(condition)
         tensor = ops.convert_to_tensor(as_arrays(condition))
         rows = tensor.shape[0] if len(tensor.shape) else 0
         fits = None in (rows, num_rows) or rows in (1, num_rows)

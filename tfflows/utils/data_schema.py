@@ -67,20 +67,23 @@ class DataSchema:
             return list(self.columns)
         if _are_numbers(names) or _are_numbers(self.columns):
             return None
+        others = [name for name in names if name not in self.columns]
         raise ValueError(
             f"{source} lacks {len(missing)} of the {len(self.columns)} columns that the model was "
-            f"trained on: {', '.join(map(repr, missing[:10]))}{nearest(missing[0], names)}"
+            f"trained on: {', '.join(map(repr, missing[:10]))}{nearest(missing[0], others)}"
         )
 
     def with_columns_of(self, data: Any) -> "DataSchema":
-        """The schema with the names of a table, where it has none; other data have none."""
-        names = _table_names(_x_of(data))
-        if self.columns is not None or names is None or _are_numbers(names):
-            return self
-        return dataclasses.replace(self, columns=tuple(names))
+        """The schema with the names of the tables in data, where it has none yet."""
+        x, condition = _parts(data)
+        return dataclasses.replace(
+            self,
+            columns=self.columns or _table_names(x, named=True),
+            condition_columns=self.condition_columns or _table_names(condition, named=True),
+        )
 
     def in_order(self, data: Any) -> Any:
-        """Data whose x is a table of pandas or polars with its columns found by their names.
+        """Data whose tables of pandas or polars have their columns found by their names.
 
         Args:
             data: x, (x, condition) or a dict of them; what is not such a table stays as it is.
@@ -88,15 +91,18 @@ class DataSchema:
         Raises:
             ValueError: a column is missing.
         """
-        x: Any = _x_of(data)
-        names = _table_names(x)
-        found = None if names is None else self.find_columns(names, "The table")
-        if names is None or found is None or found == names:
-            return data
-        x = x[[x.columns[names.index(name)] for name in found]]
         if isinstance(data, dict):
-            return {**data, "x": x}
-        return (x, *data[1:]) if isinstance(data, tuple) else x
+            columns = {"x": self.columns, "condition": self.condition_columns}
+            return {key: _arranged(value, columns.get(key)) for key, value in data.items()}
+        if isinstance(data, tuple):
+            columns = self.columns, self.condition_columns
+            parts = (_arranged(*pair) for pair in zip(data, columns, strict=False))
+            return (*parts, *data[2:])
+        return _arranged(data, self.columns)
+
+    def condition_in_order(self, condition: Any) -> Any:
+        """As `in_order` for a condition by itself."""
+        return _arranged(condition, self.condition_columns)
 
     def round_dequantized(self, x: np.ndarray) -> np.ndarray:
         """Samples `[n, columns]` with whole numbers in the columns that were dequantized."""
@@ -120,17 +126,31 @@ class DataSchema:
         return classes.index(name)
 
 
-def _x_of(data):
+def _parts(data):
+    """x and the condition, or None."""
     if isinstance(data, dict):
-        return data.get("x")
-    return data[0] if isinstance(data, tuple) and data else data
+        return data.get("x"), data.get("condition")
+    return (*data, None, None)[:2] if isinstance(data, tuple) else (data, None)
 
 
-def _table_names(x):
-    """Names of the columns of a table of pandas or polars; None for anything else."""
+def _arranged(table, columns):
+    """A table's columns in the order of their names; what is not a table as it is."""
+    names = _table_names(table)
+    found = None if names is None else DataSchema(columns).find_columns(names, "The table")
+    if names is None or found is None or found == list(names):
+        return table
+    return table[[table.columns[names.index(name)] for name in found]]
+
+
+def _table_names(x, named=False):
+    """Names of the columns of a table of pandas or polars; None for anything else.
+
+    `named` gives None for a table whose columns are numbers, too.
+    """
     if not hasattr(x, "columns") or not hasattr(x, "to_numpy"):
         return None
-    return [str(name) for name in x.columns]
+    names = tuple(str(name) for name in x.columns)
+    return None if named and _are_numbers(names) else names
 
 
 def _are_numbers(names):
