@@ -173,7 +173,8 @@ def test_a_run_knows_its_columns_and_classes_by_name(tmp_path, monkeypatch):
     output = run("train", "kinds.yaml", "--out", "run")
     assert "Warning: kinds: the learning rate warms up for 100 of 18 steps" in output
     assert "Best epoch 2 of 2: validation nll" in output
-    assert "Gaussian on the same rows: log-likelihood" in output
+    assert "bits/dim" not in output
+    assert "Gaussian on the same rows, without conditions: log-likelihood" in output
     assert (tmp_path / "run" / "report.json").exists()
 
     write_kinds(tmp_path / "other.csv", ["id", "kind", "b", "a"], ["cat", "dog", "eel"])
@@ -201,7 +202,10 @@ def test_a_run_knows_its_columns_and_classes_by_name(tmp_path, monkeypatch):
         "evaluate", "--model", "run", "--data", "other.csv", code=2
     )
     run("sample", "--model", "run", "--label", "eel", "--out", "eels.csv", "--num", 3)
-    assert (tmp_path / "eels.csv").read_text().splitlines()[0] == "a,b"
+    lines = (tmp_path / "eels.csv").read_text().splitlines()
+    assert lines[0] == "a,b,kind"
+    assert all(line.endswith(",eel") for line in lines[1:])
+    run("score", "--model", "run", "--in", "eels.csv", "--out", "scores.npy")
     assert "did you mean eel" in run(
         "sample", "--model", "run", "--label", "eels", "--out", "eels.csv", code=2
     )

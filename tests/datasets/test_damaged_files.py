@@ -246,3 +246,12 @@ def test_numbers_and_sequences_of_numpy_are_options(tmp_path):
     rows, info = datasets.load_rows(path, "all", **options)
     np.testing.assert_array_equal(np.asarray(rows.x), x[:, [2, 0]])
     assert info.columns == ("2", "0")
+
+
+def test_a_parquet_file_named_csv_and_a_column_of_truth_values_are_named(tmp_path):
+    (tmp_path / "a.csv").write_bytes(b"PAR1" + bytes(20))
+    with pytest.raises(ValueError, match=r"a\.csv is not a CSV file: it begins as a Parquet file"):
+        datasets.load_arrays(str(tmp_path / "a.csv"))
+    (tmp_path / "b.csv").write_text("x,y\n" + "1.5,True\n2.5,False\n" * 9)
+    with pytest.raises(ValueError, match=r"'y': expected a number.*write True and False as 1 and"):
+        datasets.load_arrays(str(tmp_path / "b.csv"))

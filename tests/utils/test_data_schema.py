@@ -104,3 +104,15 @@ def test_integers_of_pandas_are_matched_too_and_arrays_stay():
     x, condition = SCHEMA.in_order((table, ROWS))
     assert list(x.columns) == ["a", "b"]
     assert condition is ROWS
+
+
+def test_columns_of_a_table_without_a_density_are_warned_of_once():
+    pd = pytest.importorskip("pandas")
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"a": rng.normal(size=300), "is_new": rng.uniform(size=300) < 0.5})
+    flow = small_flow(num_couplings=1)
+    flow.compile(keras.optimizers.SGD(1e-3))
+    with pytest.warns(
+        UserWarning, match=r"The table has columns without a density.*'is_new' has 2"
+    ):
+        flow.fit(table, epochs=1, verbose=0)

@@ -184,6 +184,8 @@ def with_progress(rows: "Rows", batch_size: int, label: str) -> Iterator:
     from tfflows.datasets.batches import Batches  # here, because it imports Keras
 
     batches = Batches(rows, batch_size)
+    if not sys.stderr.isatty():  # click would write the label alone
+        label = ""
     with click.progressbar(range(batches.num_batches or 0), file=sys.stderr, label=label) as bar:
         for number in bar:
             batch = batches[number]

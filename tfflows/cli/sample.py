@@ -1,7 +1,6 @@
 """The commands `tfflows sample` and `tfflows animate`: what a model draws."""
 
 import csv
-import io
 from pathlib import Path
 
 import click
@@ -40,7 +39,7 @@ def sample(model_path, out, num, seed, temperature, label, condition):
     if suffix == ".png":
         plots.draw_samples(flow, x, out)
     else:
-        _write_rows(flow.data_schema.round_dequantized(x), out, flow.data_schema.columns)
+        _write_rows(flow.data_schema.round_dequantized(x), out, flow.data_schema, label)
     click.echo(f"Wrote {num} samples of shape {flow.event_shape} to {out}")
 
 
@@ -87,25 +86,29 @@ def _features(flow, label, condition):
         ) from None
     if row.size != np.prod(flow.condition_shape, dtype=int):
         raise click.UsageError(
-            f"--condition must be numbers for {flow.condition_shape}. Received: {row.size} of them"
+            f"--condition must be numbers for {flow.condition_shape}, or --label one of "
+            f"{', '.join(flow.data_schema.classes)}. Received: {row.size} numbers"
+            if flow.data_schema.classes
+            else f"--condition must be numbers for {flow.condition_shape}. Received: {row.size} of "
+            "them"
         )
     return row.reshape(1, *flow.condition_shape)
 
 
-def _write_rows(x, out, columns):
+def _write_rows(x, out, schema, label):
     with replaced_on_success(out) as temporary:
         if temporary.suffix == ".npy":
             np.save(temporary, x)
-        else:
-            header = "" if columns is None else _header(columns)
-            flat = x.reshape(len(x), -1)
-            np.savetxt(temporary, flat, "%.9g", ",", header=header, comments="", encoding="utf-8")
-
-
-def _header(columns):
-    line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow(columns)
-    return line.getvalue()
+            return
+        with temporary.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            # With its class, by which `score` takes a row.
+            has_label = None not in (label, schema.label, schema.classes)
+            if schema.columns is not None:
+                writer.writerow([*schema.columns, *([schema.label] if has_label else [])])
+            for row in x.reshape(len(x), -1):
+                cells = [f"{value:.9g}" for value in row]
+                writer.writerow([*cells, *([label] if has_label else [])])
 
 
 @click.command(name="animate")

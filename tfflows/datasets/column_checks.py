@@ -41,23 +41,29 @@ class ColumnSample:
         return np.concatenate(self._parts)
 
 
-def warn_of_discrete(path, names: Sequence[str], sample: ColumnSample) -> None:
+_CURE = (
+    "Columns of whole numbers: dequantize=[...] adds noise from [0, 1). Others: exclude=[...], "
+    "label= or condition=[...]"
+)
+
+
+def warn_of_discrete(source, names: Sequence[str], sample: ColumnSample, cure: str = _CURE) -> None:
     """A UserWarning that names each column whose values are few, whole or repeated.
 
     The likelihood of such a column as real numbers grows without bound in training.
 
     Args:
-        path: the file, for the message.
+        source: the file, for the message.
         names: of the columns of the sample.
         sample: of the rows.
+        cure: what to do, for the message.
     """
     found = describe_discrete(names, sample.rows)
     if found:
         more = f", and {len(found) - 20} more" if len(found) > 20 else ""
         warnings.warn(
-            f"{path} has columns without a density, whose likelihood grows without bound: "
-            f"{'; '.join(found[:20])}{more}. Columns of whole numbers: dequantize=[...] adds noise "
-            "from [0, 1). Others: exclude=[...], label= or condition=[...]",
+            f"{source} has columns without a density, whose likelihood grows without bound: "
+            f"{'; '.join(found[:20])}{more}. {cure}",
             stacklevel=2,
         )
 

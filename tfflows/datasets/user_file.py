@@ -1,6 +1,7 @@
 """A user's own arrays: .csv, .parquet, .npy and .npz files and their splits."""
 
 import dataclasses
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -125,6 +126,8 @@ def load_file(
         part = _read_own(path, own[split], split, options, codes)
         return _select(part, np.arange(len(part.rows)), name, split, codes)
     part = _read(_open(path, "train", options), options, codes, is_main=True)
+    if part.dropped and split in ("train", "all"):
+        warnings.warn(f"{path}: left out {part.dropped_text}", stacklevel=2)
     fractions = {
         s: fraction
         for s, fraction in held_out.items()

@@ -28,6 +28,7 @@ class Evaluation:
         num_examples: rows evaluated.
         num_draws: draws of dequantization noise per row.
         round_trip_error: largest |inverse(encode(x)) - x| over the rows, or None if not measured.
+        is_discrete: whether x are whole numbers such as pixels, whose bits mean something.
     """
 
     log_likelihood: float
@@ -36,12 +37,14 @@ class Evaluation:
     num_examples: int
     num_draws: int = 1
     round_trip_error: float | None = None
+    is_discrete: bool = False
 
     def __str__(self) -> str:
         text = f"log-likelihood {self.log_likelihood:.4f} +- {2 * self.standard_error:.4f} nats"
         draws = f", {self.num_draws} draws of noise each" if self.num_draws > 1 else ""
         text += f" (2 standard errors, {self.num_examples:,} rows{draws})"
-        text += f", {self.bits_per_dim:.4f} bits/dim"
+        if self.is_discrete:
+            text += f", {self.bits_per_dim:.4f} bits/dim"
         if self.round_trip_error is not None:
             text += f", round trip within {self.round_trip_error:.1e}"
         return text
@@ -81,7 +84,10 @@ def evaluate(
 
     result = _summarise(log_prob, batches, flow.dims)
     return dataclasses.replace(
-        result, num_draws=num_draws, round_trip_error=error if round_trip else None
+        result,
+        num_draws=num_draws,
+        round_trip_error=error if round_trip else None,
+        is_discrete=bool(flow.is_discrete),
     )
 
 
@@ -158,7 +164,8 @@ class GaussianBaseline:
 
     def evaluate(self, batches: Iterable) -> Evaluation:
         """Held-out log-likelihood of the Gaussian."""
-        return _summarise(self.log_prob, batches, len(self.mean))
+        result = _summarise(self.log_prob, batches, len(self.mean))
+        return dataclasses.replace(result, is_discrete=self._discrete)
 
 
 def _cholesky(correlation):

@@ -45,7 +45,7 @@ class RunReport:
         if self.test is not None:
             lines.append(f"Test: {self.test}")
         if self.gaussian is not None:
-            lines.append(f"Gaussian on the same rows: {self.gaussian}")
+            lines.append(f"Gaussian on the same rows, without conditions: {self.gaussian}")
         if self.test is not None and self.gaussian is not None:
             gain = self.test.log_likelihood - self.gaussian.log_likelihood
             if not gain > 2 * self.test.standard_error:  # a NaN is no gain

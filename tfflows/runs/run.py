@@ -128,7 +128,12 @@ def _begin(recipe, flow, data, weights):
             f"weights=tfflows.load_model({recipe.model.weights!r}))"
         )
     if weights is not None:
-        copy_weights(weights, flow)
+        try:
+            copy_weights(weights, flow)
+        except ValueError as error:
+            raise ValueError(
+                f"{recipe.name}: model.weights: {recipe.model.weights}: {error}"
+            ) from error
     elif flow.needs_adapt:
         _adapt(flow, data.train)
 

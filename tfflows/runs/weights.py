@@ -9,6 +9,11 @@ def copy_weights(source: Flow, target: Flow) -> None:
     Raises:
         ValueError: the flows have other weights; the first difference is named.
     """
+    if type(source) is not type(target):
+        raise ValueError(
+            f"Expected the weights of a {type(target).__name__}, as the recipe's model is. "
+            f"Received: a {type(source).__name__}"
+        )
     pairs = list(zip(target.weights, source.weights, strict=False))
     for ours, theirs in pairs:
         if tuple(ours.shape) != tuple(theirs.shape):

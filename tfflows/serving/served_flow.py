@@ -89,8 +89,8 @@ class ServedFlow:
 
     @property
     def is_discrete(self) -> bool:
-        """Whether the data are integers."""
-        return self._described("is_discrete")
+        """Whether the data are integers; False where the SavedModel does not say it."""
+        return bool((self.description or {}).get("is_discrete"))
 
     @property
     def data_range(self) -> tuple | None:

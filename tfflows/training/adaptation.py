@@ -13,7 +13,13 @@ from tfflows.layers.data_dependent_layer import DataDependentLayer
 from tfflows.training.batch import Batch
 from tfflows.training.density import Density
 from tfflows.training.initial_weights import InitialWeights
-from tfflows.training.inputs import check_events, check_finite, check_float32, read_rows
+from tfflows.training.inputs import (
+    check_events,
+    check_finite,
+    check_float32,
+    read_rows,
+    warn_of_table,
+)
 from tfflows.utils.finite_weights import check_finite_weights
 
 # Rows whose statistics data-dependent layers take, at most. An image has many elements per channel,
@@ -96,6 +102,13 @@ class AdaptiveDensity(Density):
         if condition is not None:
             check_finite("condition", ops.convert_to_numpy(batch.condition))
         return condition
+
+    def _remember_names(self, data, batch: Batch):
+        """Take the names of the tables in data; columns without a density are warned of once."""
+        named = self.data_schema.with_columns_of(data)
+        if named.columns is not None and self.data_schema.columns is None:
+            warn_of_table(named.columns, batch)
+        self.data_schema = named
 
     def _check_events(self, x):
         integers = isinstance(self.first_layer, Dequantize)

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from tfflows.datasets.column_checks import ColumnSample, warn_of_discrete
 from tfflows.datasets.readers.float32 import merged_columns
 from tfflows.training.batch import Batch
 from tfflows.utils.checks import check_shape
@@ -209,6 +210,17 @@ def check_finite(name: str, values: np.ndarray) -> tuple:
             f"the first stands at {name}[{', '.join(map(str, bad[0]))}]"
         )
     return low, high
+
+
+def warn_of_table(names: tuple[str, ...], batch: Batch) -> None:
+    """Warn of columns without a density in rows of a table with these names of columns."""
+    sample = ColumnSample(len(names))
+    sample.add(batch.numpy().x)
+    cure = (
+        "Add uniform noise from [0, 1) to columns of whole numbers; leave others out, or make them "
+        "the condition"
+    )
+    warn_of_discrete("The table", names, sample, cure)
 
 
 def check_float32(x: Any) -> None:

@@ -273,7 +273,7 @@ class Trainer(Steps):
         """Check the arguments of `fit`, and return what gives a batch to adapt to."""
         x, y = arguments["x"], arguments.get("y")
         data, batch = self._open(x, self._max_adapt_rows if should_adapt else None)
-        self.data_schema = self.data_schema.with_columns_of(x)
+        self._remember_names(x, batch)
         if len(self.event_shape) == 3 and not self.is_discrete:
             warn_raw_pixels(batch.x)
         weight = check_weights(arguments.get("sample_weight"))

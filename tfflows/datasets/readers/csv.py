@@ -44,6 +44,7 @@ class CsvTable:
             header: whether the first row holds the names. None: it does when it is all words, or
                 when it has a word above a number; it does not when it is all numbers.
         """
+        _refuse_other_kinds(path)
         with _reader(path) as (reader, _):
             first, *below = [*itertools.islice(reader, 1 + _REPORTED_ROWS)] or [[]]
         if not first:
@@ -136,6 +137,8 @@ class CsvTable:
                 f"{place}, column {self.names[column]!r}: expected a number. "
                 f"Received: {shortened(row[column])}. Choose the columns of numbers by columns=, "
                 f"or leave out those of words by exclude={shortened(words, 200)}"
+                + "; write True and False as 1 and 0"
+                * (row[column].strip() in ("True", "False"))
             )
         if label is None:
             return numbers, None
@@ -159,6 +162,17 @@ def refuse_repeated(path: Path, names: Sequence[str]) -> None:
     repeated = sorted(name for name, count in counts.items() if count > 1)
     if repeated:
         raise ValueError(f"{path} has several columns of the same name: {shortened(repeated, 200)}")
+
+
+def _refuse_other_kinds(path: Path) -> None:
+    """ValueError for a file of another kind that is named .csv."""
+    with path.open("rb") as file:
+        start = file.read(4)
+    for mark, kind in ((b"PAR1", "Parquet"), (b"\x93NUM", ".npy"), (b"PK\x03\x04", "zip")):
+        if start == mark:
+            raise ValueError(
+                f"{path} is not a CSV file: it begins as a {kind} file does; give it that suffix"
+            )
 
 
 class _reader:
