@@ -17,8 +17,8 @@ from gallery_curve import draw_curve
 from PIL import Image
 
 from tfflows import zoo
+from tfflows.runs.curve import CURVE, best_epoch, read_epochs
 from tfflows.utils.atomic import replaced_on_success
-from tfflows.zoo.curve import CURVE, best_epoch, read_epochs
 from tfflows.zoo.readme import metric_text, published_text
 
 STYLE = Path(__file__).with_suffix(".css")

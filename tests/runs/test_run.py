@@ -175,6 +175,16 @@ def test_more_epochs_lengthen_a_run_and_its_report_follows(tmp_path):
     assert json.loads((folder / "report.json").read_text())["epochs"] == 3
 
 
+def test_a_report_says_why_there_are_no_test_rows(tmp_path):
+    save_table(tmp_path)
+    recipe = read_recipe(tmp_path / "small.yaml", ["data.options.test=0", "training.epochs=1"])
+    run_recipe(recipe, tmp_path / "run", verbose=0)
+    report = report_run(tmp_path / "run")
+    assert report.test is report.gaussian is None
+    assert "none for test" in report.why_no_test
+    assert str(report).splitlines()[1] == f"No test: {report.why_no_test}"
+
+
 def test_a_run_begins_with_the_weights_of_another_flow(tmp_path):
     recipe = save_table(tmp_path)
     best = keras.saving.load_model(run_recipe(recipe, tmp_path / "first", verbose=0))

@@ -14,8 +14,8 @@ import pytest
 from zoo_files import sign
 
 from tfflows import zoo
+from tfflows.runs.curve import CURVE, read_epochs
 from tfflows.zoo import sources
-from tfflows.zoo.curve import CURVE, read_epochs
 from tfflows.zoo.model_card import FILES, read_card
 
 ROOT = Path(__file__).parents[2]

@@ -126,3 +126,14 @@ def test_the_command_draws_images_from_one(tmp_path):
     assert np.mean(np.load(tmp_path / "x.npy") != wanted) < 1e-2  # a pixel may round either way
     run("sample", "--model", folder, "--num", 5, "--out", tmp_path / "x.png")
     assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_tables_of_pandas_are_matched_by_name(exported):
+    pd = pytest.importorskip("pandas")
+    served = tfflows.load_model(exported[1])
+    x, condition = np.asarray([[1.0, 2.0], [3.0, 4.0]], "float32"), np.eye(2, dtype="float32")
+    table = pd.DataFrame({"width": x[:, 1], "height": x[:, 0]})
+    expected = served.log_prob(x, condition)
+    np.testing.assert_allclose(served.log_prob(table, condition), expected, rtol=1e-6)
+    with pytest.raises(ValueError, match="lacks 1 of the 2 columns"):
+        served.encode(table[["width"]], condition)

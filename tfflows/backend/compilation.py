@@ -16,29 +16,27 @@ _scopes = threading.local()
 ROW_SIZES = (1, 16, 256, 1024, 4096)
 
 
-@contextlib.contextmanager
-def xla_scope(is_xla: bool) -> Iterator[None]:
+def xla_scope(is_xla: bool) -> contextlib.AbstractContextManager[None]:
     """Say that what is traced within is, or is not, compiled by XLA."""
-    before = getattr(_scopes, "is_xla", False)
-    _scopes.is_xla = is_xla
-    try:
-        yield
-    finally:
-        _scopes.is_xla = before
+    return _scope("is_xla", is_xla)
 
 
-@contextlib.contextmanager
-def few_row_sizes() -> Iterator[None]:
+def few_row_sizes() -> contextlib.AbstractContextManager[None]:
     """Say that regions traced within are for any number of rows, and compile for `ROW_SIZES`.
 
     Live calls repeat a few batch sizes, which are compiled as they are; a server gets any.
     """
-    before = getattr(_scopes, "few_row_sizes", False)
-    _scopes.few_row_sizes = True
+    return _scope("few_row_sizes", True)
+
+
+@contextlib.contextmanager
+def _scope(name, value) -> Iterator[None]:
+    before = getattr(_scopes, name, False)
+    setattr(_scopes, name, value)
     try:
         yield
     finally:
-        _scopes.few_row_sizes = before
+        setattr(_scopes, name, before)
 
 
 def is_under_xla() -> bool:

@@ -32,8 +32,7 @@ def evaluate_command(
     flow = open_any(model_path)
     from tfflows.evaluation import evaluate
 
-    conditional = flow.condition_shape is not None
-    schema = getattr(flow, "data_schema", None)
+    conditional, schema = flow.condition_shape is not None, flow.data_schema
     rows, info = load_rows(data, split, data_dir, conditional, options, schema)
     if info.event_shape != flow.event_shape:
         raise click.UsageError(

@@ -1,6 +1,5 @@
 """The command `tfflows plot`: pictures of a run."""
 
-import json
 from pathlib import Path
 
 import click
@@ -25,12 +24,17 @@ def plot(run, out, rows, seed, data_dir):
         )
     import_backend()
     from tfflows.evaluation import plots
+    from tfflows.runs.curve import best_epoch, read_epochs
     from tfflows.runs.data import load_split
     from tfflows.runs.recipe import read_recipe
 
     out = out or run / "plots"
-    epochs = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    plots.training_curves(epochs, out / "curves.png")
+    epochs = read_epochs(run)
+    curves = {"training": [e.nll for e in epochs], "validation": [e.val_nll for e in epochs]}
+    if None in curves["training"]:  # which had another objective, such as flow matching
+        del curves["training"]
+    best = best_epoch(epochs).epoch
+    plots.training_curves([e.epoch for e in epochs], curves, best, out / "curves.png")
     flow = open_flow(run)
     held_out, _ = load_split(read_recipe(run / "recipe.yaml"), "test", data_dir)
     held_out = held_out.spread(min(rows, max(64, _MAX_ELEMENTS // flow.dims)))

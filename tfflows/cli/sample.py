@@ -85,12 +85,11 @@ def _features(flow, label, condition):
             f"--condition must be numbers: 0.5,-1. Received: {condition}"
         ) from None
     if row.size != np.prod(flow.condition_shape, dtype=int):
+        classes = flow.data_schema.classes
+        instead = f", or --label one of {', '.join(classes)}" if classes else ""
         raise click.UsageError(
-            f"--condition must be numbers for {flow.condition_shape}, or --label one of "
-            f"{', '.join(flow.data_schema.classes)}. Received: {row.size} numbers"
-            if flow.data_schema.classes
-            else f"--condition must be numbers for {flow.condition_shape}. Received: {row.size} of "
-            "them"
+            f"--condition must be numbers for {flow.condition_shape}{instead}. "
+            f"Received: {row.size} of them"
         )
     return row.reshape(1, *flow.condition_shape)
 

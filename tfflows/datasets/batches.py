@@ -1,5 +1,7 @@
 """Batches of arrays that stay where they are, in an order that can be taken up at any step."""
 
+from collections.abc import Iterator
+
 import keras
 import numpy as np
 
@@ -43,6 +45,10 @@ class Batches(keras.utils.PyDataset):
     def batches_per_pass(self) -> int:
         """Batches that go over the data once."""
         return max(len(self.rows) // self.batch_size, 1)
+
+    def once(self) -> Iterator:
+        """Each batch of one pass in order, for data without a seed."""
+        return map(self.__getitem__, range(self.num_batches or 0))
 
     def __getitem__(self, index: int):
         if self.seed is None:

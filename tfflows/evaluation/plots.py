@@ -103,23 +103,21 @@ def _bins(rows):
     return int(np.clip(math.sqrt(len(rows)), 8, 60))
 
 
-def training_curves(epochs: Sequence[Mapping[str, float]], path: str | Path) -> None:
-    """Write the nll of training and validation over the epochs of a run.
+def training_curves(
+    epochs: Sequence[int], curves: Mapping[str, Sequence[float]], best: int, path: str | Path
+) -> None:
+    """Write nlls in nats over the epochs of a run.
 
     Args:
-        epochs: lines of metrics.jsonl, with "epoch", "nll" and "val_nll".
+        epochs: their numbers.
+        curves: nlls of all epochs by what they are of: "training", "validation".
+        best: number of the epoch to mark.
         path: a .png, .pdf or .svg file.
     """
     figure, (axes,) = _figure(1, 1, size=5.0)
-    numbers = [row["epoch"] for row in epochs]
-    curves = {"nll": "training", "val_nll": "validation"}
-    for name, label in curves.items():
-        if all(name in row for row in epochs):  # training by flow matching has another loss
-            axes.plot(numbers, [row[name] for row in epochs], label=label, marker=".")
-    finite = [row for row in epochs if math.isfinite(row["val_nll"])]
-    if finite:
-        best = min(finite, key=lambda row: row["val_nll"])
-        axes.axvline(best["epoch"], color="grey", linewidth=0.8, label=f"best: {best['epoch']}")
+    for label, values in curves.items():
+        axes.plot(epochs, values, label=label, marker=".")
+    axes.axvline(best, color="grey", linewidth=0.8, label=f"best: {best}")
     axes.set_xlabel("epoch")
     axes.set_ylabel("nll, nats")
     axes.legend()

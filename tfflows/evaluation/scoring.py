@@ -17,7 +17,6 @@ from tfflows.datasets.readers.npy import ArrayTable
 from tfflows.datasets.readers.table import TableReader, open_table
 from tfflows.datasets.rows import as_condition
 from tfflows.utils.atomic import replaced_on_success
-from tfflows.utils.data_schema import DataSchema
 
 if TYPE_CHECKING:
     from tfflows.flow import Flow
@@ -140,7 +139,7 @@ class _FileRows:
     """Rows of a file as a flow takes them."""
 
     def __init__(self, flow, source, columns, condition_columns, missing, keep):
-        schema = getattr(flow, "data_schema", DataSchema())
+        schema = flow.data_schema
         self._flow, self._source = flow, source
         self._table = table = open_table(source)
         is_events = isinstance(table, ArrayTable) and len(table.shape) > 2

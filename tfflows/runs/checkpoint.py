@@ -10,6 +10,7 @@ import keras
 from keras import ops
 
 from tfflows.flow import Flow
+from tfflows.runs.curve import CURVE
 from tfflows.utils.atomic import replaced_on_success
 from tfflows.utils.keras_archive import RUN_STATE, read_archive
 
@@ -66,7 +67,7 @@ class Checkpoint(keras.callbacks.Callback):
         self.seconds += time.monotonic() - self._start
         logs = {name: float(value) for name, value in (logs or {}).items()}
         row = {"epoch": self.epoch, "step": self.step, **logs}
-        with (self.folder / "metrics.jsonl").open("a") as file:
+        with (self.folder / CURVE).open("a") as file:
             file.write(json.dumps({**row, "seconds": round(self.seconds, 2)}) + "\n")
         if logs["val_nll"] < self.best["val_nll"]:
             self.best = {"epoch": self.epoch, "val_nll": logs["val_nll"]}
@@ -127,7 +128,7 @@ class Checkpoint(keras.callbacks.Callback):
         self._forget_later_epochs()
 
     def _forget_later_epochs(self):
-        path = self.folder / "metrics.jsonl"
+        path = self.folder / CURVE
         if not path.exists():
             return
         rows = path.read_text().splitlines(keepends=True)[: self.epoch]

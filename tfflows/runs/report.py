@@ -2,18 +2,18 @@
 
 import dataclasses
 import json
-import math
 from pathlib import Path
 
-import keras
-
-from tfflows.datasets import Rows
+from tfflows.datasets import DatasetInfo, Rows
 from tfflows.datasets.batches import Batches
 from tfflows.evaluation import Evaluation, GaussianBaseline, evaluate
 from tfflows.flow import Flow
+from tfflows.runs.curve import best_epoch, read_epochs
 from tfflows.runs.data import load_split
 from tfflows.runs.recipe import Recipe, read_recipe
 from tfflows.utils.atomic import replaced_on_success
+from tfflows.utils.errors import first_paragraph
+from tfflows.utils.keras_archive import read_archive
 
 _MAX_ELEMENTS, _MAX_ROWS, _MAX_GAUSSIAN_DIMS = 2**20, 10_000, 4096
 
@@ -26,9 +26,10 @@ class RunReport:
         best_epoch: epoch of best.keras, from 1.
         epochs: epochs that were trained.
         validation_nll: of the best epoch, in nats.
-        test: log-likelihood of test rows, or None where the data have none.
+        test: log-likelihood of test rows, or None where there are none.
         gaussian: that of a full-covariance Gaussian on the same rows, which ignores conditions;
             None where there is no test set or an example has thousands of elements.
+        why_no_test: what was wrong with the test rows, or None.
     """
 
     best_epoch: int
@@ -36,6 +37,7 @@ class RunReport:
     validation_nll: float
     test: Evaluation | None
     gaussian: Evaluation | None
+    why_no_test: str | None = None
 
     def __str__(self) -> str:
         lines = [
@@ -44,6 +46,8 @@ class RunReport:
         ]
         if self.test is not None:
             lines.append(f"Test: {self.test}")
+        if self.why_no_test is not None:
+            lines.append(f"No test: {self.why_no_test}")
         if self.gaussian is not None:
             lines.append(f"Gaussian on the same rows, without conditions: {self.gaussian}")
         if self.test is not None and self.gaussian is not None:
@@ -70,31 +74,28 @@ def report_run(folder: str | Path) -> RunReport:
     """
     folder = Path(folder)
     recipe = read_recipe(folder / "recipe.yaml")
-    flow = keras.saving.load_model(folder / "best.keras", compile=False)
-    epochs = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    best = min((e for e in epochs if math.isfinite(e["val_nll"])), key=lambda e: e["val_nll"])
-    test, gaussian = _evaluate(flow, recipe)
-    report = RunReport(best["epoch"], len(epochs), best["val_nll"], test, gaussian)
+    flow = read_archive(folder / "best.keras", Flow)
+    epochs = read_epochs(folder)
+    best = best_epoch(epochs)
+    test = gaussian = why_no_test = None
+    try:
+        rows, info = load_split(recipe, "test")
+    except (ValueError, OSError) as error:  # as of a recipe that leaves no rows for it
+        why_no_test = first_paragraph(error)
+    else:
+        test, gaussian = _evaluate(flow, recipe, rows, info)
+    report = RunReport(best.epoch, len(epochs), best.val_nll, test, gaussian, why_no_test)
     with replaced_on_success(folder / "report.json") as temporary:
         temporary.write_text(json.dumps(dataclasses.asdict(report), indent=2) + "\n")
     return report
 
 
-def _evaluate(flow: Flow, recipe: Recipe):
-    try:
-        rows, info = load_split(recipe, "test")
-    except ValueError:
-        return None, None  # the recipe gives all rows to training and validation
+def _evaluate(flow: Flow, recipe: Recipe, rows: Rows, info: DatasetInfo):
     most = max(256, _MAX_ELEMENTS // flow.dims)
     rows = rows.spread(min(recipe.training.validation_rows or _MAX_ROWS, most))
-    test = evaluate(flow, _batches(rows), round_trip=False)
+    test = evaluate(flow, Batches(rows, 256).once(), round_trip=False)
     if flow.dims > _MAX_GAUSSIAN_DIMS:
         return test, None
     train = load_split(recipe, "train")[0].spread(10 * most)
-    gaussian = GaussianBaseline(_batches(train), discrete=info.levels is not None)
-    return test, gaussian.evaluate(_batches(rows))
-
-
-def _batches(rows: Rows):
-    batches = Batches(rows, 256)
-    return (batches[i] for i in range(batches.num_batches or 0))
+    gaussian = GaussianBaseline(Batches(train, 256).once(), discrete=info.levels is not None)
+    return test, gaussian.evaluate(Batches(rows, 256).once())

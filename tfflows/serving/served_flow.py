@@ -115,11 +115,13 @@ class ServedFlow:
                 "A SavedModel draws one dequantization noise per row: num_draws must be 1. "
                 f"Received: {num_draws}"
             )
+        x = self._by_name(x)
         check_shape(x, self.event_shape)
         return self._call("log_prob", x=x, condition=condition)
 
     def encode(self, x: Tensor, condition: Tensor | None = None) -> np.ndarray:
         """Map data to latents."""
+        x = self._by_name(x)
         check_shape(x, self.event_shape)
         return self._call("encode", "z", x=x, condition=condition)
 
@@ -175,6 +177,11 @@ class ServedFlow:
         if condition is not None:
             condition = np.broadcast_to(condition, (num_samples, *np.shape(condition)[1:]))
         return x, self.log_prob(x, condition)
+
+    def _by_name(self, x):
+        """A table of pandas or polars as an array, its columns found by their names."""
+        x = self.data_schema.in_order(x)
+        return np.asarray(x) if hasattr(x, "to_numpy") else x
 
     def _call(self, signature, output=None, others=None, **inputs):
         import tensorflow as tf

@@ -14,7 +14,9 @@ class DataSchema:
     """Names that go with a flow, so that later data are matched by name.
 
     Example:
-        flow.data_schema = DataSchema(columns=("height", "width"), classes=("cat", "dog"))
+        flow = tfflows.models.RealNVP((2,), num_couplings=2)
+        flow.data_schema = tfflows.datasets.DataSchema(columns=("height", "width"))
+        flow.save("plants.keras")  # with the names
 
     Attributes:
         columns: names of the columns of x, in order; "0", "1", ... where they have none.

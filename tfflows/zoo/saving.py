@@ -9,11 +9,11 @@ import keras
 
 from tfflows.datasets.sets.bsds_patches import patch_images
 from tfflows.layers import Dequantize, Logit, Pad, RadialGaussianize, Standardize, Whiten
+from tfflows.runs.curve import CURVE, best_epoch, read_epochs
 from tfflows.runs.data import load_split
 from tfflows.runs.recipe import Recipe, make_recipe, read_recipe
 from tfflows.utils.atomic import replaced_on_success
 from tfflows.utils.remote import refuse_remote
-from tfflows.zoo.curve import CURVE, best_epoch, read_epochs
 from tfflows.zoo.fixture import check_fixture, write_fixture
 from tfflows.zoo.loading import load_folder, load_keras_file
 from tfflows.zoo.model_card import (

@@ -95,9 +95,7 @@ def recipe_of(folder: Path) -> Recipe:
 
 def evaluate_rows(flow: Flow, rows: Rows, num_draws: int = 1) -> Evaluation:
     """The held-out log-likelihood of rows."""
-    batches = Batches(rows, batch_size=256)
-    numbers = range(batches.num_batches or 0)
-    return evaluate(flow, (batches[i] for i in numbers), round_trip=False, num_draws=num_draws)
+    return evaluate(flow, Batches(rows, 256).once(), round_trip=False, num_draws=num_draws)
 
 
 def solver_error_of(flow: Flow, rows: Rows) -> SolverError | None:

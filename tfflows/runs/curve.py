@@ -1,4 +1,4 @@
-"""metrics.jsonl: one line per epoch of a training, in its run and in the model made of it."""
+"""metrics.jsonl: one line per epoch of a training, in its run and in the zoo model made of it."""
 
 import math
 from pathlib import Path
