@@ -194,7 +194,7 @@ def test_a_run_knows_its_columns_and_classes_by_name(tmp_path, monkeypatch):
     assert f"id=r{np.argmin(values)}" in lines[0]
 
     write_kinds(tmp_path / "other.csv", ["a", "b", "kind"], ["dog", "eel", "fox"])
-    assert "class 'fox' is not among those of training: cat, dog, eel" in run(
+    assert "class 'fox' is not one of the training classes: cat, dog, eel" in run(
         "evaluate", "--model", "run", "--data", "other.csv", code=2
     )
     write_kinds(tmp_path / "other.csv", ["a", "kind"], ["cat", "dog", "eel"])
@@ -212,7 +212,7 @@ def test_a_run_knows_its_columns_and_classes_by_name(tmp_path, monkeypatch):
     run("plot", "run", "--rows", 100)
     names = {path.name for path in (tmp_path / "run" / "plots").iterdir()}
     assert names == {"curves.png", "marginals.png", "samples.png", "scores.png"}
-    assert "epoch behind it" in run("plot", tmp_path, code=2)
+    assert "at least one finished epoch" in run("plot", tmp_path, code=2)
 
 
 @pytest.mark.parametrize(

@@ -135,7 +135,9 @@ def test_columns_and_classes_are_found_by_name_and_kept_cells_are_copied(tmp_pat
 
     other = table.set_column(2, "kind", pa.array(["dog", "fox"] * 6))
     pyarrow.parquet.write_table(other, tmp_path / "other.parquet")
-    with pytest.raises(ValueError, match="class 'fox' is not among those of training: cat, eel"):
+    with pytest.raises(
+        ValueError, match="class 'fox' is not one of the training classes: cat, eel"
+    ):
         score_file(flow, tmp_path / "other.parquet", tmp_path / "none.npy")
     pyarrow.parquet.write_table(table.drop_columns("a"), tmp_path / "other.parquet")
     with pytest.raises(ValueError, match=r"other.parquet lacks 1 of the 2 columns .*: 'a'"):
@@ -147,7 +149,7 @@ def test_scores_never_replace_the_rows(tmp_path):
     (tmp_path / "link.npy").symlink_to(path)
     before = path.read_bytes()
     for out in (path, tmp_path / "link.npy"):
-        with pytest.raises(ValueError, match="to another file than the rows"):
+        with pytest.raises(ValueError, match="to a different file from the rows"):
             score_file(small_flow(num_couplings=1), path, out)
     assert path.read_bytes() == before
 

@@ -140,7 +140,7 @@ def test_one_process_trains_in_a_folder(tmp_path):
     recipe = save_table(tmp_path)
     with (
         locked(tmp_path / "run"),
-        pytest.raises(FileExistsError, match=r"Another training is at work in .*run: wait"),
+        pytest.raises(FileExistsError, match=r"Another process is training in .*run: wait"),
     ):
         run_recipe(recipe, tmp_path / "run")
     assert not (tmp_path / "run").exists()
@@ -171,7 +171,7 @@ def test_more_epochs_lengthen_a_run_and_its_report_follows(tmp_path):
     normal = scipy.stats.multivariate_normal(train.mean(axis=0), np.cov(train.T, ddof=0))
     expected = normal.logpdf(test).mean()
     np.testing.assert_allclose(report.gaussian.log_likelihood, expected, atol=1e-3)
-    assert "which is no clear gain" in str(report)
+    assert "which is not a clear gain" in str(report)
     assert json.loads((folder / "report.json").read_text())["epochs"] == 3
 
 
@@ -256,7 +256,9 @@ def test_a_run_in_the_folder_is_neither_replaced_nor_mixed(whole, tmp_path):
     with pytest.raises(ValueError, match=r"another recipe.*learning_rate: 0.001, now 1"):
         run_recipe(other, whole, resume=True)
     fewer = read_recipe(recipe, ["training.epochs=5"])
-    with pytest.raises(ValueError, match=r"epochs must be at least the 6 that .* Received: 5"):
+    with pytest.raises(
+        ValueError, match=r"epochs must be at least 6, which .* has finished. Received: 5"
+    ):
         run_recipe(fewer, whole, resume=True)
     assert before == {path.name: path.stat().st_mtime_ns for path in whole.iterdir()}
 

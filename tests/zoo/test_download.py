@@ -116,7 +116,7 @@ def test_a_server_sends_on_to_no_less_safe_place(before, after, is_safe):
     if is_safe:
         assert download._SameSafety().redirect_request(*arguments).full_url.startswith(after)
         return
-    with pytest.raises(OSError, match=f"sends on to {after}://other.*not protected"):
+    with pytest.raises(OSError, match=f"redirects to {after}://other.*not protected"):
         download._SameSafety().redirect_request(*arguments)
 
 

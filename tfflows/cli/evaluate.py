@@ -100,7 +100,9 @@ def score(
     Columns are found by the names that the model was trained on.
     """
     if Path(out).exists() and Path(out).resolve() in (Path(source).resolve(), model_path.resolve()):
-        raise click.UsageError(f"--out must be another file than --in and --model. Received: {out}")
+        raise click.UsageError(
+            f"--out must be a different file from --in and --model. Received: {out}"
+        )
     flow = open_any(model_path)
     from tfflows.evaluation import score_file
 

@@ -20,7 +20,7 @@ def plot(run, out, rows, seed, data_dir):
     """Draw a RUN: curves, marginals or images, and log-densities of test rows and samples."""
     if not (run / "metrics.jsonl").exists() or not (run / "best.keras").exists():
         raise click.UsageError(
-            f"Expected the folder of a run that has an epoch behind it. Received: {run}"
+            f"Expected the folder of a run with at least one finished epoch. Received: {run}"
         )
     import_backend()
     from tfflows.evaluation import plots

@@ -93,7 +93,9 @@ def score_file(
     if suffix not in SUFFIXES:
         raise ValueError(f"Scores go to a file {' or '.join(SUFFIXES)}. Received: {out}")
     if Path(out).exists() and Path(out).samefile(source):
-        raise ValueError(f"Scores go to another file than the rows. Received: {out} for both")
+        raise ValueError(
+            f"Scores must go to a different file from the rows. Received: {out} for both"
+        )
     if keep and suffix == ".npy":
         raise ValueError(f"Kept columns go to a .csv or .parquet file. Received: {out}")
     rows = _FileRows(flow, source, columns, condition_columns, missing, keep)

@@ -48,7 +48,8 @@ def _acquire(folder):
         except BlockingIOError:
             os.close(file)
             raise FileExistsError(
-                f"Another training is at work in {folder}: wait for its end, or give another folder"
+                f"Another process is training in {folder}: wait until it ends, or give another "
+                "folder"
             ) from None
         if _is_current(folder, file):
             return file

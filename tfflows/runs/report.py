@@ -54,7 +54,7 @@ class RunReport:
             gain = self.test.log_likelihood - self.gaussian.log_likelihood
             if not gain > 2 * self.test.standard_error:  # a NaN is no gain
                 lines.append(
-                    f"The flow is {gain:+.4f} nats from the Gaussian, which is no clear gain: "
+                    f"The flow is {gain:+.4f} nats from the Gaussian, which is not a clear gain: "
                     "train longer, raise the learning rate, or check preprocessing"
                 )
         return "\n".join(lines)

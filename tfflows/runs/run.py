@@ -115,8 +115,8 @@ def _check_epochs(recipe, checkpoint):
     done = checkpoint.saved_epoch
     if recipe.training.epochs < done:
         raise ValueError(
-            f"{recipe.name}: training.epochs must be at least the {done} that "
-            f"{checkpoint.folder} has behind it. Received: {recipe.training.epochs}"
+            f"{recipe.name}: training.epochs must be at least {done}, which {checkpoint.folder} "
+            f"has finished. Received: {recipe.training.epochs}"
         )
 
 

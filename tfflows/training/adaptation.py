@@ -85,9 +85,9 @@ class AdaptiveDensity(Density):
             return True
         waiting = [layer.name for layer in self.flow_layers if layer.needs_adapt]
         warnings.warn(
-            f"The layers {waiting} never took statistics of data, and the weights of the flow were "
-            "trained or set without: training leaves them as they are. `adapt(data)`, before the "
-            "first step, takes the statistics",
+            f"The layers {waiting} have no statistics of data, and the weights of the flow have "
+            "been trained or set without them: training leaves the layers as they are. Call "
+            "`adapt(data)` before the first step",
             stacklevel=3,
         )
         for layer in self._flatten_layers():

@@ -115,7 +115,7 @@ class _SameSafety(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, req, fp, code, msg, headers, newurl):
         scheme = urllib.parse.urlsplit(newurl).scheme
         if scheme != "https" and not (scheme == req.type == "http"):
-            raise OSError(f"{req.full_url} sends on to {newurl}, which is not protected")
+            raise OSError(f"{req.full_url} redirects to {newurl}, which is not protected")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 

@@ -67,7 +67,7 @@ class LabelCodes:
     def _add(self, name):
         if self._closed:
             raise ValueError(
-                f"{self._where}: the class {name!r} is not among those of training: "
+                f"{self._where}: the class {name!r} is not one of the training classes: "
                 f"{', '.join(self.ordered()[0][:20])}"
             )
         if len(self._names) == _MAX_CLASSES:
