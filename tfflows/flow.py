@@ -18,6 +18,7 @@ from tfflows.backend.tensor_ops import Tensor
 from tfflows.distributions import Distribution
 from tfflows.layers import Dequantize, FlowLayer
 from tfflows.layers.continuous_flow import continuous_flows
+from tfflows.layers.equal_steps import scanned_layers
 from tfflows.training.batch import Batch
 from tfflows.training.chunks import in_chunks
 from tfflows.training.inputs import as_arrays
@@ -221,7 +222,8 @@ class Flow(Trainer):
         """`method(*args)`, compiled unless it stands in a function that is being traced."""
         if compilation.is_traced(*args):
             return method(*args)
-        results = self._compiled_method(method, jit)(*args)
+        with scanned_layers(self.scan_layers):
+            results = self._compiled_method(method, jit)(*args)
         if any(layer.can_fail for layer in continuous_flows(self.flow_layers)):
             first = results[0] if isinstance(results, tuple) else results
             if np.isnan(ops.convert_to_numpy(first)).any():
@@ -235,7 +237,7 @@ class Flow(Trainer):
         so that it draws only where no seed is given.
         """
         jit = bool(jit and self.compiled and self.jit_compile)
-        name = f"{method.__name__}_jit" if jit else method.__name__
+        name = f"{method.__name__}_{jit}_{self.scan_layers}"
         version = settings_version()
         if getattr(self._compiled_methods, "version", version) != version:
             self._compiled_methods = types.SimpleNamespace()

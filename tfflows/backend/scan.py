@@ -26,12 +26,14 @@ def scan(body: Callable, carry: tuple, inputs: Sequence[Tensor]) -> tuple:
     import tensorflow as tf
 
     steps = inputs[0].shape[0]
+
+    def shape(stacked):
+        return tf.constant(list(stacked.shape)[1:], tf.int32)
+
     # Each step takes its inputs off a list, and the gradient puts theirs on one. Slices of a whole
     # tensor would have gradients of the size of the whole in each step.
     lists = [
-        tf.raw_ops.TensorListFromTensor(
-            tensor=tf.reverse(each, [0]), element_shape=tf.constant(each.shape[1:], tf.int32)
-        )
+        tf.raw_ops.TensorListFromTensor(tensor=tf.reverse(each, [0]), element_shape=shape(each))
         for each in inputs
     ]
 
@@ -39,7 +41,7 @@ def scan(body: Callable, carry: tuple, inputs: Sequence[Tensor]) -> tuple:
         taken = [
             tf.raw_ops.TensorListPopBack(
                 input_handle=handle,
-                element_shape=tf.constant(each.shape[1:], tf.int32),
+                element_shape=shape(each),
                 element_dtype=each.dtype,
             )
             for handle, each in zip(lists, inputs, strict=True)

@@ -17,19 +17,30 @@ from tfflows.backend.tensor_ops import Tensor
 from tfflows.layers.flow_layer import FlowLayer
 from tfflows.layers.structure import can_be_scanned, standing_for, structure, tensors_of
 
-MIN_STEPS = 4  # of a run, from which "auto" scans it
+MIN_STEPS = 8  # of a run, from which "auto" scans it
 _scope = threading.local()
 
 
+def check_scan_layers(scan_layers: str | bool) -> None:
+    """Raise ValueError for what is neither "auto" nor True nor False."""
+    if scan_layers not in ("auto", True, False):
+        raise ValueError(
+            f"Expected `scan_layers` to be 'auto', True or False. Received: {scan_layers!r}"
+        )
+
+
 @contextlib.contextmanager
-def scanning(scan_steps: str | bool) -> Iterator[None]:
-    """Say whether runs of equal steps traced within are one scan each: "auto", True or False."""
-    before = getattr(_scope, "scan_steps", False)
-    _scope.scan_steps = scan_steps
+def scanned_layers(scan_layers: str | bool) -> Iterator[None]:
+    """Say whether runs of equal steps traced within are one scan each: "auto", True or False.
+
+    Elsewhere they are not: exported graphs have all their layers.
+    """
+    before = getattr(_scope, "scan_layers", False)
+    _scope.scan_layers = scan_layers
     try:
         yield
     finally:
-        _scope.scan_steps = before
+        _scope.scan_layers = before
 
 
 def forward_through(
@@ -77,12 +88,20 @@ def generate_through(
 
 
 def _through(layers, call, carry, inverse):
-    scan_steps = getattr(_scope, "scan_steps", False)
-    if not scan_steps or not compilation.is_traced(carry[0]):
+    min_steps = _min_steps()
+    if min_steps is None or not compilation.is_traced(carry[0]):
         return _unroll(layers, call, carry)
-    for steps in find_runs(layers, inverse, MIN_STEPS if scan_steps == "auto" else 2):
+    for steps in find_runs(layers, inverse, min_steps):
         carry = _unroll(steps[0], call, carry) if len(steps) == 1 else _scan(steps, call, carry)
     return carry
+
+
+def _min_steps():
+    """Steps that make a run, or None where nothing is scanned."""
+    scan_layers = getattr(_scope, "scan_layers", False)
+    if scan_layers == "auto":
+        return MIN_STEPS if compilation.is_under_xla() else None
+    return 2 if scan_layers else None
 
 
 def _unroll(layers, call, carry):
