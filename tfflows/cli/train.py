@@ -18,7 +18,23 @@ from tfflows.cli.common import Model, import_backend, open_flow
 @click.option("--mixed-precision", is_flag=True, help="Networks in bfloat16.")
 @click.option("--report/--no-report", default=True, help="Evaluate the best model at the end.")
 @click.option("--strategy", type=click.Choice(["mirrored"]), help="Train on all local devices.")
-def train(recipe, settings, data_dir, out, resume, jit, mixed_precision, report, strategy):
+@click.option(
+    "--compilation-cache/--no-compilation-cache",
+    default=True,
+    help="Keep what JAX compiles for later processes, in TFFLOWS_CACHE or ~/.cache/tfflows.",
+)
+def train(
+    recipe,
+    settings,
+    data_dir,
+    out,
+    resume,
+    jit,
+    mixed_precision,
+    report,
+    strategy,
+    compilation_cache,
+):
     """Train by RECIPE, a YAML file or the name of one that ships with tfflows."""
     from tfflows import zoo
 
@@ -26,6 +42,10 @@ def train(recipe, settings, data_dir, out, resume, jit, mixed_precision, report,
     try:
         path = zoo.find_recipe(recipe)
         import_backend()
+        if compilation_cache:
+            from tfflows.backend.compilation_cache import use_compilation_cache
+
+            use_compilation_cache()
         from tfflows.runs import read_recipe, report_run, run_recipe
 
         recipe = read_recipe(path, settings)

@@ -132,6 +132,7 @@ class Backend(Section):
     mixed_precision: bool = False
     strategy: Literal["mirrored"] | None = None
     steps_per_execution: Count = 1
+    scan_layers: Annotated[bool | Literal["auto"], _Auto] = "auto"
 
     @pydantic.model_validator(mode="after")
     def _fits_together(self):

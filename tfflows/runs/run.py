@@ -164,6 +164,7 @@ def _compiled_flow(recipe, info, total_steps):
         objective=get_objective(recipe.training.objective, recipe.training.time_exponent),
         jit_compile=recipe.backend.jit,
         steps_per_execution=recipe.backend.steps_per_execution,
+        scan_layers=recipe.backend.scan_layers,
     )
     optimizer.build(flow.trainable_variables)
     return flow

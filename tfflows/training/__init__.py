@@ -1,5 +1,6 @@
 """How flows are trained: densities in tensors, objectives, and the trainer that `Flow` is."""
 
+from tfflows.backend.compilation_cache import use_compilation_cache
 from tfflows.training.batch import Batch
 from tfflows.training.density import Density
 from tfflows.training.flow_matching import FlowMatching
@@ -15,4 +16,5 @@ __all__ = [
     "Objective",
     "ReverseKL",
     "Trainer",
+    "use_compilation_cache",
 ]

@@ -4,13 +4,14 @@ from typing import Any
 
 import keras
 
+from tfflows.training.compiling_line import CompilingLine
 from tfflows.training.stop_on_nan import StopOnNaN
 
 MINIMIZED = ("nll", "bits_per_dim", "evaluations")  # logs of a flow
 
 
 def with_own_callbacks(callbacks: Any) -> Any:
-    """The callbacks behind one that stops at NaN; a CallbackList is returned as it is.
+    """The callbacks behind `StopOnNaN` and `CompilingLine`; a CallbackList is returned as it is.
 
     Keras knows the direction of its own metrics only: a callback that monitors a log of a flow in
     mode "auto" gets the mode "min".
@@ -29,5 +30,7 @@ def with_own_callbacks(callbacks: Any) -> Any:
         if monitored in MINIMIZED and getattr(callback, "mode", None) == "auto":
             callback.mode = "min"
     return (
-        callbacks if isinstance(callbacks, keras.callbacks.CallbackList) else [StopOnNaN(), *each]
+        callbacks
+        if isinstance(callbacks, keras.callbacks.CallbackList)
+        else [StopOnNaN(), CompilingLine(), *each]
     )

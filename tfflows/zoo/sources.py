@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from urllib.parse import quote
 
-from tfflows.utils.remote import refuse_remote
+from tfflows.utils.cache import cache_root
 from tfflows.utils.suggest import nearest
 from tfflows.zoo.download import NotServed, download
 from tfflows.zoo.model_card import CARD, NAME, Card, check_files, read_card
@@ -17,9 +17,7 @@ WHEEL = Path(str(importlib.resources.files("tfflows.zoo.data")))
 
 def cache_folder() -> Path:
     """Where downloaded models are kept: TFFLOWS_CACHE, or ~/.cache/tfflows."""
-    folder = os.environ.get("TFFLOWS_CACHE") or Path.home() / ".cache" / "tfflows"
-    refuse_remote("The cache of models, TFFLOWS_CACHE,", folder)
-    return Path(folder) / "zoo"
+    return cache_root() / "zoo"
 
 
 def is_model(folder: Path) -> bool:
