@@ -1,5 +1,9 @@
 """The compiled steps of training, evaluation and prediction, and the batches that they take."""
 
+import contextlib
+
+import keras
+
 from tfflows.backend.settings import settings_version
 from tfflows.training.adaptation import AdaptiveDensity
 from tfflows.training.inputs import arrange
@@ -13,6 +17,7 @@ class Steps(AdaptiveDensity):
     def make_train_function(self, force=False):
         """Keras' own, made anew where a setting of a layer has changed since."""
         self._forget_old_functions()
+        self._build_optimizer()
         return super().make_train_function(force)
 
     def make_test_function(self, force=False):
@@ -24,6 +29,14 @@ class Steps(AdaptiveDensity):
         """Keras' own, made anew where a setting of a layer has changed since."""
         self._forget_old_functions()
         return super().make_predict_function(force)
+
+    def _build_optimizer(self):
+        """Make the optimizer's variables: made within the step, TensorFlow would trace it twice."""
+        if self.optimizer is None or self.optimizer.built:
+            return
+        is_tensorflow = keras.backend.backend() == "tensorflow"
+        with self.distribute_strategy.scope() if is_tensorflow else contextlib.nullcontext():
+            self.optimizer.build(self.trainable_variables)
 
     def _forget_old_functions(self):
         version = settings_version()
