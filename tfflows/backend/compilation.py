@@ -129,12 +129,20 @@ def _function_of_tensors(method, jit, leading, is_none):
 
 
 def unshare(variables: Sequence[keras.Variable]) -> None:
-    """Give each variable a buffer of its own: JAX's next compiled step would free a shared one."""
-    if keras.backend.backend() == "jax":
-        import jax
+    """Copy arrays that several variables hold, which JAX's next compiled step would free for all.
 
-        for variable in variables:
+    `assign` shares arrays on JAX: `optimizer.finalize_variable_values` gives weights those of their
+    averages.
+    """
+    if keras.backend.backend() != "jax":
+        return
+    import jax
+
+    seen = set()
+    for variable in variables:
+        if id(variable.value) in seen:
             variable.assign(jax.numpy.array(variable.value, copy=True))
+        seen.add(id(variable.value))
 
 
 def take_from_first_process(variables: Sequence[keras.Variable]) -> None:

@@ -18,18 +18,11 @@ from tfflows.layers.continuous_flow import continuous_flows
 from tfflows.training.adaptation import warn_far_data
 from tfflows.training.batch import Batch
 from tfflows.training.callbacks import with_own_callbacks
-from tfflows.training.inputs import (
-    arrange,
-    as_arrays,
-    check_weights,
-    is_array,
-    read_rows,
-    warn_raw_pixels,
-)
+from tfflows.training.checked_data import CheckedData, target_of
+from tfflows.training.inputs import arrange, as_arrays, check_weights
 from tfflows.training.objective import MaximumLikelihood, Objective
 from tfflows.training.objectives import get_objective
 from tfflows.training.reverse_kl import ReverseKL
-from tfflows.training.steps import Steps
 from tfflows.utils.finite_weights import check_finite_weights
 
 
@@ -40,7 +33,7 @@ class _Step(NamedTuple):
     is_likelihood: bool
 
 
-class Trainer(Steps):
+class Trainer(CheckedData):
     """A density with `compile`, `adapt`, `fit` and `evaluate`; the arguments are those of Density.
 
     The logs carry `loss` (the objective and regularizers), and where the loss is the likelihood
@@ -190,7 +183,9 @@ class Trainer(Steps):
         hidden = () if self._logs_likelihood else ("nll", "bits_per_dim", "evaluations")
         return {name: value for name, value in results.items() if name not in hidden}
 
-    def fit(self, x: Any = None, y: Any = None, *args, **kwargs) -> keras.callbacks.History:
+    def fit(
+        self, x: Any = None, y: Any = None, *args, device_data: bool | str = "auto", **kwargs
+    ) -> keras.callbacks.History:
         """`keras.Model.fit` on x, (x, condition), dicts of these, tf.data, or generators.
 
         Batches of a dataset are x, (x, condition) or (x, condition, weight), or dicts. Layers that
@@ -220,11 +215,7 @@ class Trainer(Steps):
                 warn_far_data("validation data", validation, statistics)
         self._look_at_trainable()
         arguments["callbacks"] = with_own_callbacks(arguments.get("callbacks"))
-        history = super().fit(**arguments)
-        if getattr(self.optimizer, "use_ema", False):
-            # Keras leaves weights and averages in shared buffers, which JAX's next step donates.
-            compilation.unshare(self.trainable_variables)
-        return history
+        return self._fit(arguments, device_data)
 
     def train_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, *args, **kwargs
@@ -269,48 +260,15 @@ class Trainer(Steps):
             )
         self.train_function, self._trained_weights = None, now
 
-    def _prepare_data(self, arguments, should_adapt) -> Callable[[], Batch]:
-        """Check the arguments of `fit`, and return what gives a batch to adapt to."""
-        x, y = arguments["x"], arguments.get("y")
-        data, batch = self._open(x, self._max_adapt_rows if should_adapt else None)
-        self._remember_names(x, batch)
-        if len(self.event_shape) == 3 and not self.is_discrete:
-            warn_raw_pixels(batch.x)
-        weight = check_weights(arguments.get("sample_weight"))
-        arguments |= {"x": data, "y": _target(data, y, weight), "sample_weight": weight}
-        if not is_array(data):
-            arguments.setdefault("shuffle", False)  # Keras warns that it cannot shuffle a dataset
-        return lambda: batch
-
-    def _prepare_draws(self, arguments, objective: ReverseKL) -> Callable[[], Batch]:
-        """As `_prepare_data` for `ReverseKL`, whose data are the seeds and weights of its steps."""
-        for name in ("x", "y", "sample_weight", "batch_size", "validation_split"):
-            if arguments.get(name) is not None:
-                raise ValueError(
-                    "ReverseKL trains on draws of the flow, and takes no data: "
-                    f"give `epochs` and `steps_per_epoch`. Received: {name}="
-                )
-        objective.check_density(self)
-        per_epoch = arguments.setdefault("steps_per_epoch", 100)
-        arguments["x"] = objective.steps(arguments.get("epochs", 1) * per_epoch)
-        arguments |= {"batch_size": 1, "shuffle": False}
-
-        def draws():
-            condition = self.check_condition(objective.condition, objective.num_draws)
-            seed = rng.make_seed(objective.seed)
-            z = self.draw_latents(objective.num_draws, seed, 1.0, condition)
-            return Batch(self.generate(z, condition), condition)
-
-        return draws
-
     def evaluate(self, x: Any = None, y: Any = None, *args, sample_weight=None, **kwargs) -> Any:
         """`keras.Model.evaluate` on what `fit` takes; the loss is the likelihood."""
         if kwargs.get("_use_cached_eval_dataset"):  # the validation that fit itself calls
             return super().evaluate(x, y, *args, sample_weight=sample_weight, **kwargs)
         data, _ = self._open(x)
         weight = check_weights(sample_weight)
-        y = _target(data, y, weight)
-        return super().evaluate(data, y, *args, sample_weight=weight, **kwargs)
+        arguments = inspect.signature(super().evaluate).bind(data, None, *args, **kwargs).arguments
+        arguments |= {"y": target_of(data, y, weight), "sample_weight": weight}
+        return self._evaluate(arguments)
 
     def fit_to_density(
         self,
@@ -361,38 +319,3 @@ class Trainer(Steps):
         finally:
             self.objective, self.steps_per_execution = before
             self.train_function = None
-
-    def _open(self, data, max_rows: int | None = None) -> tuple[Any, Batch]:
-        """Data that Keras takes, and checked rows of them, as `read_rows` gives them."""
-        data = self.data_schema.in_order(data)
-        data, batch = read_rows(data, max_rows, self.condition_shape is not None)
-        self._check_batch(batch)
-        return data, batch
-
-    def _check_validation(self, arguments) -> Batch | None:
-        """Check the validation data among the arguments of `fit`, and return a batch of them."""
-        data = arguments.get("validation_data")
-        if data is None:
-            return None
-        if not isinstance(data, tuple | list):
-            arguments["validation_data"], batch = self._open(data)
-            return batch
-        x, y, weight = (*data, None, None)[:3]
-        if self.condition_shape is not None and y is not None and not isinstance(x, dict | tuple):
-            x, y = (x, y), None  # a flow has no targets: the second part is the condition
-        x, batch = self._open(x)
-        weight = check_weights(weight)
-        arguments["validation_data"] = (x, _target(x, y, weight), weight)
-        return batch
-
-
-def _target(x, y, sample_weight):
-    """Keras drops sample_weight where y is None, so a flow's rows get a target of zeros."""
-    if y is not None:
-        raise ValueError(
-            "A flow has no targets: a condition goes into x, as (x, condition). "
-            f"Received: y of type {type(y).__name__}"
-        )
-    if sample_weight is None:
-        return None
-    return np.zeros(len(Batch.parse(x)), "float32")
