@@ -1,7 +1,10 @@
 """Data that fit on the device and stay there: one upload, and batches gathered there."""
 
+import math
+
 import keras
 import numpy as np
+from keras import ops
 from keras.src.trainers.data_adapters import get_data_adapter
 from keras.src.trainers.data_adapters.array_slicing import train_validation_split
 
@@ -9,19 +12,25 @@ from tfflows.datasets.batches import Batches
 from tfflows.datasets.rows import Rows
 from tfflows.training.grouped_batches import GroupedBatches
 from tfflows.training.inputs import is_array
+from tfflows.training.steps_per_execution import MAX_STEPS
 
 _DATA_ARGUMENTS = ("x", "y", "sample_weight", "batch_size", "steps_per_epoch", "class_weight")
 
-MAX_HOST_BYTES = 2**30  # on a CPU, where the device's memory is everybody's
-MAX_DEVICE_SHARE = 1 / 8  # of an accelerator's memory
+# Data up to these go to the device: on a CPU and where the device's memory is not known ...
+MAX_BYTES = 2**30
+MAX_DEVICE_SHARE = 1 / 8  # ... and of an accelerator's memory.
+MAX_GROUP_BYTES = 2**26  # of a group that is put together on the host
 
 
-def group_fit(arguments: dict, size: int, device_data: bool | str = "auto") -> dict:
+def group_training(arguments: dict, size: int | None, device_data: bool | str = "auto") -> dict:
     """The arguments of Keras' `fit`, with data in groups of `size` batches.
+
+    Streams stay as they are where `size` is None or 1, and on TensorFlow, whose datasets Keras
+    reads within its compiled loop.
 
     Args:
         arguments: those of Keras' `fit`, by name.
-        size: batches per compiled call.
+        size: batches per compiled call; None leaves it open, up to `MAX_STEPS`.
         device_data: whether the data go to the device at once and stay there; "auto" says so of
             arrays that take a small part of its memory.
 
@@ -29,29 +38,38 @@ def group_fit(arguments: dict, size: int, device_data: bool | str = "auto") -> d
         ValueError: `device_data` is True, and the data are a stream of batches.
     """
     arguments = _with_validation_data(arguments)
-    train = {name: arguments.get(name) for name in _DATA_ARGUMENTS}
-    train["shuffle"] = arguments.get("shuffle", True)
-    grouped = _group(train, size, device_data)
-    validation = arguments.get("validation_data")
-    if validation is not None:
-        x, y, weight = keras.utils.unpack_x_y_sample_weight(validation)
-        batch_size = arguments.get("validation_batch_size") or arguments.get("batch_size")
-        steps = arguments.get("validation_steps")
-        data = {"x": x, "y": y, "sample_weight": weight, "batch_size": batch_size}
-        data = _group({**data, "steps_per_epoch": steps}, size, bool(device_data) and "auto")
-        arguments["validation_data"] = validation if data is None else data
-    return arguments if grouped is None else _with_x(arguments, grouped)
-
-
-def group_evaluate(arguments: dict, size: int) -> dict:
-    """As `group_fit` for the arguments of Keras' `evaluate`."""
     data = {name: arguments.get(name) for name in _DATA_ARGUMENTS}
-    grouped = _group({**data, "steps_per_epoch": arguments.get("steps")}, size, "auto")
-    return arguments if grouped is None else _with_x(arguments, grouped)
+    data["shuffle"] = arguments.get("shuffle", True)
+    return _with_x(arguments, _group(data, size, device_data))
+
+
+def group_validation(arguments: dict, size: int, device_data: bool | str = "auto") -> dict:
+    """The arguments of Keras' `fit`, with validation data in groups of `size` batches."""
+    validation = arguments.get("validation_data")
+    if validation is None:
+        return arguments
+    x, y, weight = keras.utils.unpack_x_y_sample_weight(validation)
+    data = {
+        "x": x,
+        "y": y,
+        "sample_weight": weight,
+        "batch_size": arguments.get("validation_batch_size") or arguments.get("batch_size"),
+        "steps_per_epoch": arguments.get("validation_steps"),
+    }
+    grouped = _group(data, size, bool(device_data) and "auto")
+    return arguments if grouped is None else {**arguments, "validation_data": grouped}
+
+
+def group_evaluation(arguments: dict, size: int) -> dict:
+    """The arguments of Keras' `evaluate`, with data in groups of `size` batches."""
+    data = {name: arguments.get(name) for name in _DATA_ARGUMENTS}
+    return _with_x(arguments, _group({**data, "steps_per_epoch": arguments.get("steps")}, size))
 
 
 def _with_x(arguments, grouped):
     """The arguments with these batches, which are what the others of the data describe."""
+    if grouped is None:
+        return arguments
     names = ("y", "sample_weight", "class_weight", "shuffle")
     return {name: value for name, value in arguments.items() if name not in names} | {"x": grouped}
 
@@ -66,42 +84,48 @@ def _with_validation_data(arguments):
     return {**arguments, "x": x, "y": y, "sample_weight": weight, "validation_data": validation}
 
 
-def _group(data, size, device_data):
+def _group(data, size, device_data="auto"):
     """The batches of these arguments in groups, or None where Keras' own are as good."""
-    steps = data["steps_per_epoch"]
-    arrays = _resident(data, device_data)
-    if arrays is None:
-        return None if size == 1 else GroupedBatches(get_data_adapter(**data), size, steps)
-    x = data["x"]
-    if isinstance(x, Batches):
-        rows = Rows(np.arange(len(x.rows), dtype="int32"))
-        batches = get_data_adapter(Batches(rows, x.batch_size, x.seed, x.first_step))
-    else:
-        rows = np.arange(keras.tree.flatten(x)[0].shape[0], dtype="int32")
-        order = {name: data.get(name) for name in ("batch_size", "steps_per_epoch", "shuffle")}
-        batches = get_data_adapter(rows, **order)
-    return GroupedBatches(batches, size, steps, arrays)
-
-
-def _resident(arguments, device_data):
-    """Arrays of all rows on the device, in the structure of a batch, or None."""
-    import jax
-
-    data = _all_rows(arguments)
-    if data is None:
+    x, steps = data["x"], data.get("steps_per_epoch")
+    rows = _all_rows(data)
+    if rows is None:
         if device_data is True:
             raise ValueError(
                 "device_data=True expects x, (x, condition) or a dict of arrays, which can go to "
-                f"the device at once. Received: {type(arguments['x']).__name__}"
+                f"the device at once. Received: {type(x).__name__}"
             )
-        return None
-    arrays = [array for array in keras.tree.flatten(data) if array is not None]
-    bytes_ = sum(int(np.prod(array.shape)) * np.dtype(array.dtype).itemsize for array in arrays)
-    if not device_data or (device_data == "auto" and bytes_ > _max_bytes(jax.devices()[0])):
+        if size in (None, 1) or keras.backend.backend() == "tensorflow":
+            return None
+        return GroupedBatches(get_data_adapter(**data), size, size, steps)
+    on_device = _on_device(rows, device_data)
+    if on_device is None:
+        batches = get_data_adapter(**data)
+    elif isinstance(x, Batches):
+        numbers = Rows(np.arange(len(x.rows), dtype="int32"))
+        batches = get_data_adapter(Batches(numbers, x.batch_size, x.seed, x.first_step))
+    else:
+        numbers = np.arange(keras.tree.flatten(x)[0].shape[0], dtype="int32")
+        order = {name: data.get(name) for name in ("batch_size", "steps_per_epoch", "shuffle")}
+        batches = get_data_adapter(numbers, **order)
+    per_pass = x.batches_per_pass if isinstance(x, Batches) else batches.num_batches
+    capacity = min(size or MAX_STEPS, steps or per_pass)
+    if size is None and on_device is None:  # a group is put together on the host
+        capacity = max(1, min(capacity, MAX_GROUP_BYTES * per_pass // _bytes(rows)))
+    return GroupedBatches(batches, min(size or 1, capacity), capacity, steps, on_device)
+
+
+def _on_device(data, device_data):
+    """Arrays of all rows on the device, in the structure of a batch, or None."""
+    if not device_data or (device_data == "auto" and _bytes(data) > _max_bytes()):
         return None
     return keras.tree.map_structure(
-        lambda array: None if array is None else jax.device_put(_in_floatx(array)), data
+        lambda array: None if array is None else ops.convert_to_tensor(_in_floatx(array)), data
     )
+
+
+def _bytes(data) -> int:
+    arrays = [array for array in keras.tree.flatten(data) if array is not None]
+    return sum(math.prod(array.shape) * np.dtype(array.dtype).itemsize for array in arrays)
 
 
 def _all_rows(arguments):
@@ -114,10 +138,15 @@ def _all_rows(arguments):
     return keras.utils.pack_x_y_sample_weight(x, arguments.get("y"), arguments.get("sample_weight"))
 
 
-def _max_bytes(device) -> float:
-    if device.platform == "cpu":
-        return MAX_HOST_BYTES
-    return MAX_DEVICE_SHARE * (device.memory_stats() or {}).get("bytes_limit", 8 * MAX_HOST_BYTES)
+def _max_bytes() -> float:
+    if keras.backend.backend() == "jax":
+        import jax
+
+        device = jax.devices()[0]
+        if device.platform != "cpu":
+            memory = (device.memory_stats() or {}).get("bytes_limit", 0)
+            return max(MAX_BYTES, MAX_DEVICE_SHARE * memory)
+    return MAX_BYTES
 
 
 def _in_floatx(array):

@@ -1,7 +1,7 @@
-"""Many steps in one compiled call on JAX: a loop over batches that lie on the device.
+"""Many steps in one compiled call: a loop over batches that lie on the device.
 
-Keras calls its compiled step once per batch. For a small flow on JAX the call alone, with its
-hundreds of arrays, takes longer than the step.
+Keras calls its compiled step once per batch, on JAX always and on TensorFlow from a loop that XLA
+does not compile. For a small flow a call, with its hundreds of arrays, takes longer than the step.
 """
 
 from collections.abc import Callable, Iterator
@@ -32,20 +32,19 @@ class Group(NamedTuple):
 
 
 def takes_groups(model: keras.Model) -> bool:
-    """Whether the model's steps are compiled into loops: on JAX, on one device.
+    """Whether the model's steps can be compiled into loops: where it is compiled, on one device.
 
-    Under a `keras.distribution` Keras' own loop of calls places the batches on the devices.
+    With several devices Keras' own loop places the batches on them.
     """
-    return (
-        keras.backend.backend() == "jax"
-        and bool(model.jit_compile)
-        and not model.run_eagerly
-        and keras.distribution.distribution() is None
-        and not keras.config.is_nnx_enabled()
-    )
+    if model.run_eagerly:
+        return False
+    if keras.backend.backend() == "tensorflow":
+        return model._distribute_strategy is None
+    is_alone = keras.distribution.distribution() is None and not keras.config.is_nnx_enabled()
+    return bool(model.jit_compile) and is_alone
 
 
-def make_group_function(step: Callable) -> Callable[[Any, Iterator], tuple]:
+def group_function_on_jax(step: Callable) -> Callable[[Any, Iterator], tuple]:
     """A function `(state, iterator) -> logs, state`, as Keras' trainer calls it.
 
     It takes a `Group` off the iterator, or one batch as Keras makes them, and donates the state.
@@ -82,5 +81,55 @@ def make_group_function(step: Callable) -> Callable[[Any, Iterator], tuple]:
         for stack in group.stacks:
             logs, state = compiled_steps(state, stack)
         return logs, state
+
+    return function
+
+
+def group_function_on_tensorflow(
+    step: Callable, keras_function: Callable, jit: bool
+) -> Callable[[Iterator], dict]:
+    """A function `iterator -> logs`, as Keras' trainer calls it.
+
+    It takes a `Group` off the iterator; iterators of single batches go to Keras' own function.
+
+    Args:
+        step: function `batch -> logs`, which assigns to the model's variables.
+        keras_function: Keras' function of the same step.
+        jit: whether XLA compiles the loop.
+    """
+    import tensorflow as tf
+
+    @tf.function(jit_compile=jit, autograph=False)
+    def one_step(batch):
+        return step(batch)
+
+    @tf.function(jit_compile=jit, autograph=False)
+    def steps(stack):
+        def batch(i):
+            place = i if stack.rows is None else stack.rows[i]
+            return tf.nest.map_structure(
+                lambda array: None if array is None else tf.gather(array, place), stack.data
+            )
+
+        def body(i, _):
+            return i + 1, one_step(batch(i))
+
+        logs = one_step.get_concrete_function(batch(0)).structured_outputs
+        logs = tf.nest.map_structure(lambda log: tf.zeros(log.shape, log.dtype), logs)
+        return tf.while_loop(lambda i, _: i < stack.count, body, (0, logs))[1]
+
+    def tensor_or_none(array):
+        return None if array is None else tf.convert_to_tensor(array)
+
+    def function(iterator):
+        if isinstance(iterator, tf.data.Iterator):
+            return keras_function(iterator)
+        group = next(iterator)
+        if not isinstance(group, Group):
+            return keras_function(iter([group]))
+        logs = None
+        for stack in group.stacks:
+            logs = steps(tf.nest.map_structure(tensor_or_none, stack))
+        return logs
 
     return function

@@ -1,16 +1,31 @@
 """The compiled steps of training, evaluation and prediction, and the batches that they take."""
 
 import contextlib
+import functools
+from collections.abc import Iterator
 from typing import Any
 
 import keras
+import numpy as np
 
 from tfflows.backend import compilation
 from tfflows.backend.settings import settings_version
 from tfflows.training.adaptation import AdaptiveDensity
-from tfflows.training.device_data import group_evaluate, group_fit
+from tfflows.training.device_data import group_evaluation, group_training, group_validation
+from tfflows.training.grouped_batches import GroupedBatches
 from tfflows.training.inputs import arrange
-from tfflows.training.many_steps import make_group_function, takes_groups
+from tfflows.training.many_steps import (
+    group_function_on_jax,
+    group_function_on_tensorflow,
+    takes_groups,
+)
+from tfflows.training.steps_per_execution import (
+    AUTO,
+    MIN_STEPS,
+    looks_at_batches,
+    seconds_per_step,
+    steps_of_a_call,
+)
 
 
 class Steps(AdaptiveDensity):
@@ -34,21 +49,79 @@ class Steps(AdaptiveDensity):
         compilation.unshare([*self.variables, *getattr(self.optimizer, "variables", [])])
         return super()._get_jax_state(*args, **kwargs)
 
+    def compile(self, *args, steps_per_execution: int | str = AUTO, **kwargs) -> None:
+        """Keras' own, where `steps_per_execution` may be "auto"."""
+        self._chooses_steps = steps_per_execution == AUTO
+        self._step_seconds, self._chosen_steps = {}, 1
+        steps = 1 if self._chooses_steps else steps_per_execution
+        super().compile(*args, steps_per_execution=steps, **kwargs)
+
+    def get_compile_config(self):
+        """Keras' own, with "auto" where `fit` chooses `steps_per_execution`."""
+        config = super().get_compile_config()
+        if config and self._chooses_steps:
+            config = {**config, "steps_per_execution": AUTO}
+        return config
+
     def _fit(self, arguments: dict[str, Any], device_data: bool | str):
         """Keras' `fit` with these arguments, whose data are checked."""
+        size = self.steps_per_execution
         if takes_groups(self):
-            arguments = group_fit(arguments, self.steps_per_execution, device_data)
-        return super().fit(**arguments)
+            arguments, size = self._group_fit(arguments, device_data)
+        elif device_data is True:
+            raise ValueError(
+                "device_data=True expects compiled steps on one device. "
+                "Received: run_eagerly=True, or a distribution over several"
+            )
+        with self._steps_of_a_call(size), self._synced():
+            return super().fit(**arguments)
+
+    def _group_fit(self, arguments, device_data):
+        """The arguments of `fit` with data in groups, and the steps of a call."""
+        chooses = self._chooses_steps and not looks_at_batches(arguments.get("callbacks"))
+        size = None if chooses else self.steps_per_execution
+        arguments = group_training(arguments, size, device_data)
+        data = arguments["x"]
+        if size is None and isinstance(data, GroupedBatches):
+            epochs = arguments.get("epochs", 1) - arguments.get("initial_epoch", 0)
+            size = data.size = self._chosen_steps = self._choose_steps(data, epochs)
+        size = size or 1
+        return group_validation(arguments, size, device_data), size
+
+    def _choose_steps(self, data, epochs):
+        """Steps per call for these batches, by the time of one, which is measured once."""
+        steps = data.batches_per_epoch
+        if data.capacity == 1 or steps is None:
+            return 1
+        group = data.example()
+        shapes = str(keras.tree.map_structure(np.shape, group))
+        if shapes not in self._step_seconds:
+            if epochs * steps < MIN_STEPS:
+                return 1
+            self.optimizer.build(self.trainable_variables)
+            self.make_train_function()
+            self._step_seconds[shapes] = seconds_per_step(self, group)
+        return steps_of_a_call(self._step_seconds[shapes], steps)
 
     def _evaluate(self, arguments: dict[str, Any]):
         """Keras' `evaluate` with these arguments, whose data are checked."""
+        size = self._chosen_steps if self._chooses_steps else self.steps_per_execution
         if takes_groups(self):
-            arguments = group_evaluate(arguments, self.steps_per_execution)
-        with self._synced():
+            arguments = group_evaluation(arguments, size)
+        with self._steps_of_a_call(size), self._synced():
             return super().evaluate(**arguments)
 
     @contextlib.contextmanager
-    def _synced(self):
+    def _steps_of_a_call(self, size) -> Iterator[None]:
+        """Let Keras count `size` steps per call; functions of groups take any number."""
+        before, self.steps_per_execution = self.steps_per_execution, size
+        try:
+            yield
+        finally:
+            self.steps_per_execution = before
+
+    @contextlib.contextmanager
+    def _synced(self) -> Iterator[None]:
         """Give the variables their arrays back on JAX also where an exception ends the calls."""
         try:
             yield
@@ -61,17 +134,31 @@ class Steps(AdaptiveDensity):
         """Keras' own, or a loop of many steps; made anew where a layer's setting has changed."""
         self._forget_old_functions()
         if not takes_groups(self):
-            return super().make_train_function(force)
-        if self.train_function is None or force:
-            self.train_function = make_group_function(self.train_step)
+            super().make_train_function(force)
+        elif self.train_function is None or force:
+            self.train_function = self._group_function(self.train_step)
 
     def make_test_function(self, force=False):
         """Keras' own, or a loop of many steps; made anew where a layer's setting has changed."""
         self._forget_old_functions()
         if not takes_groups(self):
-            return super().make_test_function(force)
-        if self.test_function is None or force:
-            self.test_function = make_group_function(self.test_step)
+            super().make_test_function(force)
+        elif self.test_function is None or force:
+            self.test_function = self._group_function(self.test_step)
+
+    def _group_function(self, step):
+        if keras.backend.backend() == "jax":
+            return group_function_on_jax(step)
+
+        @functools.cache
+        def keras_function(steps_per_execution):  # which Keras writes into what it compiles
+            return self._make_function(step)
+
+        return group_function_on_tensorflow(
+            step,
+            lambda iterator: keras_function(self.steps_per_execution)(iterator),
+            self.jit_compile,
+        )
 
     def make_predict_function(self, force=False):
         """Keras' own, made anew where a setting of a layer has changed since."""

@@ -73,7 +73,7 @@ class Trainer(CheckedData):
         metrics: None = None,
         weighted_metrics: None = None,
         run_eagerly: bool = False,
-        steps_per_execution: int = 1,
+        steps_per_execution: int | str = "auto",
         jit_compile: str | bool = "auto",
         auto_scale_loss: bool = True,
         *,
@@ -300,7 +300,7 @@ class Trainer(CheckedData):
             raise ValueError("Expected a compiled flow: call compile(optimizer) first")
         objective = ReverseKL(log_density, batch_size, condition, annealing_steps, seed)
         objective.check(self)
-        with self._trained_by(objective, min(self.steps_per_execution, steps_per_epoch)):
+        with self._trained_by(objective):
             return self.fit(
                 epochs=epochs,
                 steps_per_epoch=steps_per_epoch,
@@ -309,13 +309,12 @@ class Trainer(CheckedData):
             )
 
     @contextlib.contextmanager
-    def _trained_by(self, objective, steps_per_execution) -> Iterator[None]:
+    def _trained_by(self, objective) -> Iterator[None]:
         """Another objective for a while; the compiled step is of one objective."""
-        before = self.objective, self.steps_per_execution
-        self.objective, self.steps_per_execution = objective, steps_per_execution
-        self.train_function = None
+        before, self.objective = self.objective, objective
+        self.train_function, self._step_seconds = None, {}
         try:
             yield
         finally:
-            self.objective, self.steps_per_execution = before
-            self.train_function = None
+            self.objective = before
+            self.train_function, self._step_seconds = None, {}
