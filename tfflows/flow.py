@@ -21,6 +21,7 @@ from tfflows.layers.continuous_flow import continuous_flows
 from tfflows.training.batch import Batch
 from tfflows.training.chunks import in_chunks
 from tfflows.training.inputs import as_arrays
+from tfflows.training.memory import CALL_CURES, explained_out_of_memory
 from tfflows.training.trainer import Trainer
 from tfflows.utils.atomic import replaced_on_success
 from tfflows.utils.checks import check_draw, check_shape
@@ -221,7 +222,9 @@ class Flow(Trainer):
         """`method(*args)`, compiled unless it stands in a function that is being traced."""
         if compilation.is_traced(*args):
             return method(*args)
-        results = self._compiled_method(method, jit)(*args)
+        rows = getattr(args[0], "shape", [None])[0]
+        with explained_out_of_memory(self, method.__name__, rows, CALL_CURES):
+            results = self._compiled_method(method, jit)(*args)
         if any(layer.can_fail for layer in continuous_flows(self.flow_layers)):
             first = results[0] if isinstance(results, tuple) else results
             if np.isnan(ops.convert_to_numpy(first)).any():

@@ -66,6 +66,14 @@ def group_evaluation(arguments: dict, size: int) -> dict:
     return _with_x(arguments, _group({**data, "steps_per_epoch": arguments.get("steps")}, size))
 
 
+def rows_of_a_batch(arguments: dict) -> int | None:
+    """Rows per batch of Keras' `fit` or `evaluate` by these arguments; None of a stream."""
+    x = arguments.get("x")
+    if isinstance(x, Batches):
+        return x.batch_size
+    return arguments.get("batch_size") or (32 if is_array(x) else None)
+
+
 def _with_x(arguments, grouped):
     """The arguments with these batches, which are what the others of the data describe."""
     if grouped is None:

@@ -86,7 +86,7 @@ def group_function_on_jax(step: Callable) -> Callable[[Any, Iterator], tuple]:
 
 
 def group_function_on_tensorflow(
-    step: Callable, keras_function: Callable, jit: bool
+    step: Callable, logs: Callable | None, keras_function: Callable, jit: bool
 ) -> Callable[[Iterator], dict]:
     """A function `iterator -> logs`, as Keras' trainer calls it.
 
@@ -94,14 +94,12 @@ def group_function_on_tensorflow(
 
     Args:
         step: function `batch -> logs`, which assigns to the model's variables.
+        logs: function `() -> logs` that gives those of the last step; None where only the step
+            knows them, which is then traced once more.
         keras_function: Keras' function of the same step.
         jit: whether XLA compiles the loop.
     """
     import tensorflow as tf
-
-    @tf.function(jit_compile=jit, autograph=False)
-    def one_step(batch):
-        return step(batch)
 
     @tf.function(jit_compile=jit, autograph=False)
     def steps(stack):
@@ -112,11 +110,16 @@ def group_function_on_tensorflow(
             )
 
         def body(i, _):
-            return i + 1, one_step(batch(i))
+            step_logs = step(batch(i))
+            with tf.control_dependencies(tf.nest.flatten(step_logs)):
+                return i + 1, step_logs if logs is None else ()
 
-        logs = one_step.get_concrete_function(batch(0)).structured_outputs
-        logs = tf.nest.map_structure(lambda log: tf.zeros(log.shape, log.dtype), logs)
-        return tf.while_loop(lambda i, _: i < stack.count, body, (0, logs))[1]
+        first = ()
+        if logs is None:
+            specs = tf.function(step).get_concrete_function(batch(0)).structured_outputs
+            first = tf.nest.map_structure(lambda spec: tf.zeros(spec.shape, spec.dtype), specs)
+        last = tf.while_loop(lambda i, _: i < stack.count, body, (0, first))[1]
+        return last if logs is None else logs()
 
     def tensor_or_none(array):
         return None if array is None else tf.convert_to_tensor(array)

@@ -11,7 +11,12 @@ import numpy as np
 from tfflows.backend import compilation
 from tfflows.backend.settings import settings_version
 from tfflows.training.adaptation import AdaptiveDensity
-from tfflows.training.device_data import group_evaluation, group_training, group_validation
+from tfflows.training.device_data import (
+    group_evaluation,
+    group_training,
+    group_validation,
+    rows_of_a_batch,
+)
 from tfflows.training.grouped_batches import GroupedBatches
 from tfflows.training.inputs import arrange
 from tfflows.training.many_steps import (
@@ -19,6 +24,7 @@ from tfflows.training.many_steps import (
     group_function_on_tensorflow,
     takes_groups,
 )
+from tfflows.training.memory import CALL_CURES, TRAINING_CURES, explained_out_of_memory
 from tfflows.training.steps_per_execution import (
     AUTO,
     MIN_STEPS,
@@ -51,6 +57,12 @@ class Steps(AdaptiveDensity):
 
     def compile(self, *args, steps_per_execution: int | str = AUTO, **kwargs) -> None:
         """Keras' own, where `steps_per_execution` may be "auto"."""
+        is_number = isinstance(steps_per_execution, int) and steps_per_execution > 0
+        if steps_per_execution != AUTO and not is_number:
+            raise ValueError(
+                'steps_per_execution must be "auto" or a number from 1. '
+                f"Received: {steps_per_execution!r}"
+            )
         self._chooses_steps = steps_per_execution == AUTO
         self._step_seconds, self._chosen_steps = {}, 1
         steps = 1 if self._chooses_steps else steps_per_execution
@@ -65,19 +77,41 @@ class Steps(AdaptiveDensity):
 
     def _fit(self, arguments: dict[str, Any], device_data: bool | str):
         """Keras' `fit` with these arguments, whose data are checked."""
-        size = self.steps_per_execution
-        if takes_groups(self):
-            arguments, size = self._group_fit(arguments, device_data)
-        elif device_data is True:
+        if device_data not in (True, False, AUTO):
             raise ValueError(
-                "device_data=True expects compiled steps on one device. "
-                "Received: run_eagerly=True, or a distribution over several"
+                f'device_data must be True, False or "auto". Received: {device_data!r}'
             )
-        with self._steps_of_a_call(size), self._synced():
-            return super().fit(**arguments)
+        rows = rows_of_a_batch(arguments)
+        with explained_out_of_memory(self, "fit", rows, TRAINING_CURES), self._synced():
+            arguments, size = self._group_fit(arguments, device_data)
+            with self._steps_of_a_call(size):
+                return super().fit(**arguments)
+
+    def _build_optimizer(self):
+        """Make the optimizer's state before the first step is traced, which is then traced once.
+
+        Keras begins averages of weights with zeros, and on JAX gives them to the weights where the
+        first step fails: they begin with the weights.
+        """
+        if self.optimizer.built:
+            return
+        self.optimizer.build(self.trainable_variables)
+        optimizer = getattr(self.optimizer, "inner_optimizer", self.optimizer)
+        if getattr(optimizer, "use_ema", False):
+            averages = optimizer._model_variables_moving_average
+            for average, weight in zip(averages, self.trainable_variables, strict=True):
+                average.assign(weight)
 
     def _group_fit(self, arguments, device_data):
         """The arguments of `fit` with data in groups, and the steps of a call."""
+        if not takes_groups(self):
+            if device_data is True:
+                raise ValueError(
+                    "device_data=True expects compiled steps on one device. "
+                    "Received: run_eagerly=True, or a distribution over several"
+                )
+            return arguments, self.steps_per_execution
+        self._build_optimizer()
         chooses = self._chooses_steps and not looks_at_batches(arguments.get("callbacks"))
         size = None if chooses else self.steps_per_execution
         arguments = group_training(arguments, size, device_data)
@@ -98,7 +132,6 @@ class Steps(AdaptiveDensity):
         if shapes not in self._step_seconds:
             if epochs * steps < MIN_STEPS:
                 return 1
-            self.optimizer.build(self.trainable_variables)
             self.make_train_function()
             self._step_seconds[shapes] = seconds_per_step(self, group)
         return steps_of_a_call(self._step_seconds[shapes], steps)
@@ -106,10 +139,12 @@ class Steps(AdaptiveDensity):
     def _evaluate(self, arguments: dict[str, Any]):
         """Keras' `evaluate` with these arguments, whose data are checked."""
         size = self._chosen_steps if self._chooses_steps else self.steps_per_execution
-        if takes_groups(self):
-            arguments = group_evaluation(arguments, size)
-        with self._steps_of_a_call(size), self._synced():
-            return super().evaluate(**arguments)
+        rows = rows_of_a_batch(arguments)
+        with explained_out_of_memory(self, "evaluate", rows, CALL_CURES), self._synced():
+            if takes_groups(self):
+                arguments = group_evaluation(arguments, size)
+            with self._steps_of_a_call(size):
+                return super().evaluate(**arguments)
 
     @contextlib.contextmanager
     def _steps_of_a_call(self, size) -> Iterator[None]:
@@ -156,6 +191,8 @@ class Steps(AdaptiveDensity):
 
         return group_function_on_tensorflow(
             step,
+            # What Keras' steps return, where no subclass has its own.
+            self.get_metrics_result if _is_of(Steps, step) else None,
             lambda iterator: keras_function(self.steps_per_execution)(iterator),
             self.jit_compile,
         )
@@ -185,3 +222,7 @@ class Steps(AdaptiveDensity):
 
     def _arrange(self, batch):
         return arrange(batch, self.condition_shape is not None)
+
+
+def _is_of(cls, method):
+    return getattr(method, "__func__", None) is getattr(cls, getattr(method, "__name__", ""), None)

@@ -86,7 +86,10 @@ class Trainer(CheckedData):
             optimizer: a Keras optimizer, or the name of one.
             loss, loss_weights, metrics, weighted_metrics: must be None, because a flow has no
                 targets to compare its output with.
-            run_eagerly, steps_per_execution, jit_compile, auto_scale_loss: those of Keras.
+            run_eagerly, jit_compile, auto_scale_loss: those of Keras.
+            steps_per_execution: training steps per compiled call, between which callbacks are
+                called. "auto": `fit` times a step of arrays, and makes as many as take 50 ms, at
+                most 64; one, where a callback of your own has `on_train_batch_begin` or `_end`.
             objective: what `fit` minimises: "likelihood", "flow_matching", "ot_flow_matching", or
                 an object such as `FlowMatching(time_exponent=2.0)` or `ReverseKL(log_density)`.
                 `evaluate` reports the likelihood in any case.
@@ -196,7 +199,11 @@ class Trainer(CheckedData):
         no data, but `epochs` and `steps_per_epoch`. Callbacks that monitor `nll`, `bits_per_dim`
         or `evaluations` take less for better, unless they have a mode.
 
+        `device_data` says whether arrays go to the device at once and stay there, where batches
+        are gathered; "auto" does so up to 1 GiB, or an eighth of an accelerator's memory.
+
         Raises:
+            MemoryError: the device has no memory for a batch; what to lower is said.
             ValueError: data are empty, of the wrong shape, out of range or not finite.
             FloatingPointError: the loss became NaN or infinite.
         """
