@@ -18,6 +18,7 @@ from tfflows.backend.tensor_ops import Tensor
 from tfflows.distributions import Distribution
 from tfflows.layers import Dequantize, FlowLayer
 from tfflows.layers.continuous_flow import continuous_flows
+from tfflows.layers.equal_steps import scanned_layers
 from tfflows.training.batch import Batch
 from tfflows.training.chunks import in_chunks
 from tfflows.training.inputs import as_arrays
@@ -223,7 +224,8 @@ class Flow(Trainer):
         if compilation.is_traced(*args):
             return method(*args)
         rows = getattr(args[0], "shape", [None])[0]
-        with explained_out_of_memory(self, method.__name__, rows, CALL_CURES):
+        explained = explained_out_of_memory(self, method.__name__, rows, CALL_CURES)
+        with scanned_layers(self.scan_layers), explained:
             results = self._compiled_method(method, jit)(*args)
         if any(layer.can_fail for layer in continuous_flows(self.flow_layers)):
             first = results[0] if isinstance(results, tuple) else results
@@ -238,7 +240,7 @@ class Flow(Trainer):
         so that it draws only where no seed is given.
         """
         jit = bool(jit and self.compiled and self.jit_compile)
-        name = f"{method.__name__}_jit" if jit else method.__name__
+        name = f"{method.__name__}_{jit}_{self.scan_layers}"
         version = settings_version()
         if getattr(self._compiled_methods, "version", version) != version:
             self._compiled_methods = types.SimpleNamespace()

@@ -16,6 +16,7 @@ from tfflows.networks.made.order import make_order, reorder
 from tfflows.transforms import Affine, Transform
 from tfflows.utils import legacy
 
+_OF_NETWORK = ("hidden_units", "activation", "residual")
 INVERSIONS = ("incremental", "jacobi", "sequential")
 
 
@@ -133,6 +134,14 @@ class MaskedAutoregressive(FlowLayer):
     def _inverse(self, z, condition=None, training=False):
         return self._step_by_step(z, condition, training)
 
+    def _structure_arguments(self):
+        network = {name: getattr(self.network, name) for name in _OF_NETWORK}
+        return {**network, "order": self._order.tolist(), "seed": None}
+
+    def _can_be_scanned(self, inverse):
+        # What TensorFlow compiles as a region reads variables, not what stands for them.
+        return not inverse or keras.backend.backend() != "tensorflow"
+
     def get_config(self):
         return {
             **super().get_config(),
@@ -169,3 +178,6 @@ class InverseAutoregressive(MaskedAutoregressive):
 
     def _inverse(self, z, condition=None, training=False):
         return self._one_pass(z, condition)
+
+    def _can_be_scanned(self, inverse):
+        return super()._can_be_scanned(not inverse)

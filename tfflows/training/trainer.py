@@ -15,6 +15,7 @@ from tfflows.backend.tensor_ops import Tensor, batch_mean
 from tfflows.distributions import Distribution
 from tfflows.layers import FlowLayer
 from tfflows.layers.continuous_flow import continuous_flows
+from tfflows.layers.equal_steps import check_scan_layers, scanned_layers
 from tfflows.training.adaptation import warn_far_data
 from tfflows.training.batch import Batch
 from tfflows.training.callbacks import with_own_callbacks
@@ -51,6 +52,7 @@ class Trainer(CheckedData):
     ):
         super().__init__(layers, event_shape, base, condition_shape, **kwargs)
         self.objective: Objective = MaximumLikelihood()
+        self.scan_layers: str | bool = "auto"
         self._step: _Step | None = None
         self._logs_likelihood = True
         self._trained_weights: tuple | None = None
@@ -78,6 +80,7 @@ class Trainer(CheckedData):
         auto_scale_loss: bool = True,
         *,
         objective: str | Objective = "likelihood",
+        scan_layers: str | bool = "auto",
         time_exponent: None = None,
     ) -> None:
         """`keras.Model.compile`, with an objective instead of a loss.
@@ -93,11 +96,13 @@ class Trainer(CheckedData):
             objective: what `fit` minimises: "likelihood", "flow_matching", "ot_flow_matching", or
                 an object such as `FlowMatching(time_exponent=2.0)` or `ReverseKL(log_density)`.
                 `evaluate` reports the likelihood in any case.
+            scan_layers: whether layers that repeat, such as Glow's steps, are compiled once, in one
+                loop over their weights, or "auto": see `tfflows.layers.equal_steps`.
             time_exponent: an argument of `FlowMatching` since version 0.2; must be None.
 
         Raises:
-            ValueError: a loss or metric was given, there is no such objective, or it cannot train
-                this flow.
+            ValueError: a loss or metric was given, or there is no such objective, or it cannot
+                train this flow.
         """
         refused = {
             "loss": loss,
@@ -119,7 +124,8 @@ class Trainer(CheckedData):
             )
         objective = get_objective(objective)
         objective.check(self)
-        self.objective = objective
+        check_scan_layers(scan_layers)
+        self.objective, self.scan_layers = objective, scan_layers
         self._trained_weights = None
         super().compile(
             optimizer,
@@ -134,6 +140,8 @@ class Trainer(CheckedData):
         config = super().get_compile_config()
         if config and not isinstance(self.objective, ReverseKL):
             config = {**config, "objective": keras.saving.serialize_keras_object(self.objective)}
+        if config and self.scan_layers != "auto":
+            config = {**config, "scan_layers": self.scan_layers}
         return config
 
     def compile_from_config(self, config):
@@ -147,7 +155,8 @@ class Trainer(CheckedData):
 
     def call(self, inputs, condition=None, training=None):
         objective = self.objective if training else MaximumLikelihood()
-        with compilation.xla_scope(self.compiled and self.jit_compile):
+        is_xla = compilation.xla_scope(self.compiled and self.jit_compile)
+        with is_xla, scanned_layers(self.scan_layers):
             batch = objective.parse(inputs, condition)
             output, terms = objective.terms(self, batch, training)
             for term in terms:
