@@ -177,23 +177,6 @@ def unshare(variables: Sequence[keras.Variable]) -> None:
         seen.add(id(variable.value))
 
 
-def take_from_first_process(variables: Sequence[keras.Variable]) -> None:
-    """Assign the values of the first process in all, where JAX runs in several."""
-    if keras.backend.backend() != "jax":
-        return
-    import jax
-
-    if jax.process_count() == 1:
-        return
-    from jax.experimental import multihost_utils
-
-    values = [keras.ops.convert_to_numpy(variable) for variable in variables]
-    for variable, value in zip(
-        variables, multihost_utils.broadcast_one_to_all(values), strict=True
-    ):
-        variable.assign(value)
-
-
 def compile_region(function: Callable, differentiable: Callable) -> Callable:
     """`function` of tensors as a part that TensorFlow compiles by XLA wherever it stands.
 

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfflows.backend import compilation
+from tfflows.backend import compilation, replicas
 from tfflows.backend.settings import settings_version
 from tfflows.training.adaptation import AdaptiveDensity
 from tfflows.training.device_data import (
@@ -201,6 +201,20 @@ class Steps(AdaptiveDensity):
         """Keras' own, made anew where a setting of a layer has changed since."""
         self._forget_old_functions()
         return super().make_predict_function(force)
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        """Build the optimizer; a flow is built already.
+
+        Under a strategy, Keras' own takes the mean of a batch over the replicas, which fails where
+        a batch has conditions.
+        """
+        if self.optimizer is not None and not self.optimizer.built:
+            with self.distribute_strategy.scope():
+                self.optimizer.build(self.trainable_variables)
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        """Keras' own, as logs that it can average over the replicas of a strategy."""
+        return replicas.reducible_logs(super().compute_metrics(x, y, y_pred, sample_weight))
 
     def _forget_old_functions(self):
         version = settings_version()

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfflows.backend import compilation, rng
+from tfflows.backend import compilation, replicas, rng
 from tfflows.backend.tensor_ops import Tensor, batch_mean
 from tfflows.distributions import Distribution
 from tfflows.layers import FlowLayer
@@ -134,6 +134,7 @@ class Trainer(CheckedData):
             jit_compile=jit_compile,
             auto_scale_loss=auto_scale_loss,
         )
+        replicas.clip_sum_of_replicas(self)
 
     def get_compile_config(self):
         """Keras' own, and the objective; a `ReverseKL` holds a function, which no file keeps."""
@@ -231,6 +232,7 @@ class Trainer(CheckedData):
                 warn_far_data("validation data", validation, statistics)
         self._look_at_trainable()
         arguments["callbacks"] = with_own_callbacks(arguments.get("callbacks"))
+        replicas.hand_out_batches(arguments, self)
         return self._fit(arguments, device_data)
 
     def train_on_batch(
