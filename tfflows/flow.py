@@ -22,6 +22,7 @@ from tfflows.layers.equal_steps import scanned_layers
 from tfflows.training.batch import Batch
 from tfflows.training.chunks import in_chunks
 from tfflows.training.inputs import as_arrays
+from tfflows.training.memory import CALL_CURES, explained_out_of_memory
 from tfflows.training.trainer import Trainer
 from tfflows.utils.atomic import replaced_on_success
 from tfflows.utils.checks import check_draw, check_shape
@@ -222,7 +223,9 @@ class Flow(Trainer):
         """`method(*args)`, compiled unless it stands in a function that is being traced."""
         if compilation.is_traced(*args):
             return method(*args)
-        with scanned_layers(self.scan_layers):
+        rows = getattr(args[0], "shape", [None])[0]
+        explained = explained_out_of_memory(self, method.__name__, rows, CALL_CURES)
+        with scanned_layers(self.scan_layers), explained:
             results = self._compiled_method(method, jit)(*args)
         if any(layer.can_fail for layer in continuous_flows(self.flow_layers)):
             first = results[0] if isinstance(results, tuple) else results

@@ -161,29 +161,20 @@ def compile_function(function: Callable) -> Callable:
 
 
 def unshare(variables: Sequence[keras.Variable]) -> None:
-    """Give each variable a buffer of its own: JAX's next compiled step would free a shared one."""
-    if keras.backend.backend() == "jax":
-        import jax
+    """Copy arrays that several variables hold, which JAX's next compiled step would free for all.
 
-        for variable in variables:
-            variable.assign(jax.numpy.array(variable.value, copy=True))
-
-
-def take_from_first_process(variables: Sequence[keras.Variable]) -> None:
-    """Assign the values of the first process in all, where JAX runs in several."""
+    `assign` shares arrays on JAX: `optimizer.finalize_variable_values` gives weights those of their
+    averages.
+    """
     if keras.backend.backend() != "jax":
         return
     import jax
 
-    if jax.process_count() == 1:
-        return
-    from jax.experimental import multihost_utils
-
-    values = [keras.ops.convert_to_numpy(variable) for variable in variables]
-    for variable, value in zip(
-        variables, multihost_utils.broadcast_one_to_all(values), strict=True
-    ):
-        variable.assign(value)
+    seen = set()
+    for variable in variables:
+        if id(variable.value) in seen:
+            variable.assign(jax.numpy.array(variable.value, copy=True))
+        seen.add(id(variable.value))
 
 
 def compile_region(function: Callable, differentiable: Callable) -> Callable:

@@ -68,6 +68,32 @@ def replica_seed(generator: keras.random.SeedGenerator) -> Tensor:
     return seed + tf.stack([0, tf.cast(replica, "int32") * 2**24])
 
 
+def rows_of_replica(draw, generator: keras.random.SeedGenerator, shape, dtype) -> Tensor:
+    """Numbers for the rows of this replica: its part of those that one device would draw for all.
+
+    So the noise of a row does not depend on how many replicas share its batch, where all have as
+    many rows. JAX draws for all rows of a batch at once.
+
+    Args:
+        draw: `normal` or `uniform`.
+        generator: of a layer.
+        shape: `(rows of this replica, *event)`.
+        dtype: of the numbers.
+    """
+    seed = ops.cast(generator.next(), "int32")
+    if keras.backend.backend() != "tensorflow":
+        return draw(shape, seed, dtype)
+    import tensorflow as tf
+
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return draw(shape, seed, dtype)
+    rows, *event = shape
+    numbers = draw((rows * context.num_replicas_in_sync, *event), seed, dtype)
+    start = context.replica_id_in_sync_group * rows
+    return numbers[start : start + rows]
+
+
 def normal(shape, seed, dtype):
     """Standard normal numbers of `shape` from an int32 `[2]` seed."""
     if keras.backend.backend() == "tensorflow":

@@ -282,8 +282,9 @@ class ContinuousFlow(FlowLayer):
     def _draw_noise(self, x, training):
         """Directions `[batch, *event]` of Hutchinson's estimate, of unit covariance."""
         if training:
-            seed = rng.replica_seed(self.seed_generator)
-            numbers = rng.normal(ops.shape(x), seed, self.compute_dtype)
+            numbers = rng.rows_of_replica(
+                rng.normal, self.seed_generator, ops.shape(x), self.compute_dtype
+            )
         else:
             fixed = np.random.default_rng(0).normal(size=(1, *self.event_shape))
             numbers = ops.broadcast_to(ops.cast(fixed, self.compute_dtype), ops.shape(x))

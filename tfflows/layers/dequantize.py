@@ -41,8 +41,7 @@ class Dequantize(FlowLayer):
 
     def _noise(self, x, training, draw):
         if training:
-            seed = rng.replica_seed(self.seed_generator)
-            noise = rng.uniform(ops.shape(x), seed, x.dtype)
+            noise = rng.rows_of_replica(rng.uniform, self.seed_generator, ops.shape(x), x.dtype)
         else:
             rows = rng.row_seeds(ops.cast(ops.clip(x, 0, self.levels - 1), "int32"))
             noise = rng.row_uniform(rows, self.event_shape, self.compute_dtype, draw)

@@ -7,10 +7,13 @@ import zipfile
 from pathlib import Path
 
 import keras
+import numpy as np
 from keras import ops
 
+from tfflows.backend.processes import from_first_process
 from tfflows.flow import Flow
 from tfflows.runs.curve import CURVE
+from tfflows.runs.strategy import Strategy
 from tfflows.utils.atomic import replaced_on_success
 from tfflows.utils.keras_archive import RUN_STATE, read_archive
 
@@ -28,6 +31,9 @@ class Checkpoint(keras.callbacks.Callback):
         averages: the callback that gives validation the averaged weights, or None.
         full_precision: a flow in float32 of the same layers, where the run trains in mixed
             precision: best.keras holds that one.
+        strategy: where the run is trained; one device by default. Of several processes each has a
+            checkpoint, because reading a weight may take all of them, and `restore` sets all of
+            them to that of the chief.
     """
 
     def __init__(
@@ -37,6 +43,7 @@ class Checkpoint(keras.callbacks.Callback):
         patience: int | None = None,
         averages: keras.callbacks.SwapEMAWeights | None = None,
         full_precision: Flow | None = None,
+        strategy: Strategy | None = None,
     ):
         super().__init__()
         self.folder = folder
@@ -45,6 +52,7 @@ class Checkpoint(keras.callbacks.Callback):
         self.patience = patience
         self.averages = averages
         self.full_precision = full_precision
+        self.strategy = strategy or Strategy()
         self.epoch = 0
         self.best = {"epoch": 0, "val_nll": float("inf")}
         self.seconds = 0.0
@@ -106,8 +114,8 @@ class Checkpoint(keras.callbacks.Callback):
 
     @property
     def saved_epoch(self) -> int:
-        """The epoch of last.keras."""
-        return self._read_state()["epoch"]
+        """The epoch of last.keras; of the chief's in every process."""
+        return self.strategy.by_chief(self._read_state)["epoch"]
 
     def _read_state(self):
         with zipfile.ZipFile(self.path) as archive:
@@ -115,15 +123,17 @@ class Checkpoint(keras.callbacks.Callback):
 
     def restore(self, flow: Flow) -> None:
         """Set a compiled flow and this object to the state in last.keras."""
-        state = self._read_state()
-        saved = read_archive(self.path, Flow, compile=True)
-        pairs = [(flow.weights, saved.weights)]
-        pairs.append((flow.optimizer.variables, saved.optimizer.variables))
-        for targets, sources in pairs:
-            for target, source in zip(targets, sources, strict=True):
-                target.assign(source)
-        for target, source in zip(_random_states(flow), state["random"], strict=True):
-            target.assign(source)
+        state = self.strategy.by_chief(self._read_state)
+        targets = [*flow.weights, *flow.optimizer.variables, *_random_states(flow)]
+        if self.strategy.is_chief:
+            saved = read_archive(self.path, Flow, compile=True)
+            sources = [*saved.weights, *saved.optimizer.variables, *state["random"]]
+        else:
+            sources = [np.zeros(target.shape, target.dtype) for target in targets]
+        pairs = list(zip(targets, sources, strict=True))
+        values = [np.asarray(ops.convert_to_numpy(s), target.dtype) for target, s in pairs]
+        for target, value in zip(targets, from_first_process(values), strict=True):
+            target.assign(value)
         self.epoch, self.best, self.seconds = state["epoch"], state["best"], state["seconds"]
         self._forget_later_epochs()
 

@@ -9,7 +9,11 @@ from tfflows.runs.recipe import Recipe, read_recipe
 from tfflows.utils.atomic import remove_leftovers, replaced_on_success
 
 # What may change between a run and its resumption, beside where the data are.
-_MAY_CHANGE = {"data": {"dir"}, "training": {"epochs", "early_stopping"}}
+_MAY_CHANGE = {
+    "data": {"dir"},
+    "training": {"epochs", "early_stopping"},
+    "backend": {"strategy", "jit"},
+}
 
 
 class RunFolder:
@@ -46,7 +50,7 @@ class RunFolder:
         if not resume or not self._recipe.exists():
             return
         saved = read_recipe(self._recipe).model_dump(exclude=_MAY_CHANGE)
-        changed = _differences(saved, recipe.model_dump(exclude=_MAY_CHANGE))
+        changed = differences(saved, recipe.model_dump(exclude=_MAY_CHANGE))
         if changed:
             raise ValueError(f"{self.path} holds a run of another recipe. Different: {changed}")
 
@@ -57,7 +61,7 @@ class RunFolder:
             described: what identifies them, of `RunData.describe`.
         """
         saved = json.loads(self._facts.read_text())["data"]
-        changed = _differences(saved, {key: described.get(key) for key in saved})
+        changed = differences(saved, {key: described.get(key) for key in saved})
         if changed:
             raise ValueError(
                 f"The data of the run in {self.path} have changed. Different: {changed}"
@@ -75,10 +79,10 @@ class RunFolder:
         remove_leftovers(self.path)
 
 
-def _differences(saved, given, prefix=""):
+def differences(saved, given, prefix=""):
     """ "a.b: old, now new" for each value that changed."""
     if isinstance(saved, dict) and isinstance(given, dict):
         keys = dict.fromkeys([*saved, *given])
-        parts = [_differences(saved.get(k), given.get(k), f"{prefix}{k}.") for k in keys]
+        parts = [differences(saved.get(k), given.get(k), f"{prefix}{k}.") for k in keys]
         return "; ".join(filter(None, parts))
     return "" if saved == given else f"{prefix[:-1]}: {saved!r}, now {given!r}"

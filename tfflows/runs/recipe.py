@@ -126,19 +126,23 @@ class Training(Section):
 
 
 class Backend(Section):
-    """How the steps are run; changes speed, and numbers within rounding."""
+    """How the steps are run; changes speed, and numbers within rounding.
+
+    `strategy` shares them among devices or processes (`tfflows.runs.strategy`); the batch of a
+    recipe is that of all of them together.
+    """
 
     jit: bool = True
     mixed_precision: bool = False
-    strategy: Literal["mirrored"] | None = None
-    steps_per_execution: Count = 1
+    strategy: Literal["mirrored", "multi_worker", "data_parallel", "model_parallel"] | None = None
+    steps_per_execution: Count | Literal["auto"] = "auto"
     scan_layers: Annotated[bool | Literal["auto"], _Auto] = "auto"
 
     @pydantic.model_validator(mode="after")
     def _fits_together(self):
-        if self.strategy is not None and self.jit:
+        if self.strategy in ("mirrored", "multi_worker") and self.jit:
             raise ValueError(
-                f"XLA does not compile under a strategy: set jit to false. "
+                f"XLA does not compile under TensorFlow's strategies: set jit to false. "
                 f"Received: strategy {self.strategy!r}, jit true"
             )
         return self

@@ -14,6 +14,7 @@ import contextlib
 import importlib.util
 import os
 import platform
+import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
@@ -25,10 +26,11 @@ from tfflows.runs.build import make_flow, make_optimizer
 from tfflows.runs.checkpoint import Checkpoint
 from tfflows.runs.data import RunData
 from tfflows.runs.diagnose import explain
-from tfflows.runs.folder import RunFolder
+from tfflows.runs.folder import RunFolder, differences
 from tfflows.runs.lock import locked
 from tfflows.runs.recipe import Recipe
 from tfflows.runs.schedule import warn_of_length
+from tfflows.runs.strategy import Strategy, make_strategy
 from tfflows.runs.weights import copy_weights
 from tfflows.training.objectives import get_objective
 from tfflows.utils.remote import refuse_remote
@@ -51,6 +53,11 @@ def run_recipe(
     were. It begins where there is no checkpoint yet. A recipe of more epochs lengthens the run; a
     cosine schedule then ends at the new end.
 
+    With a `backend.strategy` of several processes (`tfflows.runs.join_processes`) each calls this.
+    The chief keeps the folder, from which the others get the state of the run, so that they need
+    the data and the same recipe only. A run that was stopped because a process died goes on when
+    all are started again, also with another number of processes or another strategy.
+
     Args:
         recipe: from `read_recipe`.
         path: a new folder, or with `resume` that of a run of the same recipe.
@@ -60,7 +67,7 @@ def run_recipe(
             with instead of random ones and statistics of the data.
 
     Returns:
-        The path of best.keras.
+        The path of best.keras, which the chief has written.
 
     Example:
         best = run_recipe(read_recipe("recipe.yaml"), "runs/mine")
@@ -70,34 +77,50 @@ def run_recipe(
             another recipe or other data.
         FileExistsError: there is a run already, and `resume` was not asked for; or another process
             trains in the folder.
+        TimeoutError, RuntimeError: another process did not come, or has ended.
         FloatingPointError: the loss became NaN or infinite (step, layer and rows are named), or
             the validation nll was so after every epoch.
     """
     refuse_remote("The folder of a run", path)
-    folder = RunFolder(Path(path))
-    with locked(folder.path):
-        folder.check(recipe, resume)
-        folder.remove_leftovers()
-        return _run(recipe, folder, weights, verbose)
+    strategy = make_strategy(recipe.backend.strategy)
+    with contextlib.ExitStack() as stack, strategy.naming_lost_processes():
+        if strategy.is_chief:
+            folder = RunFolder(Path(path))
+        else:  # what it writes meanwhile is of no use
+            folder = RunFolder(Path(stack.enter_context(tempfile.TemporaryDirectory())))
+            verbose = 0
+
+        def begin():
+            stack.enter_context(locked(folder.path))
+            folder.check(recipe, resume)
+            folder.remove_leftovers()
+            return folder.is_begun
+
+        is_begun = strategy.by_chief(begin)
+        _run(recipe, folder, weights, verbose, strategy, is_begun)
+    return RunFolder(Path(path)).best
 
 
-def _run(recipe, folder, weights, verbose):
+def _run(recipe, folder, weights, verbose, strategy, is_begun):
     keras.utils.set_random_seed(recipe.seed)
     data = RunData.load(recipe)
     facts = {"data": data.describe(), "versions": _versions()}
-    if folder.is_begun:
-        folder.check_data(facts["data"])
-    steps = recipe.training.steps_per_epoch or _batches(recipe, data).batches_per_pass
+    if is_begun:
+        strategy.by_chief(lambda: folder.check_data(facts["data"]))
+    _check_chief_has_the_same(recipe, facts["data"], strategy)
+    per_pass = _batches(recipe, data, strategy).batches_per_pass  # refuses what cannot be shared
+    steps = recipe.training.steps_per_epoch or per_pass
     warn_of_length(recipe, len(data.train), steps * recipe.training.epochs)
-    with _scope(recipe):
+    with strategy.scope():
         flow = _compiled_flow(recipe, data.info, steps * recipe.training.epochs)
-    checkpoint = _make_checkpoint(recipe, data.info, folder.path, steps)
-    if folder.is_begun:
+    checkpoint = _make_checkpoint(recipe, data.info, folder.path, steps, strategy)
+    if is_begun:
         _check_epochs(recipe, checkpoint)
         checkpoint.restore(flow)
         folder.write(recipe)
     else:
-        _begin(recipe, flow, data, weights)
+        with strategy.scope():
+            _begin(recipe, flow, data, weights)
         folder.write(recipe, facts)
         checkpoint.write(flow)
     if checkpoint.epoch < recipe.training.epochs and not checkpoint.is_patience_over:
@@ -108,7 +131,18 @@ def _run(recipe, folder, weights, verbose):
             f"data far from the training data, or scales without a bound. {checkpoint.path} holds "
             f"the model after epoch {checkpoint.epoch}"
         )
-    return folder.best
+
+
+def _check_chief_has_the_same(recipe, described, strategy):
+    """Refuse processes that would train on other data, or by another recipe."""
+    content = recipe.model_dump(mode="json", exclude={"data": {"dir"}})
+    chief = strategy.by_chief(lambda: {"recipe": content, "data": described})
+    changed = differences(chief, {"recipe": content, "data": described})
+    if changed:
+        raise ValueError(
+            "All processes must have the same recipe and data. Different in the first and in "
+            f"process {strategy.shard.index}: {changed}"
+        )
 
 
 def _check_epochs(recipe, checkpoint):
@@ -144,7 +178,7 @@ def _adapt(flow, train):
     flow.adapt(rows.x if rows.condition is None else (rows.x, rows.condition))
 
 
-def _make_checkpoint(recipe, info, folder, steps):
+def _make_checkpoint(recipe, info, folder, steps, strategy: Strategy):
     full_precision = averages = None
     if recipe.backend.mixed_precision:
         backend = recipe.backend.model_copy(update={"mixed_precision": False})
@@ -152,7 +186,8 @@ def _make_checkpoint(recipe, info, folder, steps):
         full_precision = _compiled_flow(in_float32, info, steps * recipe.training.epochs)
     if recipe.optimizer.ema is not None:
         averages = keras.callbacks.SwapEMAWeights()
-    return Checkpoint(folder, steps, recipe.training.early_stopping, averages, full_precision)
+    patience = recipe.training.early_stopping
+    return Checkpoint(folder, steps, patience, averages, full_precision, strategy)
 
 
 def _compiled_flow(recipe, info, total_steps):
@@ -171,26 +206,31 @@ def _compiled_flow(recipe, info, total_steps):
 
 
 def _fit(recipe, flow, data, checkpoint, verbose):
+    strategy = checkpoint.strategy
     callbacks = [checkpoint]
-    if importlib.util.find_spec("tensorflow"):  # which writes the logs on every backend
+    if strategy.is_chief and importlib.util.find_spec("tensorflow"):  # on every backend
         callbacks.append(keras.callbacks.TensorBoard(checkpoint.folder / "tensorboard"))
     if checkpoint.averages is not None:
         callbacks.append(checkpoint.averages)
     steps = checkpoint.steps_per_epoch
+    validation = Batches(data.validation, recipe.training.batch_size, shard=strategy.shard)
     try:
-        flow.fit(
-            _batches(recipe, data, checkpoint.step),
-            initial_epoch=checkpoint.epoch,
-            epochs=recipe.training.epochs,
-            steps_per_epoch=steps,
-            validation_data=Batches(data.validation, recipe.training.batch_size),
-            callbacks=callbacks,
-            verbose=verbose,
-        )
+        with strategy.scope():
+            flow.fit(
+                _batches(recipe, data, strategy, checkpoint.step),
+                initial_epoch=checkpoint.epoch,
+                epochs=recipe.training.epochs,
+                steps_per_epoch=steps,
+                validation_data=validation,
+                callbacks=callbacks,
+                verbose=verbose,
+            )
     except FloatingPointError as error:
+        if strategy.shard.processes > 1:
+            raise  # no process has the whole batch
         first_step = checkpoint.step
         checkpoint.restore(flow)
-        batches = _batches(recipe, data, first_step)
+        batches = _batches(recipe, data, strategy, first_step)
         explanation = explain(flow, (batches[i] for i in range(steps)), first_step)
         raise FloatingPointError(
             f"{explanation or error}. {checkpoint.path} holds the model after epoch "
@@ -198,18 +238,12 @@ def _fit(recipe, flow, data, checkpoint, verbose):
         ) from error
 
 
-def _batches(recipe, data, first_step=0):
-    return Batches(data.train, recipe.training.batch_size, recipe.seed, first_step)
-
-
-def _scope(recipe):
-    if recipe.backend.strategy is None:
-        return contextlib.nullcontext()
-    if keras.backend.backend() != "tensorflow":
-        raise ValueError("backend.strategy: mirrored is for the TensorFlow backend")
-    import tensorflow as tf
-
-    return tf.distribute.MirroredStrategy().scope()
+def _batches(recipe, data, strategy, first_step=0):
+    batch_size = recipe.training.batch_size
+    try:
+        return Batches(data.train, batch_size, recipe.seed, first_step, strategy.shard)
+    except ValueError as error:
+        raise ValueError(f"{recipe.name}: training.batch_size: {error}") from error
 
 
 def _decay_kernels_only(optimizer, flow):

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from tfflows.backend import compilation
+from tfflows.backend.processes import take_from_first_process
 from tfflows.backend.tensor_ops import Tensor
 from tfflows.layers import Dequantize, FlowLayer
 from tfflows.layers.compiled_layers import compiled_layers
@@ -46,7 +46,7 @@ class AdaptiveDensity(Density):
             data: x, (x, condition) or a dict of arrays, or a dataset of such batches.
             max_rows: how many rows are used at most: evenly spread ones of arrays and of datasets
                 of known length, of which up to 1,000 batches are read; otherwise the first ones.
-                Where JAX runs in several processes, all take the statistics of the first.
+                Where several processes train, all take the statistics of the first.
         """
         check_finite_weights(self.weights)
         data = self.data_schema.in_order(data)
@@ -64,7 +64,7 @@ class AdaptiveDensity(Density):
                     break  # before a continuous flow at the end solves its equation for nothing
                 x = layer.forward_in_chunks(x, condition)
         layers = [each for each in self._flatten_layers() if isinstance(each, DataDependentLayer)]
-        compilation.take_from_first_process([w for layer in layers for w in layer.weights])
+        take_from_first_process([w for layer in layers for w in layer.weights])
 
     @property
     def needs_adapt(self) -> bool:

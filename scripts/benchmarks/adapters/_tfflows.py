@@ -6,7 +6,6 @@ import numpy as np
 import tfflows
 from benchmarks.subject import Subject
 
-STEPS_PER_EXECUTION = 10
 FIXED_STEPS = 8
 OTHER_INVERSIONS = {"in order": "sequential", "jacobi": "jacobi"}
 
@@ -77,11 +76,10 @@ def _compile(flow, case, mode, **options):
         flow: the flow.
         case: what has the learning rate.
         mode: begins with "graph", or else the flow is compiled by XLA; ends with "single steps" for
-            Keras' default of one step a call of the compiled function, or else `fit` makes
-            `STEPS_PER_EXECUTION`.
+            one step per call of the compiled function, or else `fit` chooses their number.
         **options: more of `flow.compile`.
     """
-    steps = 1 if mode.endswith("single steps") else STEPS_PER_EXECUTION
+    steps = 1 if mode.endswith("single steps") else "auto"
     flow.compile(
         keras.optimizers.Adam(case.learning_rate),
         jit_compile=not mode.startswith("graph"),
