@@ -88,7 +88,7 @@ class Trainer(CheckedData):
                 targets to compare its output with.
             run_eagerly, jit_compile, auto_scale_loss: those of Keras.
             steps_per_execution: training steps per compiled call, between which callbacks are
-                called. "auto": `fit` times a step of arrays, and makes as many as take 0.1 s, at
+                called. "auto": `fit` times a step of arrays, and makes as many as take 0.2 s, at
                 most 64; one, where a callback of your own has `on_train_batch_begin` or `_end`.
             objective: what `fit` minimises: "likelihood", "flow_matching", "ot_flow_matching", or
                 an object such as `FlowMatching(time_exponent=2.0)` or `ReverseKL(log_density)`.
