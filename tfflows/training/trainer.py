@@ -253,7 +253,8 @@ class Trainer(CheckedData):
             x: x, (x, condition), a dict of them, or a dataset.
             args, kwargs: those of Keras.
         """
-        return super().predict(self._open(x)[0], *args, **kwargs)
+        with self._synced():
+            return super().predict(self._open(x)[0], *args, **kwargs)
 
     def _look_at_trainable(self):
         """Make the step anew where `trainable` of a layer has changed since the last one."""
