@@ -36,7 +36,7 @@ def takes_groups(model: keras.Model) -> bool:
 
     With several devices Keras' own loop places the batches on them.
     """
-    if model.run_eagerly:
+    if not model.compiled or model.run_eagerly:
         return False
     if keras.backend.backend() == "tensorflow":
         return model._distribute_strategy is None
