@@ -6,7 +6,6 @@ import numpy as np
 import tfflows
 from benchmarks.subject import Subject
 
-STEPS_PER_EXECUTION = 10
 FIXED_STEPS = 8
 OTHER_INVERSIONS = {"in order": "sequential", "jacobi": "jacobi"}
 
@@ -16,6 +15,18 @@ def make_realnvp(case, mode: str) -> "tfflows.Flow":
     keras.utils.set_random_seed(0)
     flow = tfflows.models.RealNVP((case.dims,), case.layers, case.hidden_units, normalization=None)
     return _compile(flow, case, mode)
+
+
+def make_nsf(case, mode: str) -> "tfflows.Flow":
+    """`case.layers` spline couplings, which keep the two halves in turn; compiled for `mode`."""
+    keras.utils.set_random_seed(0)
+    couplings = [
+        tfflows.layers.SplineCoupling(
+            "half", i % 2, tfflows.networks.MLP(case.hidden_units), case.num_bins, case.bound
+        )
+        for i in range(case.layers)
+    ]
+    return _compile(tfflows.Flow(couplings, (case.dims,)), case, mode)
 
 
 def make_maf(case, mode: str) -> "tfflows.Flow":
@@ -37,10 +48,18 @@ def make_maf(case, mode: str) -> "tfflows.Flow":
 
 
 def make_glow(case, mode: str) -> "tfflows.Flow":
-    """`case.levels` levels of `case.layers` steps, on images of real values."""
+    """`case.levels` levels of `case.layers` steps, on images of real values.
+
+    A mode that ends with "bfloat16" has networks of that.
+    """
     keras.utils.set_random_seed(0)
     flow = tfflows.models.Glow(
-        case.image_shape, case.levels, case.layers, case.hidden_units[0], quantization_levels=None
+        case.image_shape,
+        case.levels,
+        case.layers,
+        case.hidden_units[0],
+        quantization_levels=None,
+        dtype="mixed_bfloat16" if mode.endswith("bfloat16") else "float32",
     )
     return _compile(flow, case, mode)
 
@@ -77,15 +96,14 @@ def _compile(flow, case, mode, **options):
         flow: the flow.
         case: what has the learning rate.
         mode: begins with "graph", or else the flow is compiled by XLA; ends with "single steps" for
-            Keras' default of one step a call of the compiled function, or else `fit` makes
-            `STEPS_PER_EXECUTION`.
+            one step a call of the compiled function, or else `fit` has its default.
         **options: more of `flow.compile`.
     """
-    steps = 1 if mode.endswith("single steps") else STEPS_PER_EXECUTION
+    if mode.endswith("single steps"):
+        options["steps_per_execution"] = 1
     flow.compile(
         keras.optimizers.Adam(case.learning_rate),
         jit_compile=not mode.startswith("graph"),
-        steps_per_execution=steps,
         **options,
     )
     return flow
