@@ -6,17 +6,14 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfflows.backend import compilation
 from tfflows.backend.tensor_ops import sum_event
 from tfflows.layers.flow_layer import FlowLayer
 from tfflows.networks import MADE
-from tfflows.networks.made.inversion import invert_incremental, invert_jacobi, invert_sequential
+from tfflows.networks.made.inverter import INVERSIONS, Inverter
 from tfflows.networks.made.made import bounded
 from tfflows.networks.made.order import make_order, reorder
 from tfflows.transforms import Affine, Transform
 from tfflows.utils import legacy
-
-INVERSIONS = ("incremental", "jacobi", "sequential")
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -93,7 +90,9 @@ class MaskedAutoregressive(FlowLayer):
             )
         self._order = make_order(self.order, self.event_shape[0], self.seed)
         self.network.build((None, *self.event_shape), condition_shape)
-        self._solve_compiled = compilation.compile_region(self._solve, self._solve_sequential)
+        self._invert = Inverter(
+            self.network, self._element, inversion=self.inversion, tolerance=self.tolerance
+        )
 
     def _one_pass(self, x, condition):
         x = reorder(x, self._order)
@@ -105,27 +104,11 @@ class MaskedAutoregressive(FlowLayer):
         return bounded(ops.unstack(self.network(x, condition), axis=1))
 
     def _step_by_step(self, z, condition, training=False):
-        tensors = [reorder(z, self._order), *([] if condition is None else [condition])]
-        # Loops in loops take a minute to compile with their gradients.
-        solve = self._solve_sequential if training else self._solve_compiled
-        x, log_det = solve(*tensors)
+        x, log_det = self._invert([reorder(z, self._order)], condition, training)
         return reorder(x, np.argsort(self._order)), log_det
 
     def _element(self, latents, parameters):
         return self.transform.inverse(latents[0], bounded(parameters))
-
-    def _solve(self, z, condition=None):
-        if self.inversion == "incremental":
-            return invert_incremental(self.network, self._element, [z], condition)
-        if self.inversion == "sequential":
-            return self._solve_sequential(z, condition)
-        tolerance = self.tolerance
-        if tolerance is None:
-            tolerance = 1e-12 if self.compute_dtype == "float64" else 1e-6
-        return invert_jacobi(self.network, self._element, [z], condition, tolerance)
-
-    def _solve_sequential(self, z, condition=None):
-        return invert_sequential(self.network, self._element, [z], condition)
 
     def _forward(self, x, condition=None, training=False):
         return self._one_pass(x, condition)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from keras import ops
 
 from tfflows.backend.tensor_ops import Tensor, cut_far
-from tfflows.networks.made.inversion import Element, Panel, changes, invert_panels
+from tfflows.networks.made.inversion import Element, Panel, changes, differentiable, invert_panels
 from tfflows.networks.made.made import MADE
 
 BLOCK_ELEMENTS = 56  # elements of a block
@@ -38,7 +38,10 @@ def invert_block_jacobi(
     def make_panel(weights, first, last):
         return _JacobiPanel(network, element, weights, first, last, tolerance)
 
-    return invert_panels(network, latents, condition, [0, latents[0].shape[-1]], make_panel)
+    def solve():
+        return invert_panels(network, latents, condition, [0, latents[0].shape[-1]], make_panel)
+
+    return differentiable(network, element, latents, condition, solve)
 
 
 class _JacobiPanel(Panel):

@@ -8,6 +8,7 @@ and `latents`, arrays `[batch, dims]`. They return x and the sum of the log-deri
 |---|---|---|
 | `invert_incremental` | the arithmetic of about one | each hidden unit is computed once |
 | `invert_jacobi` | until x no longer changes, at most dims | all elements at once |
+| `block_jacobi.invert_block_jacobi` | of blocks, in all fewer | a block's elements at once |
 | `invert_sequential` | dims | the definition, which the others are compared with |
 """
 
@@ -15,10 +16,12 @@ import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import keras
 import numpy as np
 from keras import ops
 
 from tfflows.backend import compilation
+from tfflows.backend.autodiff import fixed_point
 from tfflows.backend.tensor_ops import Tensor, cut_far, sum_event
 from tfflows.networks.made.made import MADE
 
@@ -73,9 +76,30 @@ def invert_jacobi(
         new, log_det = element(latents, ops.unstack(network(x, condition), axis=1))
         return sweeps + 1, changes(x, new, tolerance), new, sum_event(log_det)
 
-    x = ops.zeros_like(latents[0])
-    start = (0, ops.convert_to_tensor(True), x, sum_event(x))
-    return ops.while_loop(unfinished, sweep, start)[2:]
+    def solve():
+        x = ops.zeros_like(latents[0])
+        start = (0, ops.convert_to_tensor(True), x, sum_event(x))
+        return ops.while_loop(unfinished, sweep, start)[2:]
+
+    return differentiable(network, element, latents, condition, solve)
+
+
+def differentiable(
+    network: MADE,
+    element: Element,
+    latents: Sequence[Tensor],
+    condition: Tensor | None,
+    solve: Callable[[], tuple[Tensor, Tensor]],
+) -> tuple[Tensor, Tensor]:
+    """x and the log-det that `solve` finds in loops that JAX does not differentiate."""
+    if keras.backend.backend() == "tensorflow":
+        return solve()
+
+    def step(x):
+        return element(latents, ops.unstack(network(x, condition), axis=1))
+
+    x = fixed_point(lambda x: step(x)[0], lambda: solve()[0], latents[0])
+    return x, sum_event(step(x)[1])
 
 
 def changes(before: Tensor, after: Tensor, tolerance: float) -> Tensor:
