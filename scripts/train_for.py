@@ -61,7 +61,9 @@ class Training:
         self.exact_flow = make_flow(Recipe(**exact), info)
         self.exact_flow.build((None, *train.shape[1:]))
         optimizer = recipe.optimizer.model_copy(update={"schedule": "constant", "warmup_steps": 0})
-        settings = recipe.model_copy(update={"optimizer": optimizer.model_copy(update={"ema": None})})
+        settings = recipe.model_copy(
+            update={"optimizer": optimizer.model_copy(update={"ema": None})}
+        )
         self.optimizer = make_optimizer(settings, 1)
         self.optimizer.build(self.flow.trainable_variables)
         self.momentum = recipe.optimizer.ema or 0.0

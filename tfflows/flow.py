@@ -18,9 +18,11 @@ from tfflows.backend.tensor_ops import Tensor
 from tfflows.distributions import Distribution
 from tfflows.layers import Dequantize, FlowLayer
 from tfflows.layers.continuous_flow import continuous_flows
+from tfflows.layers.equal_steps import scanned_layers
 from tfflows.training.batch import Batch
 from tfflows.training.chunks import in_chunks
 from tfflows.training.inputs import as_arrays
+from tfflows.training.memory import CALL_CURES, explained_out_of_memory
 from tfflows.training.trainer import Trainer
 from tfflows.utils.atomic import replaced_on_success
 from tfflows.utils.checks import check_draw, check_shape
@@ -221,7 +223,10 @@ class Flow(Trainer):
         """`method(*args)`, compiled unless it stands in a function that is being traced."""
         if compilation.is_traced(*args):
             return method(*args)
-        results = self._compiled_method(method, jit)(*args)
+        rows = getattr(args[0], "shape", [None])[0]
+        explained = explained_out_of_memory(self, method.__name__, rows, CALL_CURES)
+        with scanned_layers(self.scan_layers), explained:
+            results = self._compiled_method(method, jit)(*args)
         if any(layer.can_fail for layer in continuous_flows(self.flow_layers)):
             first = results[0] if isinstance(results, tuple) else results
             if np.isnan(ops.convert_to_numpy(first)).any():
@@ -235,7 +240,7 @@ class Flow(Trainer):
         so that it draws only where no seed is given.
         """
         jit = bool(jit and self.compiled and self.jit_compile)
-        name = f"{method.__name__}_jit" if jit else method.__name__
+        name = f"{method.__name__}_{jit}_{self.scan_layers}"
         version = settings_version()
         if getattr(self._compiled_methods, "version", version) != version:
             self._compiled_methods = types.SimpleNamespace()

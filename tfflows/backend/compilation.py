@@ -133,13 +133,42 @@ def _function_of_tensors(method, jit, leading, is_none):
     return function
 
 
-def unshare(variables: Sequence[keras.Variable]) -> None:
-    """Give each variable a buffer of its own: JAX's next compiled step would free a shared one."""
-    if keras.backend.backend() == "jax":
-        import jax
+def compile_function(function: Callable) -> Callable:
+    """`function` of lists of tensors and of tensors as one compiled function; by XLA on JAX only.
 
-        for variable in variables:
+    Args:
+        function: pure, and reads no variable.
+    """
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        compiled = tf.function(function, autograph=False)
+
+        def call(*args):
+            args = tf.nest.map_structure(tf.convert_to_tensor, args)
+            return compiled.get_concrete_function(*args)(*args)
+
+        return call
+    import jax
+
+    return jax.jit(function)
+
+
+def unshare(variables: Sequence[keras.Variable]) -> None:
+    """Copy arrays that several variables hold, which JAX's next compiled step would free for all.
+
+    `assign` shares arrays on JAX: `optimizer.finalize_variable_values` gives weights those of their
+    averages.
+    """
+    if keras.backend.backend() != "jax":
+        return
+    import jax
+
+    seen = set()
+    for variable in variables:
+        if id(variable.value) in seen:
             variable.assign(jax.numpy.array(variable.value, copy=True))
+        seen.add(id(variable.value))
 
 
 def take_from_first_process(variables: Sequence[keras.Variable]) -> None:

@@ -306,6 +306,9 @@ class ContinuousFlow(FlowLayer):
             "rtol, atol or max_evaluations is needed"
         )
 
+    def _structure_arguments(self):
+        return None  # it keeps what its last solve took
+
     def get_config(self):
         return {
             **super().get_config(),

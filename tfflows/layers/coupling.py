@@ -129,6 +129,18 @@ class Coupling(FlowLayer):
         moved, log_det = self._transform.inverse(moved, parameters)
         return self._split.merge(kept, moved), sum_event(log_det)
 
+    def _constants(self):
+        return self._split.constants
+
+    def _structure_arguments(self):
+        kind = [type(self._split).__name__, self._split.kept_shape, self._split.moved_shape]
+        parity = self.parity if not self._split.constants else None
+        return {"partition": kind, "parity": parity}
+
+    def _can_be_scanned(self, inverse):
+        # TensorFlow's recomputation has gradients of variables, not of what stands for them.
+        return not self.checkpoint or keras.backend.backend() != "tensorflow"
+
     def get_config(self):
         return {
             **super().get_config(),

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 import keras
 from keras import ops
 
+from tfflows.backend.tensor_ops import repeat_log_det
 from tfflows.layers.affine_coupling import AffineCoupling
+from tfflows.layers.equal_steps import forward_through, generate_through, inverse_through
 from tfflows.layers.flow_layer import FlowLayer
 
 
@@ -64,9 +66,9 @@ class FactorOut(FlowLayer):
     def _forward(self, x, condition=None, training=False):
         x, log_det = self.affine.forward_and_log_det(x, condition, training)
         going_on, out = x[..., : self._channels_on], x[..., self._channels_on :]
-        for layer in self.flow_layers:
-            going_on, term = layer.forward_and_log_det(going_on, condition, training)
-            log_det = log_det + term
+        going_on, log_det = forward_through(
+            self.flow_layers, going_on, log_det, condition, training
+        )
         flat = [
             ops.reshape(going_on, (-1, math.prod(self._latent_on))),
             ops.reshape(out, (-1, math.prod(self._shape_out))),
@@ -80,17 +82,16 @@ class FactorOut(FlowLayer):
 
     def _inverse_alone(self, z, condition=None, training=False):
         going_on, out = self._split_latent(z)
-        for layer in reversed(self.flow_layers):
-            going_on = layer(going_on, condition=condition, training=training, inverse=True)
+        going_on = generate_through(self.flow_layers, going_on, condition, training)
         x = ops.concatenate([going_on, out], axis=-1)
         return self.affine(x, condition=condition, training=training, inverse=True)
 
     def _inverse(self, z, condition=None, training=False):
         going_on, out = self._split_latent(z)
-        log_det = 0.0
-        for layer in reversed(self.flow_layers):
-            going_on, term = layer.inverse_and_log_det(going_on, condition, training)
-            log_det = log_det + term
+        log_det = repeat_log_det(0.0, going_on)
+        going_on, log_det = inverse_through(
+            self.flow_layers, going_on, log_det, condition, training
+        )
         x = ops.concatenate([going_on, out], axis=-1)
         x, term = self.affine.inverse_and_log_det(x, condition, training)
         return x, log_det + term
@@ -104,6 +105,10 @@ class FactorOut(FlowLayer):
         for layer in self.flow_layers:
             layer.adapt(going_on, condition, force)
             going_on = layer.forward_in_chunks(going_on, condition)
+
+    def _structure_arguments(self):
+        arguments = {"conditioner": self.affine.conditioner, "log_scale": self.affine.log_scale}
+        return {**arguments, "layers": self.flow_layers}
 
     def get_config(self):
         layers = [keras.saving.serialize_keras_object(layer) for layer in self.flow_layers]

@@ -1,14 +1,19 @@
 """The contract of every layer: two pure methods in, a trainable invertible Keras layer out."""
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
 
 from tfflows.backend.checkpoints import Checkpointed
+from tfflows.backend.constants import Constant
 from tfflows.backend.settings import Settings
 from tfflows.backend.tensor_ops import Tensor, batch_mean, data_dtype
+from tfflows.layers.compiled_layers import latent_function
 from tfflows.utils.config import deserialize_arguments
+
+MAX_CHUNK_ELEMENTS = 2**18  # of data that `adapt` maps at once
 
 
 class FlowLayer(Checkpointed, Settings):
@@ -117,20 +122,37 @@ class FlowLayer(Checkpointed, Settings):
     def forward_in_chunks(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         """Latents of x `[batch, *event]`, some rows at a time: `adapt` has more than a batch, and
         networks on all of it at once could take more memory than there is."""
-        rows = max(1, 2**18 // math.prod(self.event_shape))
-        starts = range(0, len(x), rows)
-        chunks = [
-            self.forward_and_log_det(
-                x[i : i + rows], None if condition is None else condition[i : i + rows]
-            )[0]
-            for i in starts
-        ]
-        return ops.concatenate(chunks)
+        tensors = [x] if condition is None else [x, condition]
+        latents = latent_function(self)
+        size = max(1, MAX_CHUNK_ELEMENTS // math.prod(self.event_shape))
+        count = len(x)
+        if count <= size:
+            return latents(*tensors)
+        # The last rows are computed twice, so that all chunks have one size and compile once.
+        starts = [*range(0, count - size, size), count - size]
+        chunks = [latents(*(tensor[i : i + size] for tensor in tensors)) for i in starts]
+        again = starts[-2] + size - starts[-1]
+        return ops.concatenate([*chunks[:-1], chunks[-1][again:]])
 
     @property
     def needs_adapt(self) -> bool:
         """Whether the layer still waits for `adapt`."""
         return False
+
+    def _constants(self) -> list[Constant]:
+        """The arrays that layers of this structure may differ in: see `structure`."""
+        return []
+
+    def _structure_arguments(self) -> dict[str, Any] | None:
+        """What to take instead of arguments that are no attributes, or that say constants only.
+
+        None where layers of equal arguments, weights and constants may differ: see `structure`.
+        """
+        return {}
+
+    def _can_be_scanned(self, inverse: bool) -> bool:
+        """Whether the layer can stand in a loop, for others of its structure."""
+        return True
 
     def get_config(self):
         return super().get_config()  # Keras serialises a dtype policy only where this is overridden

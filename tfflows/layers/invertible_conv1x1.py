@@ -6,6 +6,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from tfflows.backend.constants import Constant
+from tfflows.backend.precision import precise_matmul
 from tfflows.backend.tensor_ops import cut_far, identity, repeat_log_det
 from tfflows.layers.flow_layer import FlowLayer
 from tfflows.layers.lu_linear import lu_inverse
@@ -49,9 +51,9 @@ class InvertibleConv1x1(FlowLayer):
         from scipy.linalg import lu
 
         permutation, lower, upper = lu(rotation)
-        self._order = np.argmax(permutation, axis=1).astype("int32")  # P y = y[order]
+        self._order = Constant(np.argmax(permutation, axis=1).astype("int32"))  # P y = y[order]
         diagonal = np.diag(upper)
-        self._sign = np.sign(diagonal)
+        self._sign = Constant(np.sign(diagonal))
         self.factors = self._add_weight("factors", np.tril(lower, -1) + np.triu(upper, 1))
         self.log_diagonal = self._add_weight("log_diagonal", np.log(np.abs(diagonal)))
 
@@ -62,8 +64,8 @@ class InvertibleConv1x1(FlowLayer):
 
     def _lower_and_upper(self):
         factors = ops.convert_to_tensor(self.factors)
-        diagonal = ops.cast(self._sign, factors.dtype) * ops.exp(self.log_diagonal)
-        unit = identity(len(self._order), factors.dtype)
+        diagonal = ops.cast(self._sign.value, factors.dtype) * ops.exp(self.log_diagonal)
+        unit = identity(self.event_shape[-1], factors.dtype)
         return ops.tril(factors, -1) + unit, ops.triu(factors, 1) + diagonal * unit
 
     def _matrix_and_log_det(self):
@@ -71,22 +73,30 @@ class InvertibleConv1x1(FlowLayer):
             _, upper = ops.qr(ops.convert_to_tensor(self.kernel))
             return self.kernel, ops.sum(ops.log(ops.abs(ops.diagonal(upper))))
         lower, upper = self._lower_and_upper()
-        return ops.take(ops.matmul(lower, upper), self._order, axis=0), ops.sum(self.log_diagonal)
+        return ops.take(precise_matmul(lower, upper), self._order.value, axis=0), ops.sum(
+            self.log_diagonal
+        )
 
     def _inverse_matrix_and_log_det(self):
         if self.form == "plain":
             rotation, upper = ops.qr(ops.convert_to_tensor(self.kernel))
             inverse = ops.solve_triangular(upper, ops.transpose(rotation))
             return inverse, -ops.sum(ops.log(ops.abs(ops.diagonal(upper))))
-        return lu_inverse(*self._lower_and_upper(), self._order), -ops.sum(self.log_diagonal)
+        return lu_inverse(*self._lower_and_upper(), self._order.value), -ops.sum(self.log_diagonal)
+
+    def _constants(self):
+        return [] if self.form == "plain" else [self._order, self._sign]
+
+    def _structure_arguments(self):
+        return {"seed": None}  # of first weights and constants
 
     def _forward(self, x, condition=None, training=False):
         matrix, log_det = self._matrix_and_log_det()
-        return ops.matmul(cut_far(x, 1e30), ops.transpose(matrix)), self._repeat(log_det, x)
+        return precise_matmul(cut_far(x, 1e30), ops.transpose(matrix)), self._repeat(log_det, x)
 
     def _inverse(self, z, condition=None, training=False):
         matrix, log_det = self._inverse_matrix_and_log_det()
-        return ops.matmul(z, ops.transpose(matrix)), self._repeat(log_det, z)
+        return precise_matmul(z, ops.transpose(matrix)), self._repeat(log_det, z)
 
     def _repeat(self, log_det, x):
         return repeat_log_det(self._num_positions * log_det, x)

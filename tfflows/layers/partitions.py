@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from keras import ops
 
+from tfflows.backend.constants import Constant
 from tfflows.backend.tensor_ops import cut_far
 
 NAMES = ("half", "channel", "checkerboard")
@@ -22,6 +23,7 @@ class SlicePartition:
         sizes = (self.first, size - self.first)
         self.kept_shape = (*rest, sizes[parity])
         self.moved_shape = (*rest, sizes[1 - parity])
+        self.constants = []
 
     def split(self, x):
         """x -> kept, moved."""
@@ -49,20 +51,22 @@ class GatherPartition:
 
     def __init__(self, kept: np.ndarray, rest: tuple = ()):
         kept_indices, moved_indices = np.flatnonzero(kept), np.flatnonzero(~kept)
-        self._kept = kept_indices.astype("int32")
-        self._moved = moved_indices.astype("int32")
+        self._kept = Constant(kept_indices.astype("int32"))
+        self._moved = Constant(moved_indices.astype("int32"))
         order = np.concatenate([kept_indices, moved_indices])
-        self._inverse_order = np.argsort(order).astype("int32")
+        self._inverse_order = Constant(np.argsort(order).astype("int32"))
+        self.constants = [self._kept, self._moved, self._inverse_order]
         self.kept_shape = (len(kept_indices), *rest)
         self.moved_shape = (len(moved_indices), *rest)
 
     def split(self, x):
         """x -> kept, moved."""
-        return ops.take(x, self._kept, axis=1), ops.take(x, self._moved, axis=1)
+        return ops.take(x, self._kept.value, axis=1), ops.take(x, self._moved.value, axis=1)
 
     def merge(self, kept, moved):
         """kept, moved -> x."""
-        return ops.take(ops.concatenate([kept, moved], axis=1), self._inverse_order, axis=1)
+        order = self._inverse_order.value
+        return ops.take(ops.concatenate([kept, moved], axis=1), order, axis=1)
 
     def restrict(self, parameters):
         """Parameters of the moved part, as they are."""
@@ -73,12 +77,13 @@ class MaskPartition:
     """Any subset of an image's elements is kept; both parts stay images, with zeros elsewhere."""
 
     def __init__(self, kept: np.ndarray):
-        self._kept = kept.astype("float32")
+        self._kept = Constant(kept.astype("float32"))
+        self.constants = [self._kept]
         self.kept_shape = self.moved_shape = kept.shape
 
     def split(self, x):
         """x -> kept, moved."""
-        kept, x = ops.cast(self._kept, x.dtype), cut_far(x, 1e38)  # infinity * 0 is NaN
+        kept, x = ops.cast(self._kept.value, x.dtype), cut_far(x, 1e38)  # infinity * 0 is NaN
         return x * kept, x * (1 - kept)
 
     def merge(self, kept, moved):
@@ -87,7 +92,7 @@ class MaskPartition:
 
     def restrict(self, parameters):
         """Zero where an element is kept, so that the transform is the identity there."""
-        return parameters * ops.cast(1 - self._kept, parameters.dtype)
+        return parameters * ops.cast(1 - self._kept.value, parameters.dtype)
 
 
 def make_partition(

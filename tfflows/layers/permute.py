@@ -7,6 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from tfflows.backend.constants import Constant
 from tfflows.backend.tensor_ops import repeat_log_det
 from tfflows.layers.flow_layer import FlowLayer
 
@@ -41,14 +42,20 @@ class Permute(FlowLayer):
             raise ValueError(
                 f"permutation must hold each of 0..{channels - 1} once. Received: {list(order)}"
             )
-        self._order = np.asarray(order, "int32")
-        self._inverse_order = np.argsort(self._order).astype("int32")
+        self._order = Constant(np.asarray(order, "int32"))
+        self._inverse_order = Constant(np.argsort(order).astype("int32"))
+
+    def _constants(self):
+        return [self._order, self._inverse_order]
+
+    def _structure_arguments(self):
+        return {"permutation": None, "seed": None}
 
     def _forward(self, x, condition=None, training=False):
-        return ops.take(x, self._order, axis=-1), repeat_log_det(0.0, x)
+        return ops.take(x, self._order.value, axis=-1), repeat_log_det(0.0, x)
 
     def _inverse(self, z, condition=None, training=False):
-        return ops.take(z, self._inverse_order, axis=-1), repeat_log_det(0.0, z)
+        return ops.take(z, self._inverse_order.value, axis=-1), repeat_log_det(0.0, z)
 
     def get_config(self):
         return {**super().get_config(), "permutation": self.permutation, "seed": self.seed}

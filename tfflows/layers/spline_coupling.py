@@ -52,5 +52,8 @@ class SplineCoupling(Coupling):
         angle = kept * (math.pi / self._spline.bound)
         return ops.concatenate([ops.sin(angle), ops.cos(angle)], axis=-1)
 
+    def _structure_arguments(self):
+        return {**super()._structure_arguments(), **self._spline.get_config()}
+
     def get_config(self):
         return {**super().get_config(), **self._spline.get_config()}

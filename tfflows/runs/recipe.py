@@ -131,7 +131,7 @@ class Backend(Section):
     jit: bool = True
     mixed_precision: bool = False
     strategy: Literal["mirrored"] | None = None
-    steps_per_execution: Count = 1
+    steps_per_execution: Count | Literal["auto"] = "auto"
 
     @pydantic.model_validator(mode="after")
     def _fits_together(self):

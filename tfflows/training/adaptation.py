@@ -9,6 +9,7 @@ from keras import ops
 from tfflows.backend import compilation
 from tfflows.backend.tensor_ops import Tensor
 from tfflows.layers import Dequantize, FlowLayer
+from tfflows.layers.compiled_layers import compiled_layers
 from tfflows.layers.data_dependent_layer import DataDependentLayer
 from tfflows.training.batch import Batch
 from tfflows.training.density import Density
@@ -56,11 +57,12 @@ class AdaptiveDensity(Density):
         x = batch.x
         condition = self._check_batch(batch)
         takes = [type(layer).adapt is not FlowLayer.adapt for layer in self.flow_layers]
-        for place, layer in enumerate(self.flow_layers):
-            if not any(takes[place:]):
-                break  # before a continuous flow at the end solves its equation for nothing
-            layer.adapt(x, condition, force)
-            x = layer.forward_in_chunks(x, condition)
+        with compiled_layers():
+            for place, layer in enumerate(self.flow_layers):
+                layer.adapt(x, condition, force)
+                if not any(takes[place + 1 :]):
+                    break  # before a continuous flow at the end solves its equation for nothing
+                x = layer.forward_in_chunks(x, condition)
         layers = [each for each in self._flatten_layers() if isinstance(each, DataDependentLayer)]
         compilation.take_from_first_process([w for layer in layers for w in layer.weights])
 

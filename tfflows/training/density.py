@@ -1,7 +1,7 @@
 """The density of a flow in tensors: pure functions of its weights, with no checks of values."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -12,6 +12,7 @@ from tfflows.backend.checkpoints import Checkpointed
 from tfflows.backend.tensor_ops import Tensor, batch_mean, data_dtype, zero_or_nan
 from tfflows.distributions import Distribution, StandardNormal
 from tfflows.layers import Dequantize, FlowLayer, Pad
+from tfflows.layers.equal_steps import forward_through, generate_through, inverse_through
 from tfflows.training.batch import Batch
 from tfflows.training.inputs import as_arrays
 from tfflows.utils.checks import as_shape
@@ -131,10 +132,8 @@ class Density(Checkpointed, keras.Model):
         log_det = ops.zeros((ops.shape(x)[0],), dtype=self.compute_dtype)
         return self._through(self.flow_layers, x, log_det, condition, training)
 
-    def _through(self, layers: Iterable[FlowLayer], x, log_det, condition, training):
-        for layer in layers:
-            x, term = layer.forward_and_log_det(x, condition, training)
-            log_det = log_det + term
+    def _through(self, layers: Sequence[FlowLayer], x, log_det, condition, training):
+        x, log_det = forward_through(layers, x, log_det, condition, training)
         x = ops.cast(x, self.compute_dtype)
         return self._mark_rows(x, condition), self._mark_rows(log_det, condition)
 
@@ -148,8 +147,7 @@ class Density(Checkpointed, keras.Model):
     def generate(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
         """x `[batch, *event_shape]` of latents z, without the log-det."""
         z = ops.cast(z, self.compute_dtype)
-        for layer in reversed(self.flow_layers):
-            z = layer.inverse(z, condition)
+        z = generate_through(self.flow_layers, z, condition, training=None)
         return self._mark_rows(z, condition)
 
     def inverse_and_log_det(
@@ -158,9 +156,7 @@ class Density(Checkpointed, keras.Model):
         """x `[batch, *event_shape]` of latents z, and log |det dx/dz| `[batch]`."""
         z = ops.cast(z, self.compute_dtype)
         log_det = ops.zeros((ops.shape(z)[0],), dtype=self.compute_dtype)
-        for layer in reversed(self.flow_layers):
-            z, term = layer.inverse_and_log_det(z, condition)
-            log_det = log_det + term
+        z, log_det = inverse_through(self.flow_layers, z, log_det, condition, training=None)
         return self._mark_rows(z, condition), self._mark_rows(log_det, condition)
 
     def log_density(self, x: Tensor, condition: Tensor | None = None) -> Tensor:

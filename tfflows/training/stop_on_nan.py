@@ -15,7 +15,8 @@ class StopOnNaN(keras.callbacks.Callback):
     every = 20
 
     def on_train_batch_end(self, batch, logs=None):
-        step = batch + 1  # after several of them where steps_per_execution says so
+        # After several of them where steps_per_execution says so; the last call makes fewer.
+        step = min(batch + 1, self.params.get("steps") or batch + 1)
         if step >= self._next:
             self._check(logs, f"seen at step {step}")
             self._next = step + self.every

@@ -15,21 +15,15 @@ from tfflows.backend.tensor_ops import Tensor, batch_mean
 from tfflows.distributions import Distribution
 from tfflows.layers import FlowLayer
 from tfflows.layers.continuous_flow import continuous_flows
+from tfflows.layers.equal_steps import check_scan_layers, scanned_layers
 from tfflows.training.adaptation import warn_far_data
 from tfflows.training.batch import Batch
 from tfflows.training.callbacks import with_own_callbacks
-from tfflows.training.inputs import (
-    arrange,
-    as_arrays,
-    check_weights,
-    is_array,
-    read_rows,
-    warn_raw_pixels,
-)
+from tfflows.training.checked_data import CheckedData, target_of
+from tfflows.training.inputs import arrange, as_arrays, check_weights
 from tfflows.training.objective import MaximumLikelihood, Objective
 from tfflows.training.objectives import get_objective
 from tfflows.training.reverse_kl import ReverseKL
-from tfflows.training.steps import Steps
 from tfflows.utils.finite_weights import check_finite_weights
 
 
@@ -40,7 +34,7 @@ class _Step(NamedTuple):
     is_likelihood: bool
 
 
-class Trainer(Steps):
+class Trainer(CheckedData):
     """A density with `compile`, `adapt`, `fit` and `evaluate`; the arguments are those of Density.
 
     The logs carry `loss` (the objective and regularizers), and where the loss is the likelihood
@@ -58,6 +52,7 @@ class Trainer(Steps):
     ):
         super().__init__(layers, event_shape, base, condition_shape, **kwargs)
         self.objective: Objective = MaximumLikelihood()
+        self.scan_layers: str | bool = "auto"
         self._step: _Step | None = None
         self._logs_likelihood = True
         self._trained_weights: tuple | None = None
@@ -80,11 +75,12 @@ class Trainer(Steps):
         metrics: None = None,
         weighted_metrics: None = None,
         run_eagerly: bool = False,
-        steps_per_execution: int = 1,
+        steps_per_execution: int | str = "auto",
         jit_compile: str | bool = "auto",
         auto_scale_loss: bool = True,
         *,
         objective: str | Objective = "likelihood",
+        scan_layers: str | bool = "auto",
         time_exponent: None = None,
     ) -> None:
         """`keras.Model.compile`, with an objective instead of a loss.
@@ -93,15 +89,20 @@ class Trainer(Steps):
             optimizer: a Keras optimizer, or the name of one.
             loss, loss_weights, metrics, weighted_metrics: must be None, because a flow has no
                 targets to compare its output with.
-            run_eagerly, steps_per_execution, jit_compile, auto_scale_loss: those of Keras.
+            run_eagerly, jit_compile, auto_scale_loss: those of Keras.
+            steps_per_execution: training steps per compiled call, between which callbacks are
+                called. "auto": `fit` times a step of arrays, and makes as many as take 50 ms, at
+                most 64; one, where a callback of your own has `on_train_batch_begin` or `_end`.
             objective: what `fit` minimises: "likelihood", "flow_matching", "ot_flow_matching", or
                 an object such as `FlowMatching(time_exponent=2.0)` or `ReverseKL(log_density)`.
                 `evaluate` reports the likelihood in any case.
+            scan_layers: whether layers that repeat, such as Glow's steps, are compiled once, in one
+                loop over their weights, or "auto": see `tfflows.layers.equal_steps`.
             time_exponent: an argument of `FlowMatching` since version 0.2; must be None.
 
         Raises:
-            ValueError: a loss or metric was given, there is no such objective, or it cannot train
-                this flow.
+            ValueError: a loss or metric was given, or there is no such objective, or it cannot
+                train this flow.
         """
         refused = {
             "loss": loss,
@@ -123,7 +124,8 @@ class Trainer(Steps):
             )
         objective = get_objective(objective)
         objective.check(self)
-        self.objective = objective
+        check_scan_layers(scan_layers)
+        self.objective, self.scan_layers = objective, scan_layers
         self._trained_weights = None
         super().compile(
             optimizer,
@@ -138,6 +140,8 @@ class Trainer(Steps):
         config = super().get_compile_config()
         if config and not isinstance(self.objective, ReverseKL):
             config = {**config, "objective": keras.saving.serialize_keras_object(self.objective)}
+        if config and self.scan_layers != "auto":
+            config = {**config, "scan_layers": self.scan_layers}
         return config
 
     def compile_from_config(self, config):
@@ -151,7 +155,8 @@ class Trainer(Steps):
 
     def call(self, inputs, condition=None, training=None):
         objective = self.objective if training else MaximumLikelihood()
-        with compilation.xla_scope(self.compiled and self.jit_compile):
+        is_xla = compilation.xla_scope(self.compiled and self.jit_compile)
+        with is_xla, scanned_layers(self.scan_layers):
             batch = objective.parse(inputs, condition)
             output, terms = objective.terms(self, batch, training)
             for term in terms:
@@ -190,7 +195,9 @@ class Trainer(Steps):
         hidden = () if self._logs_likelihood else ("nll", "bits_per_dim", "evaluations")
         return {name: value for name, value in results.items() if name not in hidden}
 
-    def fit(self, x: Any = None, y: Any = None, *args, **kwargs) -> keras.callbacks.History:
+    def fit(
+        self, x: Any = None, y: Any = None, *args, device_data: bool | str = "auto", **kwargs
+    ) -> keras.callbacks.History:
         """`keras.Model.fit` on x, (x, condition), dicts of these, tf.data, or generators.
 
         Batches of a dataset are x, (x, condition) or (x, condition, weight), or dicts. Layers that
@@ -201,7 +208,11 @@ class Trainer(Steps):
         no data, but `epochs` and `steps_per_epoch`. Callbacks that monitor `nll`, `bits_per_dim`
         or `evaluations` take less for better, unless they have a mode.
 
+        `device_data` says whether arrays go to the device at once and stay there, where batches
+        are gathered; "auto" does so up to 1 GiB, or an eighth of an accelerator's memory.
+
         Raises:
+            MemoryError: the device has no memory for a batch; what to lower is said.
             ValueError: data are empty, of the wrong shape, out of range or not finite.
             FloatingPointError: the loss became NaN or infinite.
         """
@@ -220,11 +231,7 @@ class Trainer(Steps):
                 warn_far_data("validation data", validation, statistics)
         self._look_at_trainable()
         arguments["callbacks"] = with_own_callbacks(arguments.get("callbacks"))
-        history = super().fit(**arguments)
-        if getattr(self.optimizer, "use_ema", False):
-            # Keras leaves weights and averages in shared buffers, which JAX's next step donates.
-            compilation.unshare(self.trainable_variables)
-        return history
+        return self._fit(arguments, device_data)
 
     def train_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, *args, **kwargs
@@ -269,48 +276,15 @@ class Trainer(Steps):
             )
         self.train_function, self._trained_weights = None, now
 
-    def _prepare_data(self, arguments, should_adapt) -> Callable[[], Batch]:
-        """Check the arguments of `fit`, and return what gives a batch to adapt to."""
-        x, y = arguments["x"], arguments.get("y")
-        data, batch = self._open(x, self._max_adapt_rows if should_adapt else None)
-        self._remember_names(x, batch)
-        if len(self.event_shape) == 3 and not self.is_discrete:
-            warn_raw_pixels(batch.x)
-        weight = check_weights(arguments.get("sample_weight"))
-        arguments |= {"x": data, "y": _target(data, y, weight), "sample_weight": weight}
-        if not is_array(data):
-            arguments.setdefault("shuffle", False)  # Keras warns that it cannot shuffle a dataset
-        return lambda: batch
-
-    def _prepare_draws(self, arguments, objective: ReverseKL) -> Callable[[], Batch]:
-        """As `_prepare_data` for `ReverseKL`, whose data are the seeds and weights of its steps."""
-        for name in ("x", "y", "sample_weight", "batch_size", "validation_split"):
-            if arguments.get(name) is not None:
-                raise ValueError(
-                    "ReverseKL trains on draws of the flow, and takes no data: "
-                    f"give `epochs` and `steps_per_epoch`. Received: {name}="
-                )
-        objective.check_density(self)
-        per_epoch = arguments.setdefault("steps_per_epoch", 100)
-        arguments["x"] = objective.steps(arguments.get("epochs", 1) * per_epoch)
-        arguments |= {"batch_size": 1, "shuffle": False}
-
-        def draws():
-            condition = self.check_condition(objective.condition, objective.num_draws)
-            seed = rng.make_seed(objective.seed)
-            z = self.draw_latents(objective.num_draws, seed, 1.0, condition)
-            return Batch(self.generate(z, condition), condition)
-
-        return draws
-
     def evaluate(self, x: Any = None, y: Any = None, *args, sample_weight=None, **kwargs) -> Any:
         """`keras.Model.evaluate` on what `fit` takes; the loss is the likelihood."""
         if kwargs.get("_use_cached_eval_dataset"):  # the validation that fit itself calls
             return super().evaluate(x, y, *args, sample_weight=sample_weight, **kwargs)
         data, _ = self._open(x)
         weight = check_weights(sample_weight)
-        y = _target(data, y, weight)
-        return super().evaluate(data, y, *args, sample_weight=weight, **kwargs)
+        arguments = inspect.signature(super().evaluate).bind(data, None, *args, **kwargs).arguments
+        arguments |= {"y": target_of(data, y, weight), "sample_weight": weight}
+        return self._evaluate(arguments)
 
     def fit_to_density(
         self,
@@ -342,7 +316,7 @@ class Trainer(Steps):
             raise ValueError("Expected a compiled flow: call compile(optimizer) first")
         objective = ReverseKL(log_density, batch_size, condition, annealing_steps, seed)
         objective.check(self)
-        with self._trained_by(objective, min(self.steps_per_execution, steps_per_epoch)):
+        with self._trained_by(objective):
             return self.fit(
                 epochs=epochs,
                 steps_per_epoch=steps_per_epoch,
@@ -351,48 +325,12 @@ class Trainer(Steps):
             )
 
     @contextlib.contextmanager
-    def _trained_by(self, objective, steps_per_execution) -> Iterator[None]:
+    def _trained_by(self, objective) -> Iterator[None]:
         """Another objective for a while; the compiled step is of one objective."""
-        before = self.objective, self.steps_per_execution
-        self.objective, self.steps_per_execution = objective, steps_per_execution
-        self.train_function = None
+        before, self.objective = self.objective, objective
+        self.train_function, self._step_seconds = None, {}
         try:
             yield
         finally:
-            self.objective, self.steps_per_execution = before
-            self.train_function = None
-
-    def _open(self, data, max_rows: int | None = None) -> tuple[Any, Batch]:
-        """Data that Keras takes, and checked rows of them, as `read_rows` gives them."""
-        data = self.data_schema.in_order(data)
-        data, batch = read_rows(data, max_rows, self.condition_shape is not None)
-        self._check_batch(batch)
-        return data, batch
-
-    def _check_validation(self, arguments) -> Batch | None:
-        """Check the validation data among the arguments of `fit`, and return a batch of them."""
-        data = arguments.get("validation_data")
-        if data is None:
-            return None
-        if not isinstance(data, tuple | list):
-            arguments["validation_data"], batch = self._open(data)
-            return batch
-        x, y, weight = (*data, None, None)[:3]
-        if self.condition_shape is not None and y is not None and not isinstance(x, dict | tuple):
-            x, y = (x, y), None  # a flow has no targets: the second part is the condition
-        x, batch = self._open(x)
-        weight = check_weights(weight)
-        arguments["validation_data"] = (x, _target(x, y, weight), weight)
-        return batch
-
-
-def _target(x, y, sample_weight):
-    """Keras drops sample_weight where y is None, so a flow's rows get a target of zeros."""
-    if y is not None:
-        raise ValueError(
-            "A flow has no targets: a condition goes into x, as (x, condition). "
-            f"Received: y of type {type(y).__name__}"
-        )
-    if sample_weight is None:
-        return None
-    return np.zeros(len(Batch.parse(x)), "float32")
+            self.objective = before
+            self.train_function, self._step_seconds = None, {}

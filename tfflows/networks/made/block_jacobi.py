@@ -13,8 +13,8 @@ from tfflows.backend.tensor_ops import Tensor, cut_far
 from tfflows.networks.made.inversion import Element, Panel, changes, differentiable, invert_panels
 from tfflows.networks.made.made import MADE
 
-BLOCK_ELEMENTS = 56  # elements of a block
-SWEEPS_PER_CHECK = 2  # each check of what changed waits for the GPU
+BLOCK_ELEMENTS = 256  # elements of a block, at most
+SWEEPS_PER_CHECK = 4  # each check of what changed waits for the GPU
 
 
 def invert_block_jacobi(

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from tfflows.backend.compilation import compile_region
 from tfflows.backend.device_choice import by_device
+from tfflows.backend.precision import full_precision
 from tfflows.backend.tensor_ops import Tensor
 from tfflows.networks.made.block_jacobi import invert_block_jacobi
 from tfflows.networks.made.inversion import (
@@ -46,7 +47,8 @@ class Inverter:
         def region(invert, **options):
             def solve(*tensors):
                 latents, condition = tensors[:num_latents], tensors[num_latents:]
-                return invert(network, element, latents, *condition, **options)
+                with full_precision():
+                    return invert(network, element, latents, *condition, **options)
 
             return solve
 

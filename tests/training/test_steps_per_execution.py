@@ -1,0 +1,97 @@
+"""How many steps a call makes where `fit` chooses."""
+
+import keras
+import numpy as np
+import pytest
+
+import tfflows
+from tfflows import layers, networks
+from tfflows.training import steps as steps_module
+from tfflows.training.steps_per_execution import looks_at_batches, steps_of_a_call
+
+X = np.random.default_rng(0).normal(size=(60, 2)).astype("float32")
+
+
+class Steps(keras.callbacks.Callback):
+    """A callback of the user that asks for each step."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        pass
+
+
+class Epochs(keras.callbacks.Callback):
+    """A callback of the user that asks for epochs only, and notes the steps of a call."""
+
+    steps = None
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.steps = self.model.steps_per_execution
+
+
+@pytest.mark.parametrize(
+    ("seconds", "per_epoch", "steps"),
+    [
+        (0.0001, 1000, 63),  # 64 at most, and 16 calls that are about equal
+        (0.0001, 10, 10),
+        (0.01, 12, 4),
+        (0.02, 100, 2),
+        (0.06, 100, 1),
+    ],
+)
+def test_fast_steps_are_grouped_and_slow_ones_are_not(seconds, per_epoch, steps):
+    assert steps_of_a_call(seconds, per_epoch) == steps
+
+
+def test_a_callback_of_the_user_that_asks_for_each_step_gets_it():
+    own = [
+        keras.callbacks.EarlyStopping("loss"),
+        keras.callbacks.TensorBoard("logs"),
+        keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: None),
+        Epochs(),
+    ]
+    assert not looks_at_batches(own)
+    assert not looks_at_batches(None)
+    assert not looks_at_batches(keras.callbacks.ProgbarLogger())
+    assert looks_at_batches(Steps())
+    assert looks_at_batches([*own, Steps()])
+    assert looks_at_batches(keras.callbacks.CallbackList([Steps()]))
+    assert looks_at_batches([keras.callbacks.TensorBoard("logs", update_freq="batch")])
+    assert looks_at_batches(
+        [keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: None)]
+    )
+
+
+def train(steps, seconds=None, callbacks=(), monkeypatch=None):
+    keras.utils.set_random_seed(0)
+    flow = tfflows.Flow([layers.AffineCoupling(conditioner=networks.MLP((3,)))], (2,))
+    flow.compile(keras.optimizers.Adam(0.1), steps_per_execution=steps)
+    epochs = Epochs()
+    flow.fit(X, batch_size=10, epochs=9, verbose=0, callbacks=[epochs, *callbacks])
+    return flow, epochs.steps
+
+
+def test_the_choice_is_measured_without_a_trace_in_the_training(monkeypatch):
+    single, steps = train(1)
+    assert steps == 1
+    measured = []
+
+    def fake(model, group, original=steps_module.seconds_per_step):
+        measured.append(original(model, group))
+        return 0.05 / 3
+
+    monkeypatch.setattr(steps_module, "seconds_per_step", fake)
+    flow, steps = train("auto")
+    assert steps == 3
+    assert measured[0] > 0
+    for value, expected in zip(flow.get_weights(), single.get_weights(), strict=True):
+        np.testing.assert_allclose(value, expected, rtol=1e-4, atol=1e-5)
+    assert flow.get_compile_config()["steps_per_execution"] == "auto"
+    assert train("auto", callbacks=[Steps()])[1] == 1
+    assert len(measured) == 1
+
+
+def test_other_words_and_numbers_are_refused():
+    flow = tfflows.Flow([layers.AffineCoupling(conditioner=networks.MLP((3,)))], (2,))
+    for steps in ("often", 0, 2.5):
+        with pytest.raises(ValueError, match=f'"auto" or a number from 1. Received: {steps!r}'):
+            flow.compile("adam", steps_per_execution=steps)

@@ -1,0 +1,95 @@
+"""How many steps one compiled call makes, where `compile` leaves that to `fit`.
+
+A call costs a fraction of a millisecond: callbacks, the progress bar, handing over hundreds of
+arrays. Calls of `SECONDS` make that small, and leave the progress bar alive.
+"""
+
+import time
+from typing import Any
+
+import keras
+import numpy as np
+
+from tfflows.training.many_steps import Group
+
+AUTO = "auto"
+SECONDS = 0.05  # per call
+MAX_STEPS = 64  # per call
+MIN_STEPS = 50  # of a training, below which none is spent on a measurement
+
+
+def steps_of_a_call(seconds: float, steps_per_epoch: int) -> int:
+    """Steps per call for steps of `seconds`, so that the calls of an epoch are about equal."""
+    most = max(1, min(int(SECONDS / seconds), MAX_STEPS, steps_per_epoch))
+    calls = -(-steps_per_epoch // most)
+    return -(-steps_per_epoch // calls)
+
+
+def looks_at_batches(callbacks: Any) -> bool:
+    """Whether a callback wants to be called after each step: one of the user's own with a method
+    for it, or a log of each batch.
+
+    Args:
+        callbacks: one, a list, a CallbackList, or None.
+    """
+    each = getattr(callbacks, "callbacks", callbacks)
+    each = [each] if isinstance(each, keras.callbacks.Callback) else list(each or [])
+    return any(
+        getattr(callback, "update_freq", "epoch") != "epoch" or _has_own_method(callback)
+        for callback in each
+    )
+
+
+def _has_own_method(callback):
+    names = ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")
+    methods = [getattr(callback, name) for name in names]
+    modules = [str(getattr(method, "__module__", "")).split(".")[0] for method in methods]
+    return any(module not in ("keras", "tfflows") for module in modules)
+
+
+def seconds_per_step(model: keras.Model, group: Group) -> float:
+    """Time of one training step, whose results are forgotten; compiles what `fit` calls.
+
+    Args:
+        model: with its `train_function` and a built optimizer.
+        group: what has the batches.
+    """
+    is_jax = keras.backend.backend() == "jax"
+    time_calls = _time_on_jax if is_jax else _time_on_tensorflow
+    return time_calls(
+        model, [Group((group.stacks[0]._replace(count=np.int32(n)),)) for n in (0, 1)]
+    )
+
+
+def _time_on_jax(model, groups):
+    import jax
+
+    state = jax.tree.map(
+        lambda array: jax.numpy.array(array, copy=True),
+        model._get_jax_state(
+            trainable_variables=True,
+            non_trainable_variables=True,
+            optimizer_variables=True,
+            metrics_variables=True,
+        ),
+    )
+    seconds = 0.0
+    for group in groups:
+        start = time.perf_counter()
+        logs, state = model.train_function(state, iter([group]))
+        jax.block_until_ready(logs)
+        seconds = time.perf_counter() - start
+    return seconds
+
+
+def _time_on_tensorflow(model, groups):
+    variables = [*model.variables, *model.optimizer.variables, *model.metrics_variables]
+    values = [keras.ops.copy(variable.value) for variable in variables]
+    seconds = 0.0
+    for group in groups:
+        start = time.perf_counter()
+        keras.tree.map_structure(np.asarray, model.train_function(iter([group])))
+        seconds = time.perf_counter() - start
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+    return seconds
