@@ -16,19 +16,21 @@ import math
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 START = time.monotonic()
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
-import jax
-import keras
-import numpy as np
-from jax import numpy as jnp
+import jax  # noqa: E402
+import keras  # noqa: E402
+import numpy as np  # noqa: E402
+from jax import numpy as jnp  # noqa: E402
 
-from tfflows.datasets.dataset_info import DatasetInfo
-from tfflows.runs.build import make_flow, make_optimizer
-from tfflows.runs.recipe import Recipe, read_recipe
+from tfflows.backend.device_choice import assume_cpu  # noqa: E402
+from tfflows.datasets.dataset_info import DatasetInfo  # noqa: E402
+from tfflows.runs.build import make_flow, make_optimizer  # noqa: E402
+from tfflows.runs.recipe import Recipe, read_recipe  # noqa: E402
 
 EVALUATION_ROWS = 1000
 
@@ -101,7 +103,7 @@ class Training:
             weights, moments = self.optimizer.stateless_apply(moments, gradients, weights)
             count = moments[0].astype("float32")  # an average over the first steps forgets faster
             momentum = jnp.minimum(self.momentum, (1 + count) / (10 + count))
-            average = [momentum * a + (1 - momentum) * w for a, w in zip(average, weights)]
+            average = [momentum * a + (1 - momentum) * w for a, w in zip(average, weights, strict=True)]
             return (weights, average, others, moments), loss
 
         return jax.lax.scan(step, state, (rates, jax.random.split(key, len(rates))))
@@ -115,13 +117,37 @@ class Training:
             return flow.log_density(rows)
 
     def compile(self, num_steps):
-        """Both functions, side by side."""
+        """Everything, side by side; the convolutions both as such and as products of matrices."""
         arguments = (jnp.zeros(num_steps), jax.random.key(0), self.data)
-        train = jax.jit(self.steps, donate_argnums=0).lower(self.state, *arguments)
+
+        def train(state, *arguments, as_products):
+            with assume_cpu(as_products):
+                return self.steps(state, *arguments)
+
+        lowered = [
+            jax.jit(partial(train, as_products=value), donate_argnums=0).lower(
+                self.state, *arguments
+            )
+            for value in (False, True)
+        ]
         rows = self.data[:EVALUATION_ROWS]
-        evaluate = jax.jit(self.log_prob).lower(self.state[1], self.state[2], rows)
-        with ThreadPoolExecutor(2) as pool:
-            self._train, self._evaluate = pool.map(lambda f: f.compile(), (train, evaluate))
+        lowered.append(jax.jit(self.log_prob).lower(self.state[1], self.state[2], rows))
+        with ThreadPoolExecutor(3) as pool:
+            *self._forms, self._evaluate = pool.map(lambda f: f.compile(), lowered)
+
+    def choose(self, num_steps):
+        """Milliseconds a step of both forms, at rate zero of copies; the faster one trains."""
+        times = []
+        for form in self._forms:
+            for _ in range(2):  # the first call loads kernels
+                state = jax.tree.map(jnp.copy, self.state)
+                jax.block_until_ready(state)
+                start = time.perf_counter()
+                rates, key = jnp.zeros(num_steps), jax.random.key(1)
+                jax.block_until_ready(form(state, rates, key, self.data)[1])
+            times.append(1000 * (time.perf_counter() - start) / num_steps)
+        self._train = self._forms[int(np.argmin(times))]
+        return times
 
     def run(self, rates, key):
         """Mean loss of these steps."""
@@ -173,6 +199,8 @@ def main() -> None:
     report(event="compiled")
     while options.wait and not options.wait.exists():
         time.sleep(0.1)
+    as_such, as_products = training.choose(options.steps)
+    report(convolutions_ms_per_step=as_such, products_ms_per_step=as_products)
     begin = time.monotonic()
     seconds = options.seconds
     if options.until:

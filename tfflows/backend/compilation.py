@@ -72,6 +72,17 @@ def is_tracing() -> bool:
     return isinstance(jax.numpy.zeros(()) + 0, Tracer)  # as all that is made within a trace
 
 
+def is_on_cpu() -> bool:
+    """Whether what is compiled runs on CPUs."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return not tf.config.list_logical_devices("GPU") + tf.config.list_logical_devices("TPU")
+    import jax
+
+    return jax.default_backend() == "cpu"
+
+
 def compile_method(
     model: keras.Model, method: Callable, jit: bool, takes_count: bool = False
 ) -> Callable:

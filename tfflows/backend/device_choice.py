@@ -6,8 +6,8 @@ time only.
 
 | where | what decides |
 |---|---|
-| JAX | the default device, while a function is traced; all that JAX traces here runs here |
-| TensorFlow, in this process | whether it sees a GPU, while a function is traced |
+| JAX | its default backend, while a function is traced: what is traced here runs here |
+| TensorFlow, in this process | whether it sees a GPU or TPU, while a function is traced |
 | a SavedModel's graph | the device that the part is placed on, by the server that loads it |
 
 `jax.lax.platform_dependent` would trace both forms, and needs gradients of both.
@@ -17,8 +17,6 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
-
-import keras
 
 from tfflows.backend import compilation
 
@@ -30,15 +28,7 @@ def runs_on_cpu() -> bool:
     assumed = getattr(_scopes, "is_cpu", None)
     if assumed is not None:
         return assumed
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        return not tf.config.list_logical_devices("GPU")
-    import jax
-
-    device = jax.config.jax_default_device
-    platform = getattr(device, "platform", device) or jax.default_backend()
-    return platform == "cpu"
+    return compilation.is_on_cpu()
 
 
 @contextlib.contextmanager

@@ -100,7 +100,8 @@ def _min_steps():
     """Steps that make a run, or None where nothing is scanned."""
     scan_layers = getattr(_scope, "scan_layers", False)
     if scan_layers == "auto":
-        return MIN_STEPS if compilation.is_under_xla() else None
+        pays = compilation.is_under_xla() and not compilation.is_on_cpu()
+        return MIN_STEPS if pays else None
     return 2 if scan_layers else None
 
 

@@ -4,6 +4,7 @@ A call costs a fraction of a millisecond: callbacks, the progress bar, handing o
 arrays. Calls of `SECONDS` make that small, and leave the progress bar alive.
 """
 
+import contextlib
 import time
 from typing import Any
 
@@ -15,6 +16,7 @@ from tfflows.training.many_steps import Group
 AUTO = "auto"
 SECONDS = 0.05  # per call
 MAX_STEPS = 64  # per call
+MEASURED_SECONDS = 0.2  # after which no more steps are spent on a measurement
 MIN_STEPS = 50  # of a training, below which none is spent on a measurement
 
 
@@ -54,14 +56,21 @@ def seconds_per_step(model: keras.Model, group: Group) -> float:
         model: with its `train_function` and a built optimizer.
         group: what has the batches.
     """
-    is_jax = keras.backend.backend() == "jax"
-    time_calls = _time_on_jax if is_jax else _time_on_tensorflow
-    return time_calls(
-        model, [Group((group.stacks[0]._replace(count=np.int32(n)),)) for n in (0, 1)]
-    )
+    steps = _steps_on_jax if keras.backend.backend() == "jax" else _steps_on_tensorflow
+    stack = group.stacks[0]
+    with steps(model) as make_steps:
+        none, one = (Group((stack._replace(count=np.int32(count)),)) for count in (0, 1))
+        make_steps(none)  # compiles
+        seconds: list[float] = []
+        while len(seconds) < 5 and sum(seconds) < MEASURED_SECONDS:  # the first is slower
+            start = time.perf_counter()
+            make_steps(one)
+            seconds.append(time.perf_counter() - start)
+    return min(seconds)
 
 
-def _time_on_jax(model, groups):
+@contextlib.contextmanager
+def _steps_on_jax(model):
     import jax
 
     state = jax.tree.map(
@@ -73,23 +82,23 @@ def _time_on_jax(model, groups):
             metrics_variables=True,
         ),
     )
-    seconds = 0.0
-    for group in groups:
-        start = time.perf_counter()
+
+    def make_steps(group):
+        nonlocal state
         logs, state = model.train_function(state, iter([group]))
         jax.block_until_ready(logs)
-        seconds = time.perf_counter() - start
-    return seconds
+
+    yield make_steps
 
 
-def _time_on_tensorflow(model, groups):
+@contextlib.contextmanager
+def _steps_on_tensorflow(model):
     variables = [*model.variables, *model.optimizer.variables, *model.metrics_variables]
     values = [keras.ops.copy(variable.value) for variable in variables]
-    seconds = 0.0
-    for group in groups:
-        start = time.perf_counter()
+
+    def make_steps(group):
         keras.tree.map_structure(np.asarray, model.train_function(iter([group])))
-        seconds = time.perf_counter() - start
+
+    yield make_steps
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
-    return seconds

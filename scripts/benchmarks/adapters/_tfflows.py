@@ -96,14 +96,14 @@ def _compile(flow, case, mode, **options):
         flow: the flow.
         case: what has the learning rate.
         mode: begins with "graph", or else the flow is compiled by XLA; ends with "single steps" for
-            one step a call of the compiled function, or else `fit` has its default.
+            one step per call of the compiled function, or else `fit` chooses their number.
         **options: more of `flow.compile`.
     """
-    if mode.endswith("single steps"):
-        options["steps_per_execution"] = 1
+    steps = 1 if mode.endswith("single steps") else "auto"
     flow.compile(
         keras.optimizers.Adam(case.learning_rate),
         jit_compile=not mode.startswith("graph"),
+        steps_per_execution=steps,
         **options,
     )
     return flow
