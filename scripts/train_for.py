@@ -103,7 +103,9 @@ class Training:
             weights, moments = self.optimizer.stateless_apply(moments, gradients, weights)
             count = moments[0].astype("float32")  # an average over the first steps forgets faster
             momentum = jnp.minimum(self.momentum, (1 + count) / (10 + count))
-            average = [momentum * a + (1 - momentum) * w for a, w in zip(average, weights, strict=True)]
+            average = [
+                momentum * a + (1 - momentum) * w for a, w in zip(average, weights, strict=True)
+            ]
             return (weights, average, others, moments), loss
 
         return jax.lax.scan(step, state, (rates, jax.random.split(key, len(rates))))
