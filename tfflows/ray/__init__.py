@@ -1,5 +1,6 @@
 """Scoring, training and serving on Ray, on this machine or a cluster: the extra `ray`."""
 
 from tfflows.ray.scoring import ScoredFiles, score
+from tfflows.ray.serving import Service, serve
 
-__all__ = ["ScoredFiles", "score"]
+__all__ = ["ScoredFiles", "Service", "score", "serve"]

@@ -169,7 +169,9 @@ def _file(place):
     if modified is None:
         raise FileNotFoundError(f"There is no file or folder {place}")
     if Path(place.path).suffix not in SUFFIXES:
-        raise ValueError(f"A file must have one of the suffixes {list(SUFFIXES)}. Received: {place}")
+        raise ValueError(
+            f"A file must have one of the suffixes {list(SUFFIXES)}. Received: {place}"
+        )
     return SourceFile(place, place.path, modified)
 
 

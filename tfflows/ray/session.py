@@ -57,6 +57,8 @@ def start(address: str | None = None) -> None:
         return
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # as Ray will have it
+    # The proxy of gRPC imports TensorFlow, which takes longer than the 5 s that Ray Serve waits.
+    os.environ.setdefault("RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S", "60")
     ray.init(include_dashboard=False, object_store_memory=_OBJECT_STORE_BYTES, **quiet)
 
 
