@@ -1,5 +1,4 @@
-"""The command line, `tfflows`: train, evaluate, score, sample, plot, animate, export, info, ray,
-zoo.
+"""The command line, `tfflows`: train, evaluate, score, sample, plot, export, info, ray, zoo.
 
 Exit codes: 0 done, 1 failure (files, data, training), 2 usage (an option or value that cannot be).
 """

@@ -43,12 +43,13 @@ class Place:
 
         if not is_remote(path):
             return cls(fs.LocalFileSystem(), Path(path).absolute().as_posix())
-        uri = remote_name(path)
+        uri = path if isinstance(path, str) else remote_name(path)
         try:
             filesystem, inside = fs.FileSystem.from_uri(uri)
         except (pa.ArrowException, OSError) as error:
             raise ValueError(f"{uri} is not in a store that pyarrow reaches: {error}") from error
-        return cls(filesystem, inside.rstrip("/"), uri.partition(":")[0])
+        scheme = "" if filesystem.type_name == "local" else uri.partition(":")[0]
+        return cls(filesystem, inside.rstrip("/"), scheme)
 
     def __str__(self) -> str:
         return f"{self.scheme}://{self.path}" if self.scheme else self.path

@@ -158,19 +158,17 @@ def _run(scorer, num_files, num_actors, resources, verbose):
 
     if not verbose:
         logging.getLogger("ray.data").setLevel(logging.ERROR)
-    context = ray.data.DataContext.get_current().copy()
-    context.enable_progress_bars = verbose
-    with ray.data.DataContext.current(context):
-        numbers = [{"number": number} for number in range(num_files)]
-        dataset = ray.data.from_items(numbers, override_num_blocks=num_files).map_batches(
-            FileScorer,
-            fn_constructor_args=scorer,
-            batch_size=1,
-            compute=ray.data.ActorPoolStrategy(size=num_actors, max_tasks_in_flight_per_actor=1),
-            runtime_env={"env_vars": worker_environment(resources["num_cpus"])},
-            **resources,
-        )
-        yield from dataset.iter_rows()
+    numbers = [{"number": number} for number in range(num_files)]
+    dataset = ray.data.from_items(numbers, override_num_blocks=num_files).map_batches(
+        FileScorer,
+        fn_constructor_args=scorer,
+        batch_size=1,
+        compute=ray.data.ActorPoolStrategy(size=num_actors, max_tasks_in_flight_per_actor=1),
+        runtime_env={"env_vars": worker_environment(resources["num_cpus"])},
+        **resources,
+    )
+    dataset.context.enable_progress_bars = verbose
+    yield from dataset.iter_rows()
 
 
 def _collect(rows, files, skip_bad) -> list[dict[str, Any]]:

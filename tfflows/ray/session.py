@@ -56,6 +56,8 @@ def start(address: str | None = None) -> None:
         ray.init(address=address, **quiet)
         return
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Ray Data's actors make it log an error about what they do as they should.
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # as Ray will have it
     # The proxy of gRPC imports TensorFlow, which takes longer than the 5 s that Ray Serve waits.
     os.environ.setdefault("RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S", "60")

@@ -77,19 +77,17 @@ class SignatureCalls:
         return SignatureCall(signature, arrays, self._count_rows(arrays))
 
     def _count_rows(self, arrays):
-        counts = {
-            name: len(array) for name, array in arrays.items() if name != "seed" and array.ndim
-        }
+        counts = {k: len(array) for k, array in arrays.items() if k != "seed" and array.ndim}
         if "num_samples" in arrays:
             rows = int(arrays["num_samples"])
             if rows < 0 or not arrays["temperature"] >= 0:
                 raise ValueError("num_samples and temperature must be >= 0")
-            if counts.get("condition") == 1:  # one for all
-                counts = {}
+            if counts.get("condition") != 1:  # one for all
+                counts["num_samples"] = rows
         else:
-            rows = next(iter(counts.values()))
-        if any(count != rows for count in counts.values()):
-            raise ValueError(f"Expected {rows} rows of each input. Received: {counts}")
+            rows = max(counts.values())
+        if len(set(counts.values())) > 1:
+            raise ValueError(f"Expected as many rows of each input. Received: {counts}")
         if rows > self._max_rows:
             raise ValueError(f"A request may have {self._max_rows:,} rows. Received: {rows:,}")
         return rows
@@ -154,9 +152,8 @@ def _as_array(name, value, spec):
     try:
         array = np.asarray(value)
     except ValueError:  # rows of different lengths
-        raise ValueError(
-            f"Expected `{name}` to have shape {shape}. Received: ragged rows"
-        ) from None
+        message = f"Expected `{name}` to have shape {shape}. Received: rows of several lengths"
+        raise ValueError(message) from None
     if array.dtype.kind not in "fiu":
         raise ValueError(f"Expected `{name}` to be numbers. Received: {array.dtype.name}")
     if not spec.shape.is_compatible_with(array.shape):
