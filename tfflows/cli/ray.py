@@ -84,6 +84,50 @@ def score(
 
 
 @ray_commands.command()
+@click.argument("recipe")
+@click.option("--workers", type=click.IntRange(1), default=2, show_default=True)
+@click.option("--set", "settings", multiple=True, metavar="A.B=C", help="Replace a recipe's value.")
+@click.option("--out", help="Run folder, which all machines see; default runs/<name>.")
+@click.option("--resume", is_flag=True, help="Go on with the run in the folder, or begin it.")
+@click.option(
+    "--max-failures", type=click.IntRange(0), default=0, show_default=True,
+    help="How many times to go on after a worker died.",
+)  # fmt: skip
+@click.option("--cpus", type=click.IntRange(1), default=1, show_default=True, help="Per worker.")
+@click.option("--gpus", type=click.FloatRange(0), default=0, show_default=True, help="Per worker.")
+@address_option
+def train(recipe, workers, settings, out, resume, max_failures, cpus, gpus, address):
+    """Train by RECIPE, a YAML file or the name of one, as one process does, by several."""
+    from tfflows import zoo
+
+    try:
+        path = zoo.find_recipe(recipe)
+        import_backend()
+        from tfflows.ray import train as train_recipe
+        from tfflows.runs import read_recipe
+
+        recipe = read_recipe(path, settings)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    try:
+        best = train_recipe(
+            recipe,
+            out,
+            workers,
+            resume=resume,
+            max_failures=max_failures,
+            cpus_per_worker=cpus,
+            gpus_per_worker=gpus,
+            address=address,
+        )
+    except FileExistsError as error:
+        raise click.UsageError(str(error)) from error
+    except RuntimeError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"Wrote {best}")
+
+
+@ray_commands.command()
 @model_option
 @click.option("--name", help="In URLs; default that of the model's file or folder.")
 @click.option("--replicas", type=click.IntRange(1), default=1, show_default=True)

@@ -2,5 +2,6 @@
 
 from tfflows.ray.scoring import ScoredFiles, score
 from tfflows.ray.serving import Service, serve
+from tfflows.ray.training import train
 
-__all__ = ["ScoredFiles", "Service", "score", "serve"]
+__all__ = ["ScoredFiles", "Service", "score", "serve", "train"]

@@ -8,9 +8,11 @@ from typing import Any
 
 import keras
 
+from tfflows.backend.processes import leave_processes
 from tfflows.ray.session import session, worker_environment
 from tfflows.runs import Recipe, join_processes, make_recipe, read_recipe, run_recipe
 from tfflows.runs.folder import RunFolder
+from tfflows.saving import load_model
 from tfflows.utils.checks import check_positive
 from tfflows.utils.errors import first_paragraph
 from tfflows.utils.remote import refuse_remote
@@ -151,15 +153,19 @@ def _train_worker(config):
     rank, count = context.get_world_rank(), context.get_world_size()
     folder = Path(config["folder"])
     # What the first worker finds, before any has begun: after a failure there is a run already.
-    resume = config["resume"] or (folder / "last.keras").exists()
-    address, resume = broadcast_from_rank_zero((_free_address(), resume))
+    is_begun = (folder / "last.keras").exists()
+    address, is_begun = broadcast_from_rank_zero((_free_address(), is_begun))
     if keras.backend.backend() == "jax":  # on TensorFlow Ray Train sets TF_CONFIG
         values = {"JOB_ADDRESSES": address, "NUM_PROCESSES": count, "PROCESS_ID": rank}
         variables = {f"KERAS_DISTRIBUTION_{key}": str(value) for key, value in values.items()}
         os.environ.update(variables)
     join_processes()
-    verbose = config["verbose"] if rank == 0 else 0
-    run_recipe(make_recipe(config["recipe"]), folder, resume, verbose)
+    recipe = make_recipe(config["recipe"])
+    weights = recipe.model.weights
+    weights = None if weights is None or is_begun else load_model(weights)
+    resume = config["resume"] or is_begun
+    run_recipe(recipe, folder, resume, config["verbose"], weights=weights)
+    leave_processes()
 
 
 def _free_address():
