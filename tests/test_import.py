@@ -23,7 +23,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # From the top floor down; a part imports from its own floor and those below.
 FLOORS = (
     {"__main__", "cli"},
-    {"ray"},
+    {"ray", "beam"},
     {"saving"},
     {"zoo"},
     {"runs"},
