@@ -116,7 +116,7 @@ def score_rows(
     flow: "Flow | ServedFlow", x: np.ndarray, condition: np.ndarray | None = None
 ) -> tuple[np.ndarray, int]:
     """log p(x) float32 `[n]`, NaN for rows that are not finite, and how many these are."""
-    parts = [x] if condition is None else [x, condition]
+    parts: list[Any] = [x] if condition is None else [x, condition]
     good = np.all([np.isfinite(p.reshape(len(p), -1)).all(axis=1) for p in parts], axis=0)
     scores = np.full(len(x), np.nan, "float32")
     if not good.any():

@@ -17,7 +17,7 @@ from tfflows.ray.shipped_model import ShippedModel
 from tfflows.ray.signature_calls import SignatureCall, SignatureCalls
 from tfflows.serving.served_flow import ServedFlow
 
-_LATENCY_MS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000]
+_LATENCY_MS = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1e3, 2e3, 5e3, 1e4]
 
 
 def _count_rows(calls):
@@ -52,8 +52,9 @@ class Replica:
             "signatures": self._calls.describe(),
         }
         self._batch_rows = batch_rows
-        self._run_batch.set_max_batch_size(batch_rows)
-        self._run_batch.set_batch_wait_timeout_s(batch_wait)
+        queue: Any = self._run_batch
+        queue.set_max_batch_size(batch_rows)
+        queue.set_batch_wait_timeout_s(batch_wait)
         tags = {"model": name}
         keys = ("model", "signature", "status")
         self._requests = Counter("tfflows_requests", "Requests answered", keys)
@@ -143,5 +144,7 @@ def _plain(value):
     if not isinstance(value, np.ndarray):
         return value
     if value.dtype.kind == "f" and not np.isfinite(value).all():
-        value = np.where(np.isfinite(value), value.astype(object), None)
+        plain = value.astype(object)
+        plain[~np.isfinite(value)] = None
+        return plain.tolist()
     return value.tolist()
