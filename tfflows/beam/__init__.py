@@ -11,17 +11,13 @@ from tfflows.saving import load_model
 from tfflows.serving.served_flow import ServedFlow
 
 try:
-    from apache_beam.ml.inference.base import (  # pyright: ignore[reportMissingImports]
-        ModelHandler,
-        PredictionResult,
-    )
-except ImportError as error:
-    raise ImportError(
-        "Apache Beam is not installed, which tfflows.beam requires: pip install apache-beam"
-    ) from error
+    from apache_beam.ml.inference import base  # pyright: ignore[reportMissingImports]
+except ImportError:  # which a handler says when it is made
+    base: Any = None
+_Base: Any = object if base is None else base.ModelHandler
 
 
-class FlowModelHandler(ModelHandler):
+class FlowModelHandler(_Base):
     """Scores rows by log p(x): a `ModelHandler` for `apache_beam.ml.inference.base.RunInference`.
 
     A row is an array of the shape of an event, or, as `ReadFromParquet` gives it, a dict of columns
@@ -40,6 +36,7 @@ class FlowModelHandler(ModelHandler):
         max_batch_size: rows of a batch at most.
 
     Raises:
+        ImportError: Beam is not installed.
         ValueError: a row lacks a column, or has another shape.
     """
 
@@ -50,6 +47,10 @@ class FlowModelHandler(ModelHandler):
         condition_columns: Sequence[str] | None = None,
         max_batch_size: int = 4096,
     ):
+        if base is None:
+            raise ImportError(
+                "Apache Beam is not installed, which tfflows.beam requires: pip install apache-beam"
+            )
         super().__init__(min_batch_size=1, max_batch_size=max_batch_size)
         self._model = str(model)
         self._columns, self._condition_columns = columns, condition_columns
@@ -63,7 +64,7 @@ class FlowModelHandler(ModelHandler):
         batch: Sequence[np.ndarray | Mapping[str, Any]],
         model: Flow | ServedFlow,
         inference_args: dict[str, Any] | None = None,
-    ) -> Iterable[PredictionResult]:
+    ) -> Iterable[Any]:
         """A result for each row."""
         schema = model.data_schema
         condition = None
@@ -82,7 +83,7 @@ class FlowModelHandler(ModelHandler):
             )
         scores, _ = score_rows(model, x.reshape(-1, *model.event_shape), condition)
         return [
-            PredictionResult(row, float(score), self._model)
+            base.PredictionResult(row, float(score), self._model)
             for row, score in zip(batch, scores, strict=True)
         ]
 
