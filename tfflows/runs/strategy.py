@@ -203,7 +203,7 @@ def make_strategy(name: str | None) -> Strategy:
         return Strategy()
     strategy, backend = _STRATEGIES[name], keras.backend.backend()
     if strategy.backend != backend:
-        others = [key for key, each in _STRATEGIES.items() if each.backend == backend]
+        others = [str(key) for key, each in _STRATEGIES.items() if each.backend == backend]
         raise ValueError(
             f"backend.strategy: {name} is for the Keras backend {strategy.backend}. "
             f"Received: the backend {backend}, which has {', '.join(others)}"
