@@ -23,6 +23,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # From the top floor down; a part imports from its own floor and those below.
 FLOORS = (
     {"__main__", "cli"},
+    {"ray", "beam"},
     {"saving"},
     {"zoo"},
     {"runs"},
@@ -41,7 +42,7 @@ FLOORS = (
 )
 HEAVY = (
     "tensorflow_datasets", "tensorflow_probability", "matplotlib", "sklearn", "click", "pyarrow",
-    "pandas",
+    "pandas", "ray",
 )  # fmt: skip
 CODE = """
 import json, sys, time, keras

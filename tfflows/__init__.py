@@ -19,12 +19,13 @@ if TYPE_CHECKING or not _is_command:
     from tfflows.flow import Flow
 
 if TYPE_CHECKING:
-    from tfflows import cli, datasets, evaluation, runs, serving, testing, training, zoo
+    from tfflows import beam, cli, datasets, evaluation, ray, runs, serving, testing, training, zoo
     from tfflows.saving import load_model
 
 __version__ = "0.3.0"
 __all__ = [
     "Flow",
+    "beam",
     "cli",
     "datasets",
     "distributions",
@@ -34,6 +35,7 @@ __all__ = [
     "models",
     "networks",
     "ode",
+    "ray",
     "runs",
     "serving",
     "testing",

@@ -21,6 +21,7 @@ class Case:
         learning_rate: Adam's. At 1e-3 Glow's first steps, without a warm-up, move the scales so far
             that samples overflow.
         tolerance: relative and absolute, of an adaptive solver's steps.
+        num_bins, bound: pieces of a spline, and half the length of the interval that it moves.
     """
 
     architecture: str
@@ -32,6 +33,8 @@ class Case:
     levels: int = 1
     learning_rate: float = 1e-3
     tolerance: float = 1e-5
+    num_bins: int = 8
+    bound: float = 3.0
 
     def data(self, steps: int):
         """Correlated, skewed rows for `steps` batches, `[steps * batch_size, dims]` float32.
@@ -66,6 +69,8 @@ CASES = {
     "realnvp-43": Case("realnvp", dims=43, layers=10, hidden_units=(256, 256), batch_size=512),
     "realnvp-moons": Case("realnvp", dims=2, layers=8, hidden_units=(64, 64), batch_size=200),
     "realnvp-tiny": Case("realnvp", dims=4, layers=2, hidden_units=(8, 8), batch_size=16),
+    "nsf-43": Case("nsf", dims=43, layers=10, hidden_units=(256, 256), batch_size=512),
+    "nsf-tiny": Case("nsf", dims=4, layers=2, hidden_units=(8, 8), batch_size=16),
     "maf-43": Case("maf", dims=43, layers=5, hidden_units=(512, 512), batch_size=512),
     "maf-784": Case("maf", dims=784, layers=5, hidden_units=(1024,), batch_size=100),
     "maf-tiny": Case("maf", dims=4, layers=2, hidden_units=(8,), batch_size=16),
@@ -77,6 +82,16 @@ CASES = {
         batch_size=64,
         image_shape=(28, 28, 1),
         levels=2,
+        learning_rate=1e-4,
+    ),
+    "glow-32": Case(
+        "glow",
+        dims=32 * 32 * 3,
+        layers=16,
+        hidden_units=(256, 256),
+        batch_size=128,
+        image_shape=(32, 32, 3),
+        levels=3,
         learning_rate=1e-4,
     ),
     "glow-tiny": Case(

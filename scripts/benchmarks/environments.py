@@ -103,17 +103,23 @@ def make_environment(adapter: Adapter) -> str:
     return str(python)
 
 
-def worker_environment(python: str) -> dict[str, str]:
-    """The variables of a worker's process: the CPU for everyone, and this package importable."""
+def worker_environment(python: str, device: str = "cpu") -> dict[str, str]:
+    """The variables of a worker's process: one device for everyone, and this package importable.
+
+    On a GPU the processes share its memory, so that none takes most of it at once.
+    """
     paths = [str(ROOT / "scripts")]
+    variables = {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"}
+    if device == "gpu":
+        paths.append(str(ROOT))  # there tfflows is not installed
+        variables = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
     if os.environ.get("PYTHONPATH"):
         paths.append(os.environ["PYTHONPATH"])
     return {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(paths),
         "PATH": os.pathsep.join([str(Path(python).parent), os.environ.get("PATH", "")]),
-        "CUDA_VISIBLE_DEVICES": "",
-        "JAX_PLATFORMS": "cpu",
+        **variables,
         "TF_CPP_MIN_LOG_LEVEL": "3",
     }
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks import environments, report, rows
+from benchmarks import environments, gpu, report, rows
 from benchmarks.cases import find_case
 
 EPILOG = """Each library runs in its own environment under .benchmark/, made on first use.
@@ -36,6 +36,18 @@ def parse(arguments=None) -> argparse.Namespace:
         description="Time training by fit, log_prob and sample of one architecture in tfflows and "
         "other libraries, each in its own process, in interleaved rounds.",
         epilog=EPILOG,
+    )
+    parser.add_argument(
+        "--device",
+        choices=("cpu", "gpu"),
+        default="cpu",
+        help="gpu: all rows of scripts/benchmarks/gpu.py, by this Python and what it has",
+    )
+    parser.add_argument(
+        "--tiny", action="store_true", help="gpu: the smallest cases, which a CPU runs too"
+    )
+    parser.add_argument(
+        "--start-seconds", type=_positive, default=120, help="gpu: after which no row is waited for"
     )
     parser.add_argument(
         "--case", default="realnvp-43", help="a name in scripts/benchmarks/cases.py"
@@ -81,7 +93,10 @@ def main(arguments=None) -> int:
     """Make the environments, time everything, write the report; 1 where it cannot be done."""
     options = parse(arguments)
     try:
-        run(options)
+        if options.device == "gpu":
+            gpu.run(options.out, options.rounds, options.start_seconds, options.tiny)
+        else:
+            run(options)
     except (ValueError, RuntimeError, OSError, subprocess.CalledProcessError) as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1
@@ -97,7 +112,7 @@ def run(options: argparse.Namespace) -> None:
     given = dict(options.python)
     pythons = {adapter.name: environments.python_of(adapter, given) for adapter in adapters}
     names = ("case", "steps", "calls", "seconds", "threads")
-    settings = {name: getattr(options, name) for name in names}
+    settings = {name: getattr(options, name) for name in names} | {"device": "cpu"}
     options.out.mkdir(parents=True, exist_ok=True)
     processes = [
         (adapter, mode)

@@ -16,7 +16,7 @@ class Row:
         adapter: the library.
         mode: one of the adapter's modes.
         python: the interpreter to run it with.
-        settings: what every worker gets: case, steps, calls, seconds and threads.
+        settings: what every worker gets: case, steps, calls, seconds, threads and device.
         log: file for whatever the process prints.
     """
 
@@ -33,11 +33,15 @@ class Row:
                 stdout=subprocess.PIPE,
                 stderr=file,
                 text=True,
-                env=worker_environment(python),
+                env=worker_environment(python, settings["device"]),
             )
+
+    def wait(self) -> None:
+        """Until the process has built its model."""
         ready = self._read()
         self.parameters, self.actions = ready["parameters"], ready["actions"]
         self.start_seconds = ready["start_seconds"]
+        self.first_step_seconds = ready["first_step_seconds"]
 
     @property
     def name(self) -> str:
@@ -60,6 +64,10 @@ class Row:
         self.times.setdefault(action, []).append(answer["milliseconds"])
         self.peak_megabytes = answer["peak_megabytes"]
 
+    def end(self) -> None:
+        """Kill a process that is not waited for any longer."""
+        self._process.kill()
+
     def close(self) -> None:
         """End the process."""
         self._process.stdin.close()
@@ -74,6 +82,7 @@ class Row:
             "group": self.group,
             "parameters": self.parameters,
             "start_seconds": self.start_seconds,
+            "first_step_seconds": self.first_step_seconds,
             "peak_megabytes": self.peak_megabytes,
             "times": self.times,
             "medians": {action: median(times) for action, times in self.times.items()},
@@ -89,7 +98,9 @@ def start_rows(
         print(f"Starting {adapter.name}, {mode} ...", flush=True)
         log = logs / f"{adapter.name}-{mode}.log"
         try:
-            rows.append(Row(adapter, mode, pythons[adapter.name], settings, log))
+            row = Row(adapter, mode, pythons[adapter.name], settings, log)
+            row.wait()
+            rows.append(row)
         except RuntimeError as error:
             failures[f"{adapter.library}, {mode}"] = str(error)
             print(f"  failed, {error}; see {log}", file=sys.stderr)

@@ -24,7 +24,7 @@ def test_batches_go_over_the_data_in_an_order_that_can_be_taken_up():
 def test_batches_without_a_seed_hold_each_row_once_in_order():
     x, condition = np.arange(10), np.arange(10) * 2
     batches = Batches(Rows(x, condition), 4)
-    assert batches.num_batches == 3
+    assert batches.num_batches == batches.batches_per_pass == 3
     parts = [batches[i] for i in range(3)]
     np.testing.assert_array_equal(np.concatenate([part["x"] for part in parts]), x)
     np.testing.assert_array_equal(np.concatenate([part["condition"] for part in parts]), condition)

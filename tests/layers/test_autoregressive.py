@@ -8,7 +8,9 @@ from layer_table import randomize
 from marks import needs_tensorflow
 
 from tfflows import layers
+from tfflows.backend.device_choice import assume_cpu
 from tfflows.networks import MADE, MaskedDense
+from tfflows.networks.made import block_jacobi
 from tfflows.networks.made.order import make_order
 from tfflows.transforms import RationalQuadraticSpline
 
@@ -116,6 +118,75 @@ def test_every_inversion_is_the_naive_loop(network, dims, dtype):
         for got, wanted in zip(answers[inversion], answers["sequential"], strict=True):
             np.testing.assert_allclose(got, wanted, **tolerance)
     np.testing.assert_allclose(layer(answers["incremental"][0], condition), z, **tolerance)
+
+
+@pytest.mark.parametrize(
+    ("network", "dims", "block"),
+    [
+        ("plain", 1, 256),
+        ("residual", 17, 5),
+        ("wide", 75, 16),  # the last block is cut short
+    ],
+)
+def test_sweeps_over_blocks_are_the_naive_loop(network, dims, block, monkeypatch):
+    """The form that "incremental" has on a GPU, with a condition."""
+    monkeypatch.setattr(block_jacobi, "BLOCK_ELEMENTS", block)
+    layer = layers.MaskedAutoregressive(
+        **{**NETWORKS, "wide": WIDE}[network], order="random", seed=3, dtype="float64"
+    )
+    layer.build((None, dims), (None, 2))
+    randomize(layer, spread=0.15)
+    x, condition = rows(7, dims), rows(7, 2, 1)
+    z, log_det = layer.forward_and_log_det(x, condition)
+    with assume_cpu(False):
+        found, inverse_log_det = layer.inverse_and_log_det(z, condition)
+    np.testing.assert_allclose(found, x, atol=1e-10)
+    np.testing.assert_allclose(inverse_log_det, -numpy(log_det), atol=1e-10)
+
+
+def test_sweeps_over_blocks_are_exact_where_elements_grow():
+    """Sweep k makes k elements exact, whatever those after them do meanwhile."""
+    layer = layers.MaskedAutoregressive(hidden_units=(64,), dtype="float64")
+    layer.build((None, 40))
+    randomize(layer, spread=0.6)
+    z = rows(20, 40)
+    z[3, 5] = np.nan
+    wanted = [numpy(each) for each in layer.inverse_and_log_det(z)]
+    others = np.arange(20) != 3  # a row that is not finite ends the sweeps of no other
+    assert np.abs(wanted[0][others]).max() > 1e3
+    with assume_cpu(False):
+        found = layer.inverse_and_log_det(z)
+    for got, want in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(numpy(got)[others], want[others], rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="TensorFlow's are those of the loop")
+def test_jax_differentiates_sweeps_in_both_modes():
+    """In weights, latents and condition, as it does the naive loop."""
+    import jax
+
+    z, condition = rows(5, 7).astype("float32"), rows(5, 2, 1).astype("float32")
+    answers = {}
+    for inversion, is_cpu in (("sequential", True), ("incremental", False)):
+        layer = layers.MaskedAutoregressive(
+            hidden_units=(16,), activation="silu", inversion=inversion
+        )
+        layer.build((None, 7), (None, 2))
+        randomize(layer, spread=0.3)
+        weights = layer.weights
+
+        def invert(values, z, condition, layer=layer, weights=weights):
+            with keras.StatelessScope(state_mapping=list(zip(weights, values, strict=True))):
+                x, log_det = layer.inverse_and_log_det(z, condition)
+                return ops.sum(x**2) + ops.sum(log_det**3)
+
+        arguments = ([w.value for w in weights], z, condition)
+        with assume_cpu(is_cpu):
+            reverse = jax.jit(jax.grad(invert, argnums=(0, 1, 2)))(*arguments)
+            forward = jax.jit(jax.jacfwd(invert, argnums=1))(*arguments)
+        answers[inversion] = [*jax.tree.leaves(reverse), forward]
+    for got, wanted in zip(*answers.values(), strict=True):
+        np.testing.assert_allclose(got, wanted, rtol=1e-3, atol=1e-4)
 
 
 def test_splines_are_inverted_too():

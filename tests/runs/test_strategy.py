@@ -1,5 +1,6 @@
 """Runs on several devices and in several processes are those of one device."""
 
+import json
 import os
 import signal
 import subprocess
@@ -21,6 +22,7 @@ BACKEND = keras.backend.backend()
 IS_JAX = BACKEND == "jax"
 TWO = ["--strategy", "data_parallel"] if IS_JAX else ["--strategy", "multi_worker"]
 ONE = [] if IS_JAX else ["--no-jit"]
+NO_JIT = ["backend.jit=false"]
 EIGHT = {"XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
 on_jax = pytest.mark.skipif(not IS_JAX, reason="a strategy of JAX")
 on_tensorflow = pytest.mark.skipif(IS_JAX, reason="a strategy of TensorFlow")
@@ -36,17 +38,17 @@ def recipe(tmp_path_factory):
 @pytest.fixture(scope="module")
 def one(recipe):
     """The logs and weights of one process on one device."""
-    settings = [] if IS_JAX else ["backend.jit=false"]
-    run_recipe(read_recipe(recipe, settings), recipe.parent / "one", verbose=0)
+    run_recipe(read_recipe(recipe, () if IS_JAX else NO_JIT), recipe.parent / "one", verbose=0)
     return read_end(recipe.parent / "one")
 
 
 @pytest.mark.parametrize("count", [pytest.param(2, marks=slow_on_jax)])
 def test_two_processes_train_as_one(recipe, one, count, tmp_path):
-    printed = finish(start(recipe, tmp_path / "run", BACKEND, count, *TWO))
+    printed = finish(start(recipe, tmp_path / "run", BACKEND, count, *TWO, "--report"))
     assert difference(read_end(tmp_path / "run"), one) < 1e-5
     assert "Epoch 2/2" in printed[0]
-    assert "Epoch" not in printed[1]  # only the chief reports
+    assert "Best epoch 2 of 2" in printed[0]
+    assert "poch" not in printed[1]  # only the chief reports
 
 
 @on_jax
@@ -132,6 +134,18 @@ def test_all_take_the_statistics_of_the_first():
 def test_workers_without_tf_config_are_refused():
     with pytest.raises(ValueError, match=r"multi_worker expects TF_CONFIG to name two workers"):
         make_strategy("multi_worker")
+
+
+def test_validation_takes_all_rows_where_a_call_makes_many_steps(recipe, tmp_path):
+    """Its last batch, of 51 rows, too, also where a training has 60 steps per call."""
+    steps = ["training.epochs=1", "training.steps_per_epoch=60", *(() if IS_JAX else NO_JIT)]
+    found = []
+    for number in (1, 60):
+        folder = tmp_path / str(number)
+        settings = [*steps, f"backend.steps_per_execution={number}"]
+        run_recipe(read_recipe(recipe, settings), folder, verbose=0)
+        found.append(json.loads((folder / "metrics.jsonl").read_text()))
+    assert found[0]["val_nll"] == pytest.approx(found[1]["val_nll"], rel=1e-5)
 
 
 def test_one_device_is_said_and_trains_as_without_a_strategy(recipe, one, tmp_path):

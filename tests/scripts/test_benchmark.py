@@ -88,6 +88,40 @@ def test_a_small_share_is_said_as_a_fraction(benchmarks):
     )
 
 
+def test_rows_on_a_gpu_say_the_step_and_what_fit_makes_of_it(benchmarks):
+    from benchmarks import gpu
+
+    ours = result("tfflows", 0.6, 0.2, 2.0, bare_train=0.5)
+    results = [
+        {**row, "case": "maf-784", "first_step_seconds": 12.34}
+        for row in (ours, result("flowjax", 1.0, 0.4, 80.0))
+    ]
+    table = gpu.make_table(results)
+    assert table[0] == gpu.HEADINGS
+    assert table[1:] == [
+        ["MAF, 784 dimensions", "tfflows", "fast", "12.3", "0.50", "0.60", "0.20", "2.00"],
+        ["", "flowjax", "fast", "12.3", "1.00", "", "0.40", "80.00"],
+    ]
+    assert gpu.verdicts(results) == [
+        "MAF, 784 dimensions, fast: fit takes 1.20 of the step; flowjax (fast): step 0.50, "
+        "log_prob 0.50, sample 1/40."
+    ]
+
+
+def test_every_row_on_a_gpu_has_an_adapter_and_a_case(benchmarks):
+    environments, _, _ = benchmarks
+    from benchmarks import gpu
+    from benchmarks.cases import find_case
+
+    adapters = {adapter.name: adapter for adapter in environments.find_adapters()}
+    for name, (_, plans) in gpu.PLANS.items():
+        for plan in plans:
+            assert find_case(name).architecture in adapters[plan.adapter].modes
+        assert (
+            find_case(gpu.TINY.get(name, "glow-tiny")).architecture == find_case(name).architecture
+        )
+
+
 @pytest.mark.parametrize(("seconds", "wanted"), [(0, 1), (1, 2), (1000, 5)])
 def test_calls_end_with_their_seconds(benchmarks, monkeypatch, seconds, wanted):
     from benchmarks import worker

@@ -1,5 +1,10 @@
 """Several steps in one compiled call train as single steps do."""
 
+import json
+import subprocess
+import sys
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -182,3 +187,14 @@ def test_a_loss_that_is_nan_is_found_at_the_last_step_that_there_was():
     flow.fit((X[:8], CONDITION[:8]), verbose=0)  # the weights are finite yet
     with pytest.raises(FloatingPointError, match=r"seen at step 23\b"):
         flow.fit((X[:46], CONDITION[:46]), batch_size=2, verbose=0)
+
+
+@pytest.mark.slow
+def test_eight_devices_give_the_losses_of_one():
+    script = Path(__file__).parents[1] / "helpers" / "train_data_parallel.py"
+    answer = subprocess.run(
+        [sys.executable, script], check=True, stdout=subprocess.PIPE, text=True
+    ).stdout
+    losses = json.loads(answer.splitlines()[-1])
+    for eight in losses["eight"]:
+        np.testing.assert_allclose(eight, losses["one"], rtol=1e-5)

@@ -87,9 +87,20 @@ def test_an_exception_in_the_first_step_leaves_the_weights(monkeypatch):
     monkeypatch.setattr(flow, "test_step", lambda *args: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         flow.evaluate(X, verbose=0)
+    monkeypatch.setattr(flow, "predict_step", lambda *args: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        flow.predict(X, verbose=0)
     for value, expected in zip(flow.get_weights(), before, strict=True):
         np.testing.assert_array_equal(value, expected)
     assert np.isfinite(flow.log_prob(X)).all()
+
+
+def test_a_flow_that_is_not_compiled_is_refused_as_keras_does():
+    flow = tfflows.Flow([layers.AffineCoupling(conditioner=networks.MLP((3,)))], (2,))
+    for call in (flow.fit, flow.evaluate):
+        with pytest.raises(ValueError, match=r"call `compile\(\)`"):
+            call(X, verbose=0)
+    assert flow.predict(X, verbose=0).shape == X.shape
 
 
 def exhausted(*args):

@@ -33,9 +33,9 @@ class Epochs(keras.callbacks.Callback):
     [
         (0.0001, 1000, 63),  # 64 at most, and 16 calls that are about equal
         (0.0001, 10, 10),
-        (0.01, 12, 4),
-        (0.02, 100, 2),
-        (0.06, 100, 1),
+        (0.04, 12, 4),
+        (0.08, 100, 2),
+        (0.11, 100, 1),
     ],
 )
 def test_fast_steps_are_grouped_and_slow_ones_are_not(seconds, per_epoch, steps):
@@ -77,7 +77,7 @@ def test_the_choice_is_measured_without_a_trace_in_the_training(monkeypatch):
 
     def fake(model, group, original=steps_module.seconds_per_step):
         measured.append(original(model, group))
-        return 0.05 / 3
+        return 0.2 / 3
 
     monkeypatch.setattr(steps_module, "seconds_per_step", fake)
     flow, steps = train("auto")

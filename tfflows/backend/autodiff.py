@@ -66,3 +66,40 @@ def with_gradient(function: Callable, backward: Callable, inputs: Sequence[Tenso
         forward, lambda kept, cotangents: tuple(backward(*kept, tuple(cotangents)))
     )
     return differentiable(*inputs)
+
+
+def fixed_point(step: Callable, solve: Callable, start: Tensor) -> Tensor:
+    """x of `start`'s shape with step(x) = x, found by `solve()` in loops without a gradient.
+
+    An element of step(x) must depend only on those before it in some order of the last axis. JAX
+    differentiates what x is instead of how it was found: dx = d(step) + Jacobian dx, whose sweeps
+    from dx = 0 are exact after as many as there are elements. TensorFlow differentiates
+    `compilation.compile_region`.
+    """
+    if keras.backend.backend() == "tensorflow":
+        return solve()
+    import jax
+    from jax import numpy as jnp
+
+    limit = start.shape[-1]
+
+    def solve_linear(residual, target):  # residual(v) = Jacobian v - v
+        def unfinished(state):
+            count, is_changing, _ = state
+            return jnp.logical_and(count < limit, is_changing)
+
+        def sweep(state):
+            count, _, v = state
+            new = residual(v) + v - target
+            return count + 1, jnp.any(new != v), new
+
+        return jax.lax.while_loop(unfinished, sweep, (0, True, jnp.zeros_like(target)))[2]
+
+    return jax.lax.custom_root(
+        lambda x: step(x) - x,
+        start,
+        lambda _, x: solve(),
+        lambda residual, target: jax.lax.custom_linear_solve(
+            residual, target, solve_linear, solve_linear
+        ),
+    )

@@ -29,6 +29,11 @@ def few_row_sizes() -> contextlib.AbstractContextManager[None]:
     return _scope("few_row_sizes", True)
 
 
+def is_exporting() -> bool:
+    """Whether what is being traced is for a SavedModel, which may be served on another device."""
+    return getattr(_scopes, "few_row_sizes", False)
+
+
 @contextlib.contextmanager
 def _scope(name, value) -> Iterator[None]:
     before = getattr(_scopes, name, False)
@@ -201,7 +206,7 @@ def compile_region(function: Callable, differentiable: Callable) -> Callable:
         if tf.distribute.has_strategy():
             return graph(*tensors)
         first = compiled
-        if getattr(_scopes, "few_row_sizes", False) and tensors[0].shape[0] is None:
+        if is_exporting() and tensors[0].shape[0] is None:
             first = functools.partial(_call_in_few_sizes, compiled)
         versions = iter([first])  # for the first call; the gradient makes the second
         return tf.recompute_grad(lambda *args: next(versions, graph)(*args))(*tensors)

@@ -118,7 +118,7 @@ def _said_of_others(error):
         import tensorflow as tf
 
         kinds = tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.DeadlineExceededError
-        if not isinstance(error, kinds):
+        if _joined is None or not isinstance(error, kinds):
             return None
         resolver = _joined.cluster_resolver
         own = f"{resolver.task_type} {resolver.task_id}"

@@ -1,4 +1,4 @@
-"""The command line, `tfflows`: train, evaluate, score, sample, plot, animate, export, info, zoo.
+"""The command line, `tfflows`: train, evaluate, score, sample, plot, export, info, ray, zoo.
 
 Exit codes: 0 done, 1 failure (files, data, training), 2 usage (an option or value that cannot be).
 """
@@ -10,6 +10,7 @@ from tfflows.cli.evaluate import evaluate_command, score
 from tfflows.cli.export import export
 from tfflows.cli.info import info
 from tfflows.cli.plot import plot
+from tfflows.cli.ray import ray_commands
 from tfflows.cli.sample import animate_command, sample
 from tfflows.cli.train import train
 from tfflows.cli.zoo import zoo_commands
@@ -30,6 +31,7 @@ for _command in (
     animate_command,
     export,
     info,
+    ray_commands,
     zoo_commands,
 ):
     main.add_command(_command)

@@ -62,7 +62,7 @@ def train(
         path = zoo.find_recipe(recipe)
         import_backend()
         from tfflows.backend.compilation_cache import use_compilation_cache
-        from tfflows.backend.processes import join_processes, leave_processes
+        from tfflows.backend.processes import join_processes, leave_processes, process_count
         from tfflows.runs import read_recipe, report_run, run_recipe
 
         if compilation_cache:
@@ -78,6 +78,8 @@ def train(
     except FileExistsError as error:
         raise click.UsageError(str(error)) from error
     except RuntimeError as error:
+        if process_count() == 1:
+            raise
         click.echo(f"Error: {error}", err=True)
         sys.stderr.flush()
         os._exit(1)  # at its usual end JAX would wait for a process that is lost

@@ -83,8 +83,8 @@ class Batches(keras.utils.PyDataset):
 
     @property
     def batches_per_pass(self) -> int:
-        """Batches that go over the data once."""
-        return max(len(self.rows) // self.batch_size, 1)
+        """Batches that go over the data once: without the remainder where there is a seed."""
+        return self.num_batches or max(len(self.rows) // self.batch_size, 1)
 
     def once(self) -> Iterator:
         """Each batch of one pass in order, for data without a seed."""

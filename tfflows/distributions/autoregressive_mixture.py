@@ -6,11 +6,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfflows.backend import compilation
 from tfflows.backend.tensor_ops import sum_event
 from tfflows.distributions.distribution import LOG_2_PI, Distribution
 from tfflows.networks import MADE
-from tfflows.networks.made.inversion import invert_incremental, invert_sequential
+from tfflows.networks.made.inverter import Inverter
 from tfflows.networks.made.made import bounded
 from tfflows.networks.made.order import make_order, reorder
 from tfflows.transforms.log_scale import LOG_SCALES
@@ -61,7 +60,7 @@ class AutoregressiveMixture(Distribution):
         self.order = order if isinstance(order, str) else np.asarray(order).tolist()
         self.seed = seed
         self._bound = LOG_SCALES["soft_clip"]
-        self._solve_compiled = compilation.compile_region(self._solve, self._solve_sequential)
+        self._invert = Inverter(self.network, self._element, num_latents=2)
 
     def build(self, z_shape, condition_shape=None):
         super().build(z_shape, condition_shape)
@@ -97,15 +96,8 @@ class AutoregressiveMixture(Distribution):
 
     def _draw(self, noise, condition, temperature):
         spread = temperature * noise.normal(self.event_shape)
-        tensors = [spread, noise.uniform(self.event_shape)]
-        z = self._solve_compiled(*tensors, *([] if condition is None else [condition]))
+        z, _ = self._invert([spread, noise.uniform(self.event_shape)], condition)
         return reorder(z, np.argsort(self._order))
-
-    def _solve(self, spread, uniform, condition=None):
-        return invert_incremental(self.network, self._element, [spread, uniform], condition)[0]
-
-    def _solve_sequential(self, spread, uniform, condition=None):
-        return invert_sequential(self.network, self._element, [spread, uniform], condition)[0]
 
     def _element(self, latents, parameters):
         """An element from its component, the first whose cumulated weight reaches the uniform."""

@@ -105,16 +105,18 @@ def score_file(
         _WRITERS[suffix](temporary, rows.kept_names) as write,
     ):
         for x, condition, numbers, kept in rows.batches(batch_size):
-            scores, bad = _scores(flow, x, condition)
+            scores, bad = score_rows(flow, x, condition)
             write(scores, kept)
             count, unusable = count + len(scores), unusable + bad
             lowest = _lowest(lowest, scores, numbers, kept, top)
     return ScoreSummary(count, unusable, rows.reader.dropped, tuple(lowest))
 
 
-def _scores(flow, x, condition):
-    """log p(x) float32 `[n]`, NaN for rows with NaN, and how many these are."""
-    parts = [x] if condition is None else [x, condition]
+def score_rows(
+    flow: "Flow | ServedFlow", x: np.ndarray, condition: np.ndarray | None = None
+) -> tuple[np.ndarray, int]:
+    """log p(x) float32 `[n]`, NaN for rows that are not finite, and how many these are."""
+    parts: list[Any] = [x] if condition is None else [x, condition]
     good = np.all([np.isfinite(p.reshape(len(p), -1)).all(axis=1) for p in parts], axis=0)
     scores = np.full(len(x), np.nan, "float32")
     if not good.any():

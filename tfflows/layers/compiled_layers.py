@@ -31,8 +31,8 @@ def latent_function(layer: "FlowLayer") -> Callable:
     are called as they are.
     """
     functions = getattr(_scope, "functions", None)
-    key = None if functions is None else structure(layer)
-    if key is None:
+    key = structure(layer)
+    if functions is None or key is None:
         return lambda *rows: layer.forward_and_log_det(*rows)[0]
     if key not in functions:
 

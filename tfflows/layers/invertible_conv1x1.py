@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from tfflows.backend.constants import Constant
+from tfflows.backend.precision import precise_matmul
 from tfflows.backend.tensor_ops import cut_far, identity, repeat_log_det
 from tfflows.layers.flow_layer import FlowLayer
 from tfflows.layers.lu_linear import lu_inverse
@@ -72,7 +73,7 @@ class InvertibleConv1x1(FlowLayer):
             _, upper = ops.qr(ops.convert_to_tensor(self.kernel))
             return self.kernel, ops.sum(ops.log(ops.abs(ops.diagonal(upper))))
         lower, upper = self._lower_and_upper()
-        return ops.take(ops.matmul(lower, upper), self._order.value, axis=0), ops.sum(
+        return ops.take(precise_matmul(lower, upper), self._order.value, axis=0), ops.sum(
             self.log_diagonal
         )
 
@@ -91,11 +92,11 @@ class InvertibleConv1x1(FlowLayer):
 
     def _forward(self, x, condition=None, training=False):
         matrix, log_det = self._matrix_and_log_det()
-        return ops.matmul(cut_far(x, 1e30), ops.transpose(matrix)), self._repeat(log_det, x)
+        return precise_matmul(cut_far(x, 1e30), ops.transpose(matrix)), self._repeat(log_det, x)
 
     def _inverse(self, z, condition=None, training=False):
         matrix, log_det = self._inverse_matrix_and_log_det()
-        return ops.matmul(z, ops.transpose(matrix)), self._repeat(log_det, z)
+        return precise_matmul(z, ops.transpose(matrix)), self._repeat(log_det, z)
 
     def _repeat(self, log_det, x):
         return repeat_log_det(self._num_positions * log_det, x)

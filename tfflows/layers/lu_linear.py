@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from tfflows.backend.constants import Constant
+from tfflows.backend.precision import precise_matmul
 from tfflows.backend.tensor_ops import Tensor, cut_far, identity, repeat_log_det
 from tfflows.layers.flow_layer import FlowLayer
 
@@ -77,8 +78,8 @@ class LULinear(FlowLayer):
 
     def _forward(self, x, condition=None, training=False):
         lower, upper, diagonal = self._lower_upper_and_diagonal()
-        matrix = ops.take(ops.matmul(lower, upper), self._order.value, axis=0)
-        z = ops.matmul(cut_far(x, 1e30), ops.transpose(matrix))
+        matrix = ops.take(precise_matmul(lower, upper), self._order.value, axis=0)
+        z = precise_matmul(cut_far(x, 1e30), ops.transpose(matrix))
         if self.shift is not None:
             z = z + self.shift
         return z, repeat_log_det(ops.sum(ops.log(diagonal)), x)
@@ -88,7 +89,7 @@ class LULinear(FlowLayer):
         matrix = lu_inverse(lower, upper, self._order.value)
         if self.shift is not None:
             z = z - self.shift
-        x = ops.matmul(z, ops.transpose(matrix))
+        x = precise_matmul(z, ops.transpose(matrix))
         return x, repeat_log_det(-ops.sum(ops.log(diagonal)), z)
 
     def get_config(self):

@@ -1,23 +1,23 @@
 """Masked (Papamakarios et al. 2017) and inverse (Kingma et al. 2016) autoregressive flows."""
 
+import contextlib
 from collections.abc import Sequence
 
 import keras
 import numpy as np
 from keras import ops
 
-from tfflows.backend import compilation
+from tfflows.backend.precision import full_precision
 from tfflows.backend.tensor_ops import sum_event
 from tfflows.layers.flow_layer import FlowLayer
 from tfflows.networks import MADE
-from tfflows.networks.made.inversion import invert_incremental, invert_jacobi, invert_sequential
+from tfflows.networks.made.inverter import INVERSIONS, Inverter
 from tfflows.networks.made.made import bounded
 from tfflows.networks.made.order import make_order, reorder
 from tfflows.transforms import Affine, Transform
 from tfflows.utils import legacy
 
 _OF_NETWORK = ("hidden_units", "activation", "residual")
-INVERSIONS = ("incremental", "jacobi", "sequential")
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -29,9 +29,10 @@ class MaskedAutoregressive(FlowLayer):
 
     The way back needs x_i for the parameters of x_i+1. `inversion` says how it is found:
     "incremental" computes each hidden unit once, about the arithmetic of one pass in as many small
-    steps as there are elements; "jacobi" repeats whole passes until nothing changes, the quickest
-    for few rows; "sequential" makes one pass per element. All three are exact: "jacobi" stops at
-    `tolerance`, or after as many passes as there are elements, where it cannot be wrong. Networks
+    steps as there are elements; on a GPU, which waits for the launch of each small step, it sweeps
+    over blocks of elements until nothing changes instead. "jacobi" repeats whole passes until
+    nothing changes; "sequential" makes one pass per element. All are exact: sweeps stop at
+    `tolerance`, or after as many as there are elements, where they cannot be wrong. Networks
     are in float32 or float64 even under a mixed policy: an error of x_i goes into all after it.
     Parameters are cut at +-1e4, so that samples which grow from element to element stay finite.
 
@@ -44,7 +45,7 @@ class MaskedAutoregressive(FlowLayer):
         seed: integer of a random order.
         inversion: "incremental", "jacobi" or "sequential".
         tolerance: largest change of an element, relative to its size where that is above 1, after
-            which "jacobi" stops; None is 1e-6, in float64 1e-12.
+            which sweeps stop; None is 1e-6, in float64 1e-12.
     """
 
     needs_vectors = True
@@ -94,11 +95,15 @@ class MaskedAutoregressive(FlowLayer):
             )
         self._order = make_order(self.order, self.event_shape[0], self.seed)
         self.network.build((None, *self.event_shape), condition_shape)
-        self._solve_compiled = compilation.compile_region(self._solve, self._solve_sequential)
+        self._invert = Inverter(
+            self.network, self._element, inversion=self.inversion, tolerance=self.tolerance
+        )
 
-    def _one_pass(self, x, condition):
+    def _one_pass(self, x, condition, training):
         x = reorder(x, self._order)
-        parameters = self._parameters(x, condition)
+        # An error of one element goes into all that follow it. Training has noise enough.
+        with contextlib.nullcontext() if training else full_precision():
+            parameters = self._parameters(x, condition)
         z, log_det = self.transform.forward(x, parameters)
         return reorder(z, np.argsort(self._order)), sum_event(log_det)
 
@@ -106,30 +111,14 @@ class MaskedAutoregressive(FlowLayer):
         return bounded(ops.unstack(self.network(x, condition), axis=1))
 
     def _step_by_step(self, z, condition, training=False):
-        tensors = [reorder(z, self._order), *([] if condition is None else [condition])]
-        # Loops in loops take a minute to compile with their gradients.
-        solve = self._solve_sequential if training else self._solve_compiled
-        x, log_det = solve(*tensors)
+        x, log_det = self._invert([reorder(z, self._order)], condition, training)
         return reorder(x, np.argsort(self._order)), log_det
 
     def _element(self, latents, parameters):
         return self.transform.inverse(latents[0], bounded(parameters))
 
-    def _solve(self, z, condition=None):
-        if self.inversion == "incremental":
-            return invert_incremental(self.network, self._element, [z], condition)
-        if self.inversion == "sequential":
-            return self._solve_sequential(z, condition)
-        tolerance = self.tolerance
-        if tolerance is None:
-            tolerance = 1e-12 if self.compute_dtype == "float64" else 1e-6
-        return invert_jacobi(self.network, self._element, [z], condition, tolerance)
-
-    def _solve_sequential(self, z, condition=None):
-        return invert_sequential(self.network, self._element, [z], condition)
-
     def _forward(self, x, condition=None, training=False):
-        return self._one_pass(x, condition)
+        return self._one_pass(x, condition, training)
 
     def _inverse(self, z, condition=None, training=False):
         return self._step_by_step(z, condition, training)
@@ -177,7 +166,7 @@ class InverseAutoregressive(MaskedAutoregressive):
         return self._step_by_step(x, condition, training)
 
     def _inverse(self, z, condition=None, training=False):
-        return self._one_pass(z, condition)
+        return self._one_pass(z, condition, training)
 
     def _can_be_scanned(self, inverse):
         return super()._can_be_scanned(not inverse)

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from tfflows.backend.precision import precise_matmul
 from tfflows.backend.tensor_ops import cut_far, identity, repeat_log_det
 from tfflows.layers.data_dependent_layer import DataDependentLayer
 
@@ -62,9 +63,9 @@ class Whiten(DataDependentLayer):
     def _forward(self, x, condition=None, training=False):
         unit = identity(self.event_shape[0], x.dtype)
         inverse = ops.solve_triangular(self._lower(), unit, lower=True)
-        z = ops.matmul(cut_far(x - self.mean, 1e30), ops.transpose(inverse)) / self.std
+        z = precise_matmul(cut_far(x - self.mean, 1e30), ops.transpose(inverse)) / self.std
         return z, repeat_log_det(-ops.sum(ops.log(self.std)), x)
 
     def _inverse(self, z, condition=None, training=False):
-        x = ops.matmul(z * self.std, ops.transpose(self._lower())) + self.mean
+        x = precise_matmul(z * self.std, ops.transpose(self._lower())) + self.mean
         return x, repeat_log_det(ops.sum(ops.log(self.std)), z)

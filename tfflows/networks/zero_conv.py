@@ -3,7 +3,6 @@
 import keras
 from keras import ops
 
-from tfflows.backend.compilation import is_under_xla
 from tfflows.networks.conv3x3 import shifts_pay, sum_of_shifts
 
 
@@ -36,7 +35,7 @@ class ZeroConv2D(keras.layers.Layer):
         # The gain on the weights, which are few, instead of the outputs.
         gain = ops.exp(3.0 * self.log_gain)
         kernel = ops.convert_to_tensor(self.kernel) * gain
-        if is_under_xla() and shifts_pay(kernel.shape):
+        if shifts_pay(kernel.shape):
             outputs = sum_of_shifts(inputs, kernel)
         else:
             outputs = ops.conv(inputs, kernel, padding="same")

@@ -115,16 +115,15 @@ class MultiWorker(Strategy):
     def __init__(self):
         super().__init__()
         processes.join_processes()
-        self._strategy = processes.joined_strategy()
-        if self._strategy is None:
+        strategy = processes.joined_strategy()
+        if strategy is None:
             raise ValueError(
                 "backend.strategy: multi_worker expects TF_CONFIG to name two workers or more, "
                 f"such as {processes.TF_CONFIG_EXAMPLE}; mirrored is for one host"
             )
+        self._strategy = strategy
         self.shard = Shard(
-            processes.process_index(),
-            processes.process_count(),
-            self._strategy.num_replicas_in_sync,
+            processes.process_index(), processes.process_count(), strategy.num_replicas_in_sync
         )
 
     def scope(self):
@@ -204,7 +203,7 @@ def make_strategy(name: str | None) -> Strategy:
         return Strategy()
     strategy, backend = _STRATEGIES[name], keras.backend.backend()
     if strategy.backend != backend:
-        others = [each.name for each in _STRATEGIES.values() if each.backend == backend]
+        others = [str(key) for key, each in _STRATEGIES.items() if each.backend == backend]
         raise ValueError(
             f"backend.strategy: {name} is for the Keras backend {strategy.backend}. "
             f"Received: the backend {backend}, which has {', '.join(others)}"

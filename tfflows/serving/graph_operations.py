@@ -17,7 +17,7 @@ OUTSIDE = re.compile(
 )
 # Operations with a state that stays in the process: variables, loops, calls, random numbers.
 STATEFUL = re.compile(
-    "(Assign|AssignAdd|AssignSub|Read)VariableOp|Assert|Case|DisableCopyOnRead|If|ResourceGather|"
+    "(Assign|AssignAdd|AssignSub|Read)VariableOp|Assert|Case|DeviceIndex|DisableCopyOnRead|If|ResourceGather|"
     "ResourceGatherNd|(Random(StandardNormal|Uniform|UniformInt|GammaGrad|Gamma|PoissonV2|Shuffle)"
     "|TruncatedNormal|ParameterizedTruncatedNormal)|Stateful(PartitionedCall|StandardNormalV2|"
     "UniformFullInt|UniformInt|Uniform)|StatelessRandomGet(Alg|KeyCounter|KeyCounterAlg)|"

@@ -73,6 +73,11 @@ class ServedFlow:
         if "condition" in inputs:
             self.condition_shape = tuple(inputs["condition"].shape[1:])
 
+    @property
+    def signatures(self) -> dict[str, Any]:
+        """The TensorFlow function of each signature, by its name."""
+        return dict(self._model.signatures)
+
     def _check_weights(self, weights):
         check_finite_weights(weights, str(self._folder))
         stated = (self.description or {}).get("weights_sha256")

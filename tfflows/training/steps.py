@@ -38,6 +38,7 @@ class Steps(AdaptiveDensity):
     """A density whose steps take (x, condition) as batches; arguments as of Density."""
 
     _functions_version: int | None = None
+    _chooses_steps = False
 
     def __setattr__(self, name, value):
         if name == "_jax_state":
@@ -52,7 +53,8 @@ class Steps(AdaptiveDensity):
         Keras would take the arrays from the variables, which would be empty after an exception in
         the first step. The compiled step frees them anyway.
         """
-        compilation.unshare([*self.variables, *getattr(self.optimizer, "variables", [])])
+        optimizer = getattr(self, "optimizer", None)  # not there before compile
+        compilation.unshare([*self.variables, *getattr(optimizer, "variables", [])])
         return super()._get_jax_state(*args, **kwargs)
 
     def compile(self, *args, steps_per_execution: int | str = AUTO, **kwargs) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from tfflows.training.many_steps import Group
 
 AUTO = "auto"
-SECONDS = 0.05  # per call
+SECONDS = 0.2  # per call
 MAX_STEPS = 64  # per call
 MEASURED_SECONDS = 0.2  # after which no more steps are spent on a measurement
 MIN_STEPS = 50  # of a training, below which none is spent on a measurement

@@ -91,7 +91,7 @@ class Trainer(CheckedData):
                 targets to compare its output with.
             run_eagerly, jit_compile, auto_scale_loss: those of Keras.
             steps_per_execution: training steps per compiled call, between which callbacks are
-                called. "auto": `fit` times a step of arrays, and makes as many as take 50 ms, at
+                called. "auto": `fit` times a step of arrays, and makes as many as take 0.2 s, at
                 most 64; one, where a callback of your own has `on_train_batch_begin` or `_end`.
             objective: what `fit` minimises: "likelihood", "flow_matching", "ot_flow_matching", or
                 an object such as `FlowMatching(time_exponent=2.0)` or `ReverseKL(log_density)`.
@@ -264,7 +264,8 @@ class Trainer(CheckedData):
             x: x, (x, condition), a dict of them, or a dataset.
             args, kwargs: those of Keras.
         """
-        return super().predict(self._open(x)[0], *args, **kwargs)
+        with self._synced():
+            return super().predict(self._open(x)[0], *args, **kwargs)
 
     def _look_at_trainable(self):
         """Make the step anew where `trainable` of a layer has changed since the last one."""

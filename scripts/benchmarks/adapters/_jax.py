@@ -23,11 +23,14 @@ def make_subject(parameters, log_prob, sample, case, x) -> Subject:
     compiled_log_prob, compiled_sample = jax.jit(log_prob), jax.jit(sample)
     state = (parameters, optimizer.init(parameters))
     key = jax.random.key(0)
-    first = jax.numpy.asarray(x[: case.batch_size])
+    data = jax.numpy.asarray(x)
+    first = data[: case.batch_size]
     rng = np.random.default_rng(0)
 
     @partial(jax.jit, donate_argnums=0)
-    def train_step(state, rows):
+    def train_step(state, data, order, step):
+        places = jax.lax.dynamic_slice_in_dim(order, step * case.batch_size, case.batch_size)
+        rows = data[places]
         parameters, moments = state
         loss, gradients = jax.value_and_grad(lambda p: -log_prob(p, rows).mean())(parameters)
         updates, moments = optimizer.update(gradients, moments)
@@ -35,9 +38,9 @@ def make_subject(parameters, log_prob, sample, case, x) -> Subject:
 
     def train(steps):
         nonlocal state
-        size, order = case.batch_size, rng.permutation(len(x))
+        order = jax.numpy.asarray(rng.permutation(len(x)))
         for step in range(steps):
-            state, loss = train_step(state, x[order[step * size : (step + 1) * size]])
+            state, loss = train_step(state, data, order, step)
         if not np.isfinite(loss.item()):
             raise ValueError(f"The loss must stay finite. Received: {loss.item()}")
 

@@ -17,6 +17,18 @@ def make_realnvp(case, mode: str) -> "tfflows.Flow":
     return _compile(flow, case, mode)
 
 
+def make_nsf(case, mode: str) -> "tfflows.Flow":
+    """`case.layers` spline couplings, which keep the two halves in turn; compiled for `mode`."""
+    keras.utils.set_random_seed(0)
+    couplings = [
+        tfflows.layers.SplineCoupling(
+            "half", i % 2, tfflows.networks.MLP(case.hidden_units), case.num_bins, case.bound
+        )
+        for i in range(case.layers)
+    ]
+    return _compile(tfflows.Flow(couplings, (case.dims,)), case, mode)
+
+
 def make_maf(case, mode: str) -> "tfflows.Flow":
     """`case.layers` affine autoregressive layers of alternating order; compiled for `mode`."""
     keras.utils.set_random_seed(0)
@@ -36,10 +48,18 @@ def make_maf(case, mode: str) -> "tfflows.Flow":
 
 
 def make_glow(case, mode: str) -> "tfflows.Flow":
-    """`case.levels` levels of `case.layers` steps, on images of real values."""
+    """`case.levels` levels of `case.layers` steps, on images of real values.
+
+    A mode that ends with "bfloat16" has networks of that.
+    """
     keras.utils.set_random_seed(0)
     flow = tfflows.models.Glow(
-        case.image_shape, case.levels, case.layers, case.hidden_units[0], quantization_levels=None
+        case.image_shape,
+        case.levels,
+        case.layers,
+        case.hidden_units[0],
+        quantization_levels=None,
+        dtype="mixed_bfloat16" if mode.endswith("bfloat16") else "float32",
     )
     return _compile(flow, case, mode)
 

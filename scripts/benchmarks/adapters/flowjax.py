@@ -10,7 +10,7 @@ samples by a pass an element.
 import equinox
 import jax
 import paramax
-from flowjax.bijections import Affine
+from flowjax.bijections import Affine, RationalQuadraticSpline
 from flowjax.distributions import Normal
 from flowjax.flows import coupling_flow, masked_autoregressive_flow
 from jax import numpy as jnp
@@ -24,10 +24,20 @@ MODES = ["jit"]
 
 def build_realnvp(case, mode, x):
     """`case.layers` affine couplings with fixed permutations between."""
+    return _build_coupling(Affine(), case, x)
+
+
+def build_nsf(case, mode, x):
+    """`case.layers` spline couplings with fixed permutations between."""
+    spline = RationalQuadraticSpline(knots=case.num_bins, interval=case.bound)
+    return _build_coupling(spline, case, x)
+
+
+def _build_coupling(transformer, case, x):
     flow = coupling_flow(
         jax.random.key(0),
         base_dist=Normal(jnp.zeros(case.dims)),
-        transformer=Affine(),
+        transformer=transformer,
         flow_layers=case.layers,
         nn_width=case.hidden_units[0],
         nn_depth=len(case.hidden_units),

@@ -12,12 +12,20 @@ os.environ["KERAS_BACKEND"] = "jax"
 import jax
 import jax.numpy as jnp
 
-from benchmarks.adapters._tfflows import make_cnf, make_glow, make_maf, make_realnvp, make_subject
+from benchmarks.adapters._tfflows import (
+    make_cnf,
+    make_glow,
+    make_maf,
+    make_nsf,
+    make_realnvp,
+    make_subject,
+)
 
 REQUIREMENTS = ["--editable", ".[jax]"]
 GROUP = "jax"
 MODES = {
     "realnvp": ["jit", "jit, single steps"],
+    "nsf": ["jit"],
     "maf": ["jit", "jit, in order", "jit, jacobi"],
     "glow": ["jit"],
     "cnf": ["jit", "jit, 8 steps of RK4", "jit, flow matching"],
@@ -27,6 +35,11 @@ MODES = {
 def build_realnvp(case, mode, x):
     """`tfflows.models.RealNVP` without normalization."""
     return _build(make_realnvp(case, mode), case, mode, x)
+
+
+def build_nsf(case, mode, x):
+    """`tfflows.layers.SplineCoupling`s."""
+    return _build(make_nsf(case, mode), case, mode, x)
 
 
 def build_maf(case, mode, x):

@@ -8,16 +8,20 @@ and `latents`, arrays `[batch, dims]`. They return x and the sum of the log-deri
 |---|---|---|
 | `invert_incremental` | the arithmetic of about one | each hidden unit is computed once |
 | `invert_jacobi` | until x no longer changes, at most dims | all elements at once |
+| `block_jacobi.invert_block_jacobi` | of blocks, in all fewer | a block's elements at once |
 | `invert_sequential` | dims | the definition, which the others are compared with |
 """
 
 import itertools
 from collections.abc import Callable, Sequence
+from typing import Any
 
+import keras
 import numpy as np
 from keras import ops
 
 from tfflows.backend import compilation
+from tfflows.backend.autodiff import fixed_point
 from tfflows.backend.tensor_ops import Tensor, cut_far, sum_event
 from tfflows.networks.made.made import MADE
 
@@ -70,16 +74,42 @@ def invert_jacobi(
 
     def sweep(sweeps, is_changing, x, log_det):
         new, log_det = element(latents, ops.unstack(network(x, condition), axis=1))
-        change = ops.abs(new - x) / ops.maximum(1.0, ops.abs(new))
-        # What stays NaN or infinite does not change, and what comes to be so does: neither must
-        # end the sweeps of the other rows.
-        is_nan = ops.logical_and(ops.isnan(new), ops.isnan(x))
-        settled = ops.logical_or(change <= tolerance, ops.logical_or(new == x, is_nan))
-        return sweeps + 1, ops.any(ops.logical_not(settled)), new, sum_event(log_det)
+        return sweeps + 1, changes(x, new, tolerance), new, sum_event(log_det)
 
-    x = ops.zeros_like(latents[0])
-    start = (0, ops.convert_to_tensor(True), x, sum_event(x))
-    return ops.while_loop(unfinished, sweep, start)[2:]
+    def solve():
+        x = ops.zeros_like(latents[0])
+        start = (0, ops.convert_to_tensor(True), x, sum_event(x))
+        return ops.while_loop(unfinished, sweep, start)[2:]
+
+    return differentiable(network, element, latents, condition, solve)
+
+
+def differentiable(
+    network: MADE,
+    element: Element,
+    latents: Sequence[Tensor],
+    condition: Tensor | None,
+    solve: Callable[[], tuple[Tensor, Tensor]],
+) -> tuple[Tensor, Tensor]:
+    """x and the log-det that `solve` finds in loops that JAX does not differentiate."""
+    if keras.backend.backend() == "tensorflow":
+        return solve()
+
+    def step(x):
+        return element(latents, ops.unstack(network(x, condition), axis=1))
+
+    x = fixed_point(lambda x: step(x)[0], lambda: solve()[0], latents[0])
+    return x, sum_event(step(x)[1])
+
+
+def changes(before: Tensor, after: Tensor, tolerance: float) -> Tensor:
+    """Whether an element changes by more than the tolerance, relative to its size above 1."""
+    change = ops.abs(after - before) / ops.maximum(1.0, ops.abs(after))
+    # What stays NaN or infinite does not change, and what comes to be so does: neither must
+    # end the sweeps of the other rows.
+    is_nan = ops.logical_and(ops.isnan(after), ops.isnan(before))
+    settled = ops.logical_or(change <= tolerance, ops.logical_or(after == before, is_nan))
+    return ops.any(ops.logical_not(settled))
 
 
 def invert_incremental(
@@ -93,16 +123,32 @@ def invert_incremental(
     product per layer: most of the arithmetic is in large products, and few zeros of the masks are
     multiplied. Arrays are `[units, batch]`, so that rows of a block are contiguous.
     """
+    dims = latents[0].shape[-1]
+    blocks = -(-dims // BLOCK_ELEMENTS)
+    panels = blocks if blocks <= MAX_UNROLLED_BLOCKS else NUM_PANELS
+    ends = np.linspace(0, dims, panels + 1).astype(int).tolist()
+
+    def make_panel(weights, first, last):
+        return Panel(network, element, weights, first, last, _block_size(last - first))
+
+    return invert_panels(network, latents, condition, ends, make_panel)
+
+
+def invert_panels(
+    network: MADE,
+    latents: Sequence[Tensor],
+    condition: Tensor | None,
+    ends: Sequence[int],
+    make_panel: Callable[[Any, int, int], "Panel"],
+) -> tuple[Tensor, Tensor]:
+    """One panel after the other, from each of `ends` to before the next."""
     latents = [ops.transpose(z) for z in latents]
-    dims, batch = latents[0].shape[0], ops.shape(latents[0])[1]
+    batch = ops.shape(latents[0])[1]
     weights = _Weights(network, condition)
     known = [ops.zeros((0, batch), latents[0].dtype)] * (1 + len(network.layers))
     total = ops.zeros((batch,), latents[0].dtype)
-    blocks = -(-dims // BLOCK_ELEMENTS)
-    panels = blocks if blocks <= MAX_UNROLLED_BLOCKS else NUM_PANELS
-    ends = np.linspace(0, dims, panels + 1).astype(int)
-    for first, last in itertools.pairwise(ends.tolist()):
-        panel = _Panel(network, element, weights, first, last)
+    for first, last in itertools.pairwise(ends):
+        panel = make_panel(weights, first, last)
         values, log_det = panel.solve([z[first:last] for z in latents], known)
         known = [ops.concatenate(pair, axis=0) for pair in zip(known, values, strict=True)]
         total = total + log_det
@@ -155,13 +201,15 @@ class _Rows:
         self.of_blocks, self.of_steps = of_blocks.astype("int32"), of_steps.astype("int32")
 
 
-class _Panel:
-    """The elements from `first` to before `last`, and the hidden units computed beside them."""
+class Panel:
+    """The elements from `first` to before `last`, and the hidden units computed beside them.
 
-    def __init__(self, network, element, weights, first, last):
+    Solved in blocks of `block_size` elements, and these step by step.
+    """
+
+    def __init__(self, network, element, weights, first, last, block_size):
         self.network, self.element, self.weights = network, element, weights
-        self.count = last - first
-        self.block_size = _block_size(self.count)
+        self.count, self.block_size = last - first, block_size
         self.num_blocks = -(-self.count // self.block_size)
         outputs = np.repeat(np.arange(last), network.num_parameters)
         degrees = [np.arange(last), *(layer.out_degrees for layer in network.layers), outputs]
@@ -188,7 +236,7 @@ class _Panel:
 
         total = ops.zeros((batch,), latents[0].dtype)
         if self.num_blocks == 1:
-            values, total = self._steps(0, total, latents, before, kernels)
+            values, total = self._solve_block(0, total, latents, before, kernels)
         else:
             *values, total = compilation.static_loop(self.num_blocks, block, (*values, total))
         return [v[: rows.count] for v, rows in zip(values, self.rows, strict=False)], total
@@ -204,13 +252,13 @@ class _Panel:
             term = _slice(before[i], starts[i + 1], here.per_block)
             terms.append(term + ops.matmul(kernel, values[i] if i else cut_far(values[i])))
             inside.append(_slice(kernel, starts[i], below.per_block, axis=1))
-        chunks, log_det = self._steps(index, log_det, latents, terms, inside)
+        chunks, log_det = self._solve_block(index, log_det, latents, terms, inside)
         for i, (rows, chunk) in enumerate(zip(self.rows, chunks, strict=False)):
             chunk = ops.where(ops.take(rows.is_own, index, axis=0), chunk, 0.0)
             values[i] = _slice_update(values[i], starts[i], chunk)
         return (*values, log_det)
 
-    def _steps(self, index, log_det, latents, terms, inside):
+    def _solve_block(self, index, log_det, latents, terms, inside):
         """Values of block `index`, and the log-det with that of its elements."""
         batch = ops.shape(log_det)[0]
         real = ops.minimum(self.count - index * self.block_size, self.block_size)

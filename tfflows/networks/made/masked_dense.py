@@ -7,6 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from tfflows.backend.device_choice import runs_on_cpu
 from tfflows.backend.tensor_ops import Tensor
 
 
@@ -19,6 +20,7 @@ class MaskedDense(keras.layers.Layer):
 
     Degrees ascend, so that M is block triangular: of each block of columns, the rows that all of
     its columns see are a plain kernel, those that some see a masked one, and the rest is not there.
+    On a GPU the blocks are put together for one product, zeros and all.
     The mask is applied in each call, so that no assignment to the weights can break it.
 
     Args:
@@ -90,6 +92,8 @@ class MaskedDense(keras.layers.Layer):
         return ops.cast(sees(columns, rows[:, None]), dtype)
 
     def call(self, inputs):
+        if len(self._blocks) > 1 and not runs_on_cpu():
+            return self._call_whole(inputs)
         outputs = []
         for size, plain, masked, degrees in self._blocks:
             products, start = [], 0
@@ -106,6 +110,12 @@ class MaskedDense(keras.layers.Layer):
         total = outputs[0] if len(outputs) == 1 else ops.concatenate(outputs, axis=-1)
         total = total + self.bias
         return ops.reshape(total, (-1, self.num_parameters * len(self.out_degrees)))
+
+    def _call_whole(self, inputs):
+        """One product with all zeros: a GPU takes longer to launch the blocks' products."""
+        kernel = ops.cast(self.full_kernel(), self.compute_dtype)
+        kernel = ops.reshape(kernel, (len(self.in_degrees), -1))
+        return ops.matmul(inputs, kernel) + ops.reshape(self.bias, (-1,))
 
     def full_kernel(self) -> Tensor:
         """W * M as one array `[inputs, num_parameters, outputs]`."""

@@ -1,0 +1,249 @@
+"""Train a recipe's model of images for a number of seconds, on JAX and without TensorFlow.
+
+    KERAS_BACKEND=jax python scripts/train_for.py zoo/recipes/glow-mnist-deep.yaml mnist.npz \
+        --seconds 300 --out runs/glow-mnist-deep
+
+For a machine that is lent by the minute. The data lie on the device, all steps between two reports
+are one compiled loop, and the rate of learning follows the clock: the recipe's warm-up, then its
+cosine, which ends with the time. The weights are the average that `optimizer.ema` asks for. They
+are validated in float32 at every report; the best are tested once, and written as model.weights.h5.
+The arrays are `train`, `validation` and `test`, uint8 `[rows, height, width, channels]`.
+"""
+
+import argparse
+import json
+import math
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+START = time.monotonic()
+os.environ.setdefault("KERAS_BACKEND", "jax")
+
+import jax  # noqa: E402
+import keras  # noqa: E402
+import numpy as np  # noqa: E402
+from jax import numpy as jnp  # noqa: E402
+
+from tfflows.backend.device_choice import assume_cpu  # noqa: E402
+from tfflows.datasets.dataset_info import DatasetInfo  # noqa: E402
+from tfflows.runs.build import make_flow, make_optimizer  # noqa: E402
+from tfflows.runs.recipe import Recipe, read_recipe  # noqa: E402
+
+EVALUATION_ROWS = 1000
+
+
+def parse() -> argparse.Namespace:
+    """The options."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("recipe", type=Path)
+    parser.add_argument("arrays", type=Path, help=".npz with train, validation and test")
+    parser.add_argument("--seconds", type=float, required=True, help="of training")
+    parser.add_argument("--until", type=float, help="seconds from the start of all, at the latest")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--steps", type=int, default=100, help="of one compiled loop")
+    parser.add_argument("--report", type=float, default=20, help="seconds between two validations")
+    parser.add_argument("--wait", type=Path, help="compile, and train once this file is there")
+    return parser.parse_args()
+
+
+class Training:
+    """A flow as pure functions of its weights, and what they are compiled to."""
+
+    def __init__(self, recipe: Recipe, train: np.ndarray, levels: int):
+        info = DatasetInfo("arrays", "train", train.shape[1:], levels, None, len(train), "arrays")
+        keras.utils.set_random_seed(recipe.seed)
+        self.batch_size, self.dims = recipe.training.batch_size, math.prod(train.shape[1:])
+        self.flow = make_flow(recipe, info)
+        self.flow.adapt(train)
+        # What is validated, tested and saved computes in float32: bfloat16 is no exact inverse.
+        exact = {**recipe.model_dump(), "backend": {"mixed_precision": False}}
+        self.exact_flow = make_flow(Recipe(**exact), info)
+        self.exact_flow.build((None, *train.shape[1:]))
+        optimizer = recipe.optimizer.model_copy(update={"schedule": "constant", "warmup_steps": 0})
+        settings = recipe.model_copy(
+            update={"optimizer": optimizer.model_copy(update={"ema": None})}
+        )
+        self.optimizer = make_optimizer(settings, 1)
+        self.optimizer.build(self.flow.trainable_variables)
+        self.momentum = recipe.optimizer.ema or 0.0
+        self.data = jnp.asarray(train)
+        weights = [v.value for v in self.flow.trainable_variables]
+        self.state = (
+            weights,
+            [jnp.copy(weight) for weight in weights],
+            [v.value for v in self.flow.non_trainable_variables],
+            [v.value for v in self.optimizer.variables],
+        )
+
+    def _loss(self, weights, others, x):
+        flow = self.flow
+        pairs = [*zip(flow.trainable_variables, weights, strict=True)]
+        pairs += zip(flow.non_trainable_variables, others, strict=True)
+        with keras.StatelessScope(state_mapping=pairs) as scope:
+            z, log_det = flow.forward_and_log_det(x, training=True)
+            loss = -jnp.mean(flow.base(z) + log_det)
+            others = [scope.get_current_value(v) for v in flow.non_trainable_variables]
+        return loss, others
+
+    def steps(self, state, rates, key, data):
+        """The state after a step for each of the rates, each on random rows, and their losses."""
+        place = next(i for i, v in enumerate(self.optimizer.variables) if v.name == "learning_rate")
+
+        def step(state, item):
+            weights, average, others, moments = state
+            rate, key = item
+            rows = data[jax.random.randint(key, (self.batch_size,), 0, len(data))]
+            (loss, others), gradients = jax.value_and_grad(self._loss, has_aux=True)(
+                weights, others, rows
+            )
+            moments = [rate.astype(m.dtype) if i == place else m for i, m in enumerate(moments)]
+            weights, moments = self.optimizer.stateless_apply(moments, gradients, weights)
+            count = moments[0].astype("float32")  # an average over the first steps forgets faster
+            momentum = jnp.minimum(self.momentum, (1 + count) / (10 + count))
+            average = [
+                momentum * a + (1 - momentum) * w for a, w in zip(average, weights, strict=True)
+            ]
+            return (weights, average, others, moments), loss
+
+        return jax.lax.scan(step, state, (rates, jax.random.split(key, len(rates))))
+
+    def log_prob(self, average, others, rows):
+        """In float32, of the averaged weights."""
+        flow = self.exact_flow
+        pairs = [*zip(flow.trainable_variables, average, strict=True)]
+        pairs += zip(flow.non_trainable_variables, others, strict=True)
+        with keras.StatelessScope(state_mapping=pairs):
+            return flow.log_density(rows)
+
+    def compile(self, num_steps):
+        """Everything, side by side; the convolutions both as such and as products of matrices."""
+        arguments = (jnp.zeros(num_steps), jax.random.key(0), self.data)
+
+        def train(state, *arguments, as_products):
+            with assume_cpu(as_products):
+                return self.steps(state, *arguments)
+
+        lowered = [
+            jax.jit(partial(train, as_products=value), donate_argnums=0).lower(
+                self.state, *arguments
+            )
+            for value in (False, True)
+        ]
+        rows = self.data[:EVALUATION_ROWS]
+        lowered.append(jax.jit(self.log_prob).lower(self.state[1], self.state[2], rows))
+        with ThreadPoolExecutor(3) as pool:
+            *self._forms, self._evaluate = pool.map(lambda f: f.compile(), lowered)
+
+    def choose(self, num_steps):
+        """Milliseconds a step of both forms, at rate zero of copies; the faster one trains."""
+        times = []
+        for form in self._forms:
+            for _ in range(2):  # the first call loads kernels
+                state = jax.tree.map(jnp.copy, self.state)
+                jax.block_until_ready(state)
+                start = time.perf_counter()
+                rates, key = jnp.zeros(num_steps), jax.random.key(1)
+                jax.block_until_ready(form(state, rates, key, self.data)[1])
+            times.append(1000 * (time.perf_counter() - start) / num_steps)
+        self._train = self._forms[int(np.argmin(times))]
+        return times
+
+    def run(self, rates, key):
+        """Mean loss of these steps."""
+        self.state, losses = self._train(self.state, jnp.asarray(rates, "float32"), key, self.data)
+        return float(losses.mean())
+
+    def bits_per_dim(self, average, x):
+        """Of the averaged weights on rows whose number `EVALUATION_ROWS` divides."""
+        parts = [x[i : i + EVALUATION_ROWS] for i in range(0, len(x), EVALUATION_ROWS)]
+        values = [self._evaluate(average, self.state[2], jnp.asarray(part)) for part in parts]
+        return float(-np.mean([np.mean(v) for v in values]) / (self.dims * math.log(2)))
+
+    def save(self, average, path):
+        """The averaged weights as a file that the float32 model loads."""
+        for variable, value in zip(self.exact_flow.trainable_variables, average, strict=True):
+            variable.assign(value)
+        others = zip(self.exact_flow.non_trainable_variables, self.state[2], strict=True)
+        for variable, value in others:
+            variable.assign(value)
+        self.exact_flow.save_weights(path)
+
+
+def rate_at(progress: float, steps: int, recipe: Recipe) -> float:
+    """The rate of learning after a share of the time and a number of steps."""
+    section = recipe.optimizer
+    warmup = section.warmup_steps if isinstance(section.warmup_steps, int) else 300
+    cosine = 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
+    share = section.final_fraction + (1 - section.final_fraction) * cosine
+    return section.learning_rate * share * min(1.0, (steps + 1) / max(warmup, 1))
+
+
+def main() -> None:
+    """Train, and write the log as it comes."""
+    options = parse()
+    options.out.mkdir(parents=True, exist_ok=True)
+    recipe = read_recipe(options.recipe)
+    arrays = np.load(options.arrays)
+    training = Training(recipe, arrays["train"], int(arrays["train"].max()) + 1)
+    log = (options.out / "metrics.jsonl").open("w", buffering=1)
+
+    def report(**row):
+        line = json.dumps({"seconds": round(time.monotonic() - START, 1), **row})
+        print(line, flush=True)
+        log.write(line + "\n")
+
+    weights = sum(math.prod(v.shape) for v in training.flow.trainable_variables)
+    report(device=jax.devices()[0].device_kind, weights=weights, event="adapted")
+    training.compile(options.steps)
+    report(event="compiled")
+    while options.wait and not options.wait.exists():
+        time.sleep(0.1)
+    as_such, as_products = training.choose(options.steps)
+    report(convolutions_ms_per_step=as_such, products_ms_per_step=as_products)
+    begin = time.monotonic()
+    seconds = options.seconds
+    if options.until:
+        seconds = min(seconds, options.until - (begin - START))
+    report(event="training", seconds_of_training=round(seconds, 1))
+    best, kept, steps, last, losses = math.inf, None, 0, begin, []
+    key, pace = jax.random.key(recipe.seed), 0.0
+    while True:
+        elapsed = time.monotonic() - begin
+        is_last = elapsed + pace * options.steps >= seconds
+        if not is_last:
+            ahead = [elapsed + pace * i for i in range(options.steps)]
+            rates = [rate_at(t / seconds, steps + i, recipe) for i, t in enumerate(ahead)]
+            key, use = jax.random.split(key)
+            losses.append(training.run(rates, use))
+            steps += options.steps
+            pace = (time.monotonic() - begin - elapsed) / options.steps
+        if is_last or time.monotonic() - last >= options.report:
+            last = time.monotonic()
+            average = [jnp.copy(a) for a in training.state[1]]
+            bits = training.bits_per_dim(average, arrays["validation"])
+            train_bits = np.mean(losses) / (training.dims * math.log(2)) if losses else None
+            epochs = steps * training.batch_size / len(arrays["train"])
+            report(
+                step=steps,
+                epoch=round(epochs, 2),
+                ms_per_step=round(1000 * pace, 3),
+                train_bits=round(float(train_bits), 4) if losses else None,
+                validation_bits=round(bits, 4),
+            )
+            losses = []
+            if bits < best:
+                best, kept = bits, average
+        if is_last:
+            break
+    report(
+        event="tested", validation_bits=best, test_bits=training.bits_per_dim(kept, arrays["test"])
+    )
+    training.save(kept, options.out / "model.weights.h5")
+    report(event="saved", bytes=(options.out / "model.weights.h5").stat().st_size)
+
+
+if __name__ == "__main__":
+    main()

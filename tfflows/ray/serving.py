@@ -1,0 +1,171 @@
+"""Models served by Ray Serve: replicas that answer HTTP and gRPC by the names of signatures."""
+
+import dataclasses
+import importlib.util
+import logging
+import re
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tfflows.flow import Flow
+from tfflows.ray.session import import_ray, start, worker_environment
+from tfflows.ray.shipped_model import ShippedModel
+from tfflows.saving import load_model
+from tfflows.utils.checks import check_positive
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+_SERVICER = (
+    "tensorflow_serving.apis.prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server"
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Service:
+    """A model that is being served; as a context it ends with its block.
+
+    Attributes:
+        name: of the model.
+        url: of the model: POST `url`/log_prob.
+        grpc: host:port of gRPC, or None.
+        metrics: URLs of Prometheus metrics, one per machine.
+    """
+
+    name: str
+    url: str
+    grpc: str | None
+    metrics: tuple[str, ...]
+
+    def stop(self) -> None:
+        """Serve this model no longer; the last one ends Ray Serve."""
+        from ray import serve
+
+        serve.delete(self.name)
+        if not serve.status().applications:
+            serve.shutdown()
+
+    def __enter__(self) -> "Service":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: "TracebackType | None",
+    ) -> None:
+        self.stop()
+
+
+def serve(
+    model: "Flow | str | Path",
+    name: str | None = None,
+    *,
+    num_replicas: int = 1,
+    cpus_per_replica: int = 1,
+    gpus_per_replica: float = 0,
+    batch_rows: int = 1024,
+    batch_wait: float = 0.002,
+    max_rows: int = 100_000,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    grpc_port: int | None = 9000,
+    address: str | None = None,
+) -> Service:
+    """Serve a model by the signatures of its SavedModel (`Flow.export`).
+
+    `POST http://HOST:PORT/NAME/SIGNATURE` takes the inputs by name as a JSON object, and gives the
+    outputs by name; `GET http://HOST:PORT/NAME` says what the signatures are. A wrong request is
+    answered 400 with {"error": message}. gRPC is TensorFlow Serving's `PredictionService.Predict`.
+
+    Requests that wait at the same time are run as one batch. Each row's answer depends on its own
+    inputs only, and seeds are inputs, so that batches change nothing but rounding.
+
+    Example:
+        with tfflows.ray.serve("savedmodels/moons", "moons") as service:
+            requests.post(f"{service.url}/log_prob", json={"x": [[0.5, 1.0]]}).json()
+
+    Args:
+        model: a flow, or what `tfflows.load_model` takes. What is not a SavedModel is exported.
+        name: of the model in URLs; by default that of the file, the folder or the zoo.
+        num_replicas: processes that answer, each with the model in memory.
+        cpus_per_replica: cores of each.
+        gpus_per_replica: GPUs of each.
+        batch_rows: rows of a batch at most.
+        batch_wait: seconds that a request waits for others at most.
+        max_rows: rows of a request at most.
+        host, port: where to listen to HTTP; "0.0.0.0" is for every interface.
+        grpc_port: where to listen to gRPC; None does not. The first model of a session of Ray
+            decides `host` and both ports, and later ones are served beside it.
+        address: of a cluster; None takes the session of Ray that there is, or this machine.
+
+    Returns:
+        A `Service`. Ray goes on until `ray.shutdown()` or the end of this process.
+
+    Raises:
+        OSError, ValueError: the model cannot be loaded, or an argument is out of range.
+        ImportError: Ray, or tensorflow-serving-api for gRPC, is not installed.
+        RuntimeError: Ray Serve could not start the replicas.
+    """
+    ray = import_ray()
+    _check_grpc(grpc_port)
+    check_positive(num_replicas=num_replicas, batch_rows=batch_rows, max_rows=max_rows)
+    name = _default_name(model) if name is None else name
+    if not re.fullmatch(r"[\w.-]+", name):
+        raise ValueError(f"Expected a name of letters, digits, '.', '_', '-'. Received: {name!r}")
+    shipped = _as_savedmodel(model)
+    if not ray.is_initialized():
+        start(address)
+    from ray import serve as ray_serve
+
+    from tfflows.ray.replica import Replica
+
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)
+    options = {"port": grpc_port, "grpc_servicer_functions": [_SERVICER]} if grpc_port else None
+    ray_serve.start(http_options={"host": host, "port": port}, grpc_options=options)
+    deployment = ray_serve.deployment(
+        name=f"{name}-replica",
+        num_replicas=num_replicas,
+        max_ongoing_requests=1000,
+        ray_actor_options={
+            "num_cpus": cpus_per_replica,
+            "num_gpus": gpus_per_replica,
+            "runtime_env": {"env_vars": worker_environment(cpus_per_replica)},
+        },
+    )(Replica)
+    app = deployment.bind(name, shipped, max_rows, batch_rows, batch_wait)
+    ray_serve.run(app, name=name, route_prefix=f"/{name}")
+    grpc = f"{host}:{grpc_port}" if grpc_port else None
+    return Service(name, f"http://{host}:{port}/{name}", grpc, _metrics(ray))
+
+
+def _check_grpc(port):
+    if port is not None and importlib.util.find_spec("tensorflow_serving") is None:
+        raise ImportError(
+            "gRPC is answered in the format of tensorflow-serving-api, which is not installed: "
+            "pip install 'tfflows[ray]', or give no port of gRPC"
+        )
+
+
+def _default_name(model):
+    if isinstance(model, Flow):
+        return model.name
+    path = Path(str(model).removeprefix("zoo:"))
+    return path.parent.name if path.name.isdigit() else path.stem
+
+
+def _as_savedmodel(model):
+    flow = model if isinstance(model, Flow) else load_model(model)
+    if not isinstance(flow, Flow):
+        return ShippedModel.of(model)
+    with tempfile.TemporaryDirectory() as folder:
+        return ShippedModel.of(flow.export(Path(folder) / "1"))
+
+
+def _metrics(ray):
+    """Addresses of the metrics of all machines."""
+    nodes = [node for node in ray.nodes() if node["Alive"] and node["MetricsExportPort"]]
+    return tuple(
+        f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics" for node in nodes
+    )

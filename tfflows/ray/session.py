@@ -1,0 +1,77 @@
+"""A session of Ray: the user's own, one on a cluster, or one on this machine's cores."""
+
+import contextlib
+import logging
+import os
+from collections.abc import Iterator
+from types import ModuleType
+
+import keras
+
+# Rows stay in files, so that the store holds little: models on their way, requests, results.
+_OBJECT_STORE_BYTES = 2**28
+
+
+def import_ray() -> ModuleType:
+    """The package ray, or ImportError that names the extra."""
+    try:
+        import ray
+    except ImportError as error:
+        raise ImportError(
+            "Ray is not installed, which tfflows.ray requires: pip install 'tfflows[ray]'"
+        ) from error
+    return ray
+
+
+@contextlib.contextmanager
+def session(address: str | None = None) -> Iterator[ModuleType]:
+    """A session of Ray, which yields the package; one that is begun here ends here.
+
+    A session that this process has already is taken as it is. Without an address and without
+    RAY_ADDRESS Ray is started on this machine's cores.
+
+    Args:
+        address: of a cluster, such as "auto" or "ray://head:10001".
+
+    Raises:
+        ImportError: Ray is not installed.
+        ConnectionError: nothing answers at the address.
+    """
+    ray = import_ray()
+    if ray.is_initialized():
+        yield ray
+        return
+    start(address)
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+def start(address: str | None = None) -> None:
+    """Begin a session of Ray, on a cluster or on this machine."""
+    ray = import_ray()
+    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if address is not None or os.environ.get("RAY_ADDRESS"):
+        ray.init(address=address, **quiet)
+        return
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Ray Data's actors make it log an error about what they do as they should.
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # as Ray will have it
+    # The proxy of gRPC imports TensorFlow, which takes longer than the 5 s that Ray Serve waits.
+    os.environ.setdefault("RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S", "60")
+    ray.init(include_dashboard=False, object_store_memory=_OBJECT_STORE_BYTES, **quiet)
+
+
+def worker_environment(cpus: int | None = None) -> dict[str, str]:
+    """Environment variables of worker processes: the backend of this one, as many threads as cores.
+
+    Args:
+        cpus: cores of a worker; None lets the libraries take all.
+    """
+    variables = {"KERAS_BACKEND": keras.backend.backend(), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    if cpus is not None:
+        names = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
+        variables |= dict.fromkeys(names, str(cpus))
+    return variables
