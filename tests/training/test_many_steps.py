@@ -168,6 +168,17 @@ def test_batches_of_a_run_are_those_of_its_seed_and_step(device_data):
         np.testing.assert_array_equal(batch, expected.astype(batch.dtype))
 
 
+@pytest.mark.parametrize("device_data", [True, False])
+def test_batches_in_order_end_with_the_remainder(device_data):
+    # Six batches of 8 rows hold 47 rows with the last one of 7, in two groups of 5 + 1.
+    arguments = {"x": Batches(Rows(X), 8), "shuffle": False, "device_data": device_data}
+    groups = groups_of(arguments, 5, 2)
+    assert [len(group) for group in groups] == [5, 1]
+    np.testing.assert_array_equal(np.concatenate([b for group in groups for b in group]), X)
+    arguments = {"x": Batches(Rows(X), 8), "shuffle": False, "device_data": device_data}
+    assert [len(group) for group in groups_of(arguments, 9, 1)] == [6]
+
+
 def test_data_stay_on_the_device_only_where_they_can():
     stream = (X[i : i + 8] for i in range(0, 40, 8))
     with pytest.raises(ValueError, match=r"device_data=True expects x.*Received: generator"):

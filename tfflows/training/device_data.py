@@ -115,9 +115,10 @@ def _group(data, size, device_data: bool | str = "auto"):
         numbers = np.arange(keras.tree.flatten(x)[0].shape[0], dtype="int32")
         order = {name: data.get(name) for name in ("batch_size", "steps_per_epoch", "shuffle")}
         batches = get_data_adapter(numbers, **order)
-    per_pass = x.batches_per_pass if isinstance(x, Batches) else batches.num_batches
-    capacity = min(size or MAX_STEPS, steps or per_pass)
+    per_epoch = steps or batches.num_batches  # None where the batches have no end
+    capacity = min(size or MAX_STEPS, per_epoch or size or MAX_STEPS)
     if size is None and on_device is None:  # a group is put together on the host
+        per_pass = x.batches_per_pass if isinstance(x, Batches) else batches.num_batches
         capacity = max(1, min(capacity, MAX_GROUP_BYTES * per_pass // _bytes(rows)))
     return GroupedBatches(batches, min(size or 1, capacity), capacity, steps, on_device)
 
