@@ -16,7 +16,6 @@ import math
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 
 START = time.monotonic()
@@ -27,7 +26,6 @@ import keras  # noqa: E402
 import numpy as np  # noqa: E402
 from jax import numpy as jnp  # noqa: E402
 
-from tfflows.backend.device_choice import assume_cpu  # noqa: E402
 from tfflows.datasets.dataset_info import DatasetInfo  # noqa: E402
 from tfflows.runs.build import make_flow, make_optimizer  # noqa: E402
 from tfflows.runs.recipe import Recipe, read_recipe  # noqa: E402
@@ -41,7 +39,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("recipe", type=Path)
     parser.add_argument("arrays", type=Path, help=".npz with train, validation and test")
     parser.add_argument("--seconds", type=float, required=True, help="of training")
-    parser.add_argument("--until", type=float, help="seconds from the start of all, at the latest")
+    parser.add_argument("--until", type=float, help="seconds after the start, when it ends at last")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=100, help="of one compiled loop")
     parser.add_argument("--report", type=float, default=20, help="seconds between two validations")
@@ -119,37 +117,13 @@ class Training:
             return flow.log_density(rows)
 
     def compile(self, num_steps):
-        """Everything, side by side; the convolutions both as such and as products of matrices."""
+        """Both functions, side by side."""
         arguments = (jnp.zeros(num_steps), jax.random.key(0), self.data)
-
-        def train(state, *arguments, as_products):
-            with assume_cpu(as_products):
-                return self.steps(state, *arguments)
-
-        lowered = [
-            jax.jit(partial(train, as_products=value), donate_argnums=0).lower(
-                self.state, *arguments
-            )
-            for value in (False, True)
-        ]
+        train = jax.jit(self.steps, donate_argnums=0).lower(self.state, *arguments)
         rows = self.data[:EVALUATION_ROWS]
-        lowered.append(jax.jit(self.log_prob).lower(self.state[1], self.state[2], rows))
-        with ThreadPoolExecutor(3) as pool:
-            *self._forms, self._evaluate = pool.map(lambda f: f.compile(), lowered)
-
-    def choose(self, num_steps):
-        """Milliseconds a step of both forms, at rate zero of copies; the faster one trains."""
-        times = []
-        for form in self._forms:
-            for _ in range(2):  # the first call loads kernels
-                state = jax.tree.map(jnp.copy, self.state)
-                jax.block_until_ready(state)
-                start = time.perf_counter()
-                rates, key = jnp.zeros(num_steps), jax.random.key(1)
-                jax.block_until_ready(form(state, rates, key, self.data)[1])
-            times.append(1000 * (time.perf_counter() - start) / num_steps)
-        self._train = self._forms[int(np.argmin(times))]
-        return times
+        evaluate = jax.jit(self.log_prob).lower(self.state[1], self.state[2], rows)
+        with ThreadPoolExecutor(2) as pool:
+            self._train, self._evaluate = pool.map(lambda f: f.compile(), (train, evaluate))
 
     def run(self, rates, key):
         """Mean loss of these steps."""
@@ -201,8 +175,6 @@ def main() -> None:
     report(event="compiled")
     while options.wait and not options.wait.exists():
         time.sleep(0.1)
-    as_such, as_products = training.choose(options.steps)
-    report(convolutions_ms_per_step=as_such, products_ms_per_step=as_products)
     begin = time.monotonic()
     seconds = options.seconds
     if options.until:

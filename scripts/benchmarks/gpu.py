@@ -91,7 +91,7 @@ def run(out: Path, rounds: int, start_seconds: float, tiny: bool = False) -> Non
     out.mkdir(parents=True, exist_ok=True)
     started, failures = _start(out, start_seconds, tiny)
     results = {"card": card(), "rounds": rounds, "rows": [], "failures": failures}
-    path = out / f"{re.sub('[^a-z0-9]+', '-', results['card'].lower()).strip('-')}.csv"
+    path = out / f"benchmark-{re.sub('[^a-z0-9]+', '-', results['card'].lower()).strip('-')}.csv"
     for name, group in started.items():
         try:
             rows.run_rounds(group, rounds)
@@ -103,10 +103,9 @@ def run(out: Path, rounds: int, start_seconds: float, tiny: bool = False) -> Non
             if "sample" in row.times:
                 results["rows"].append({"case": name, **row.result()})
         (out / "results.json").write_text(json.dumps(results, indent=1) + "\n")
-        table = make_table(results["rows"])
         with path.open("w", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerows(table)
-        print("\n".join(" | ".join(cells) for cells in table), flush=True)
+            csv.writer(file, lineterminator="\n").writerows(make_table(results["rows"]))
+    print("\n".join(" | ".join(cells) for cells in make_table(results["rows"])))
     print("\n".join(verdicts(results["rows"])))
     print(f"Failed: {failures}\nWrote {path}", flush=True)
 

@@ -1,8 +1,9 @@
-"""3x3 convolutions of few channels as products of matrices, which XLA computes faster on CPU.
+"""3x3 convolutions of few channels as products of matrices, which XLA computes faster.
 
 For a training step (forward and gradient) of Glow's, on 14x14 images to and from 128 filters, XLA
 takes 2.4 instead of 6.0 ms and 3.0 instead of 5.1. oneDNN, in TensorFlow's graphs, is as fast
-with convolutions.
+with convolutions. cuDNN is not: a step of Glow on an H200, of 2 levels of 20 steps of 256 filters
+in bfloat16, takes 11.2 instead of 15.5 ms.
 """
 
 from collections.abc import Sequence
