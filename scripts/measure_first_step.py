@@ -29,7 +29,7 @@ WAYS = {"jax": ("jax", True), "tensorflow-xla": ("tensorflow", True)}
 WAYS["tensorflow-graph"] = ("tensorflow", False)
 
 
-def measure(name: str, jit: bool, scan_layers: str | bool, cache: str | None) -> dict:
+def measure(name: str, jit: bool, scan_layers: bool, cache: str | None) -> dict:
     """One row: seconds of `adapt` and of the first step, milliseconds of a later one."""
     import keras
     import numpy as np
@@ -54,7 +54,7 @@ def measure(name: str, jit: bool, scan_layers: str | bool, cache: str | None) ->
     return {"adapt": adapt, "first": first, "step": 1e3 * sorted(later)[len(later) // 2]}
 
 
-def run(name: str, way: str, scan_layers: str, cache: str | None) -> dict:
+def run(name: str, way: str, scan_layers: bool, cache: str | None) -> dict:
     """`measure` in its own process, after one that fills the cache."""
     backend, jit = WAYS[way]
     arguments = json.dumps({"name": name, "jit": jit, "scan_layers": scan_layers, "cache": cache})
@@ -75,7 +75,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
-    parser.add_argument("--scan-layers", choices=["auto", "true", "false"], default="auto")
+    parser.add_argument("--scan-layers", action="store_true", help="scan over equal layers")
     parser.add_argument("--cache", help="folder for what JAX compiles")
     parser.add_argument("--out", type=Path, default=Path("runs/first-step"))
     parser.add_argument("--worker", help=argparse.SUPPRESS)
@@ -83,11 +83,10 @@ def main() -> None:
     if options.worker:
         print(json.dumps(measure(**json.loads(options.worker))))
         return
-    scan_layers = {"auto": "auto", "true": True, "false": False}[options.scan_layers]
     rows = []
     for name in options.models:
         for way in options.ways:
-            found = run(name, way, scan_layers, options.cache)
+            found = run(name, way, options.scan_layers, options.cache)
             rows.append({"model": name, "way": way, **found})
             print(rows[-1], flush=True)
     options.out.mkdir(parents=True, exist_ok=True)

@@ -29,10 +29,11 @@ def use_compilation_cache(folder: str | Path | None = None) -> Path | None:
         return None
     import jax
 
-    if jax.config.jax_compilation_cache_dir is None or folder is not None:
-        folder = cache_root() / "compiled" if folder is None else Path(folder)
-        jax.config.update("jax_compilation_cache_dir", str(folder))
+    given = jax.config.read("jax_compilation_cache_dir")
+    if given is None or folder is not None:
+        given = cache_root() / "compiled" if folder is None else Path(folder)
+        jax.config.update("jax_compilation_cache_dir", str(given))
         # `adapt` and small flows compile many programs that take less than a second each.
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-    return Path(jax.config.jax_compilation_cache_dir)
+    return Path(given)

@@ -17,21 +17,12 @@ from tfflows.backend.tensor_ops import Tensor
 from tfflows.layers.flow_layer import FlowLayer
 from tfflows.layers.structure import can_be_scanned, standing_for, structure, tensors_of
 
-MIN_STEPS = 8  # of a run, from which "auto" scans it
 _scope = threading.local()
 
 
-def check_scan_layers(scan_layers: str | bool) -> None:
-    """Raise ValueError for what is neither "auto" nor True nor False."""
-    if scan_layers not in ("auto", True, False):
-        raise ValueError(
-            f"Expected `scan_layers` to be 'auto', True or False. Received: {scan_layers!r}"
-        )
-
-
 @contextlib.contextmanager
-def scanned_layers(scan_layers: str | bool) -> Iterator[None]:
-    """Say whether runs of equal steps traced within are one scan each: "auto", True or False.
+def scanned_layers(scan_layers: bool) -> Iterator[None]:
+    """Say whether runs of equal steps traced within are one scan each.
 
     Elsewhere they are not: exported graphs have all their layers.
     """
@@ -88,21 +79,11 @@ def generate_through(
 
 
 def _through(layers, call, carry, inverse):
-    min_steps = _min_steps()
-    if min_steps is None or not compilation.is_traced(carry[0]):
+    if not getattr(_scope, "scan_layers", False) or not compilation.is_traced(carry[0]):
         return _unroll(layers, call, carry)
-    for steps in find_runs(layers, inverse, min_steps):
+    for steps in find_runs(layers, inverse, min_steps=2):
         carry = _unroll(steps[0], call, carry) if len(steps) == 1 else _scan(steps, call, carry)
     return carry
-
-
-def _min_steps():
-    """Steps that make a run, or None where nothing is scanned."""
-    scan_layers = getattr(_scope, "scan_layers", False)
-    if scan_layers == "auto":
-        pays = compilation.is_under_xla() and not compilation.is_on_cpu()
-        return MIN_STEPS if pays else None
-    return 2 if scan_layers else None
 
 
 def _unroll(layers, call, carry):

@@ -136,7 +136,7 @@ class Backend(Section):
     mixed_precision: bool = False
     strategy: Literal["mirrored", "multi_worker", "data_parallel", "model_parallel"] | None = None
     steps_per_execution: Count | Literal["auto"] = "auto"
-    scan_layers: Annotated[bool | Literal["auto"], _Auto] = "auto"
+    scan_layers: bool = False
 
     @pydantic.model_validator(mode="after")
     def _fits_together(self):

@@ -15,7 +15,7 @@ from tfflows.backend.tensor_ops import Tensor, batch_mean
 from tfflows.distributions import Distribution
 from tfflows.layers import FlowLayer
 from tfflows.layers.continuous_flow import continuous_flows
-from tfflows.layers.equal_steps import check_scan_layers, scanned_layers
+from tfflows.layers.equal_steps import scanned_layers
 from tfflows.training.adaptation import warn_far_data
 from tfflows.training.batch import Batch
 from tfflows.training.callbacks import with_own_callbacks
@@ -52,7 +52,7 @@ class Trainer(CheckedData):
     ):
         super().__init__(layers, event_shape, base, condition_shape, **kwargs)
         self.objective: Objective = MaximumLikelihood()
-        self.scan_layers: str | bool = "auto"
+        self.scan_layers = False
         self._step: _Step | None = None
         self._logs_likelihood = True
         self._trained_weights: tuple | None = None
@@ -80,7 +80,7 @@ class Trainer(CheckedData):
         auto_scale_loss: bool = True,
         *,
         objective: str | Objective = "likelihood",
-        scan_layers: str | bool = "auto",
+        scan_layers: bool = False,
         time_exponent: None = None,
     ) -> None:
         """`keras.Model.compile`, with an objective instead of a loss.
@@ -97,7 +97,7 @@ class Trainer(CheckedData):
                 an object such as `FlowMatching(time_exponent=2.0)` or `ReverseKL(log_density)`.
                 `evaluate` reports the likelihood in any case.
             scan_layers: whether layers that repeat, such as Glow's steps, are compiled once, in one
-                loop over their weights, or "auto": see `tfflows.layers.equal_steps`.
+                loop over their weights: a deep stack compiles faster, and its steps take longer.
             time_exponent: an argument of `FlowMatching` since version 0.2; must be None.
 
         Raises:
@@ -124,7 +124,6 @@ class Trainer(CheckedData):
             )
         objective = get_objective(objective)
         objective.check(self)
-        check_scan_layers(scan_layers)
         self.objective, self.scan_layers = objective, scan_layers
         self._trained_weights = None
         super().compile(
@@ -141,7 +140,7 @@ class Trainer(CheckedData):
         config = super().get_compile_config()
         if config and not isinstance(self.objective, ReverseKL):
             config = {**config, "objective": keras.saving.serialize_keras_object(self.objective)}
-        if config and self.scan_layers != "auto":
+        if config and self.scan_layers:
             config = {**config, "scan_layers": self.scan_layers}
         return config
 
