@@ -92,7 +92,7 @@ def _with_validation_data(arguments):
     return {**arguments, "x": x, "y": y, "sample_weight": weight, "validation_data": validation}
 
 
-def _group(data, size, device_data="auto"):
+def _group(data, size, device_data: bool | str = "auto"):
     """The batches of these arguments in groups, or None where Keras' own are as good."""
     x, steps = data["x"], data.get("steps_per_epoch")
     rows = _all_rows(data)

@@ -87,7 +87,7 @@ def group_function_on_jax(step: Callable) -> Callable[[Any, Iterator], tuple]:
 
 def group_function_on_tensorflow(
     step: Callable, logs: Callable | None, keras_function: Callable, jit: bool
-) -> Callable[[Iterator], dict]:
+) -> Callable[[Iterator], Any]:
     """A function `iterator -> logs`, as Keras' trainer calls it.
 
     It takes a `Group` off the iterator; iterators of single batches go to Keras' own function.
