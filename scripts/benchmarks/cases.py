@@ -67,8 +67,8 @@ class Case:
 
 CASES = {
     "realnvp-43": Case("realnvp", dims=43, layers=10, hidden_units=(256, 256), batch_size=512),
-    "realnvp-moons": Case("realnvp", dims=2, layers=8, hidden_units=(64, 64), batch_size=200),
     "realnvp-tiny": Case("realnvp", dims=4, layers=2, hidden_units=(8, 8), batch_size=16),
+    "realnvp-moons": Case("realnvp", dims=2, layers=8, hidden_units=(64, 64), batch_size=200),
     "nsf-43": Case("nsf", dims=43, layers=10, hidden_units=(256, 256), batch_size=512),
     "nsf-tiny": Case("nsf", dims=4, layers=2, hidden_units=(8, 8), batch_size=16),
     "maf-43": Case("maf", dims=43, layers=5, hidden_units=(512, 512), batch_size=512),

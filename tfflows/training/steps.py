@@ -11,6 +11,7 @@ import numpy as np
 from tfflows.backend import compilation, replicas
 from tfflows.backend.settings import settings_version
 from tfflows.training.adaptation import AdaptiveDensity
+from tfflows.training.compiling_line import compiling_line, shows_lines
 from tfflows.training.device_data import (
     group_evaluation,
     group_training,
@@ -122,11 +123,13 @@ class Steps(AdaptiveDensity):
         data = arguments["x"]
         if size is None and isinstance(data, GroupedBatches):
             epochs = arguments.get("epochs", 1) - arguments.get("initial_epoch", 0)
-            size = data.size = self._chosen_steps = self._choose_steps(data, epochs)
+            size = data.size = self._chosen_steps = self._choose_steps(
+                data, epochs, arguments.get("verbose", 1)
+            )
         size = size or 1
         return group_validation(arguments, size, device_data), size
 
-    def _choose_steps(self, data, epochs):
+    def _choose_steps(self, data, epochs, verbose):
         """Steps per call for these batches, by the time of one, which is measured once."""
         steps = data.batches_per_epoch
         if data.capacity == 1 or steps is None:
@@ -137,7 +140,9 @@ class Steps(AdaptiveDensity):
             if epochs * steps < MIN_STEPS:
                 return 1
             self.make_train_function()
-            self._step_seconds[shapes] = seconds_per_step(self, group)
+            with compiling_line(shows_lines(verbose)):
+                self._step_seconds[shapes] = seconds_per_step(self, group)
+            self.compiled_step = self.train_function  # a loop of some steps takes as long again
         return steps_of_a_call(self._step_seconds[shapes], steps)
 
     def _evaluate(self, arguments: dict[str, Any]):

@@ -16,7 +16,7 @@ from tfflows.training.many_steps import Group
 AUTO = "auto"
 SECONDS = 0.2  # per call
 MAX_STEPS = 64  # per call
-MEASURED_SECONDS = 0.2  # after which no more steps are spent on a measurement
+MEASURED_SECONDS = 0.5  # after which no more steps are spent on a measurement
 MIN_STEPS = 50  # of a training, below which none is spent on a measurement
 
 
