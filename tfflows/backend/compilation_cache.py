@@ -1,6 +1,7 @@
 """What JAX compiles, kept for later processes."""
 
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -29,7 +30,8 @@ def use_compilation_cache(folder: str | Path | None = None) -> Path | None:
         return None
     import jax
 
-    given = jax.config.read("jax_compilation_cache_dir")
+    config: Any = jax.config  # whose flags pyright does not know
+    given = config.jax_compilation_cache_dir
     if given is None or folder is not None:
         given = cache_root() / "compiled" if folder is None else Path(folder)
         jax.config.update("jax_compilation_cache_dir", str(given))
