@@ -1,6 +1,7 @@
 """Masked (Papamakarios et al. 2017) and inverse (Kingma et al. 2016) autoregressive flows."""
 
 import contextlib
+import functools
 from collections.abc import Sequence
 
 import keras
@@ -95,9 +96,8 @@ class MaskedAutoregressive(FlowLayer):
             )
         self._order = make_order(self.order, self.event_shape[0], self.seed)
         self.network.build((None, *self.event_shape), condition_shape)
-        self._invert = Inverter(
-            self.network, self._element, inversion=self.inversion, tolerance=self.tolerance
-        )
+        make_inverter = functools.partial(Inverter, self.network, self._element)
+        self._make_inverter = functools.lru_cache(maxsize=1)(make_inverter)
 
     def _one_pass(self, x, condition, training):
         x = reorder(x, self._order)
@@ -111,7 +111,8 @@ class MaskedAutoregressive(FlowLayer):
         return bounded(ops.unstack(self.network(x, condition), axis=1))
 
     def _step_by_step(self, z, condition, training=False):
-        x, log_det = self._invert([reorder(z, self._order)], condition, training)
+        invert = self._make_inverter(inversion=self.inversion, tolerance=self.tolerance)
+        x, log_det = invert([reorder(z, self._order)], condition, training)
         return reorder(x, np.argsort(self._order)), log_det
 
     def _element(self, latents, parameters):
