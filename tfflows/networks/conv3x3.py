@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from keras import ops
 
 from tfflows.backend.compilation import is_under_xla
-from tfflows.backend.device_choice import runs_on_cpu
 from tfflows.backend.tensor_ops import Tensor
 
 PLACES = [(row, column) for row in range(3) for column in range(3)]
@@ -19,14 +18,14 @@ PLACES = [(row, column) for row in range(3) for column in range(3)]
 
 def patches_pay(kernel_shape: Sequence[int]) -> bool:
     """Whether `product_of_patches` is the faster form of a kernel `[3, 3, in, out]` here."""
-    if not _products_pay():
+    if not is_under_xla():
         return False
     return tuple(kernel_shape[:2]) == (3, 3) and 9 * kernel_shape[2] <= kernel_shape[3]
 
 
 def shifts_pay(kernel_shape: Sequence[int]) -> bool:
     """Whether `sum_of_shifts` is the faster form of a kernel `[3, 3, in, out]` here."""
-    if not _products_pay():
+    if not is_under_xla():
         return False
     return tuple(kernel_shape[:2]) == (3, 3) and 9 * kernel_shape[3] <= kernel_shape[2]
 
@@ -58,10 +57,6 @@ def sum_of_shifts(x: Tensor, kernel: Tensor) -> Tensor:
         y[:, i : i + height, j : j + width, place * filters : (place + 1) * filters]
         for place, (i, j) in enumerate(PLACES)
     )
-
-
-def _products_pay():
-    return is_under_xla() and runs_on_cpu()
 
 
 def _pad(x):
