@@ -151,9 +151,7 @@ def test_validation_takes_all_rows_where_a_call_makes_many_steps(recipe, tmp_pat
 def test_one_device_is_said_and_trains_as_without_a_strategy(recipe, one, tmp_path):
     name = "data_parallel" if IS_JAX else "mirrored"
     shared = read_recipe(recipe, [f"backend.strategy={name}", f"backend.jit={str(IS_JAX).lower()}"])
-    with pytest.warns(
-        UserWarning, match=rf"{name} has found one device, .*, and trains as without"
-    ):
+    with pytest.warns(UserWarning, match=rf"{name} has found one device, .*, and trains as it"):
         run_recipe(shared, tmp_path / "run", verbose=0)
     assert difference(read_end(tmp_path / "run"), one) < 1e-5
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from ray import serve
-from ray.util.metrics import Counter, Histogram
+from ray.util.metrics import Counter, Histogram  # pyright: ignore[reportMissingImports]
 from starlette.requests import Request
 from starlette.responses import Response
 

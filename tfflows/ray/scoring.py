@@ -154,7 +154,7 @@ def _count_actors(ray, num_actors, cpus, gpus, num_files):
 
 def _run(scorer, num_files, num_actors, resources, verbose):
     """Results of `FileScorer`, a dict per file, as they come."""
-    import ray.data
+    import ray.data  # pyright: ignore[reportMissingImports]
 
     if not verbose:
         logging.getLogger("ray.data").setLevel(logging.ERROR)

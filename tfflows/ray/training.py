@@ -102,8 +102,8 @@ def _check_resources(ray, num_workers, cpus, gpus):
 
 
 def _fit(config, num_workers, cpus, gpus, max_failures):
-    from ray.train import FailureConfig, RunConfig, ScalingConfig
-    from ray.train.v2.api.exceptions import WorkerGroupError
+    from ray.train import FailureConfig, RunConfig, ScalingConfig  # pyright: ignore[reportMissingImports]
+    from ray.train.v2.api.exceptions import WorkerGroupError  # pyright: ignore[reportMissingImports]
 
     resources = {"CPU": cpus, **({"GPU": gpus} if gpus else {})}
     # Ray Train has a folder for its reports, of which none are made.
@@ -128,10 +128,10 @@ def _fit(config, num_workers, cpus, gpus, max_failures):
 
 def _trainer_class():
     if keras.backend.backend() == "tensorflow":
-        from ray.train.tensorflow import TensorflowTrainer
+        from ray.train.tensorflow import TensorflowTrainer  # pyright: ignore[reportMissingImports]
 
         return TensorflowTrainer  # which sets TF_CONFIG
-    from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
+    from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer  # pyright: ignore[reportMissingImports]
 
     return DataParallelTrainer
 
@@ -146,8 +146,8 @@ def _cause(error):
 
 
 def _train_worker(config):
-    import ray.train
-    from ray.train.collective import broadcast_from_rank_zero
+    import ray.train  # pyright: ignore[reportMissingImports]
+    from ray.train.collective import broadcast_from_rank_zero  # pyright: ignore[reportMissingImports]
 
     context = ray.train.get_context()
     rank, count = context.get_world_rank(), context.get_world_size()
@@ -170,8 +170,8 @@ def _train_worker(config):
 
 def _free_address():
     """This machine's address, with a port that is free."""
-    import ray
+    from ray.util import get_node_ip_address  # pyright: ignore[reportMissingImports]
 
     with socket.socket() as listener:
         listener.bind(("", 0))
-        return f"{ray.util.get_node_ip_address()}:{listener.getsockname()[1]}"
+        return f"{get_node_ip_address()}:{listener.getsockname()[1]}"

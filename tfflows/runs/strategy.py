@@ -225,7 +225,7 @@ def _refuse_processes():
 def _warn_of_one(name, devices):
     if len(devices) == 1:
         warnings.warn(
-            f"backend.strategy: {name} has found one device, {devices[0]}, and trains as without "
-            "a strategy",
+            f"backend.strategy: {name} has found one device, {devices[0]}, and trains as it "
+            "would without a strategy",
             stacklevel=4,
         )

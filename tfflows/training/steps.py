@@ -218,9 +218,7 @@ class Steps(AdaptiveDensity):
         Under a strategy, Keras' own takes the mean of a batch over the replicas, which fails where
         a batch has conditions.
         """
-        if self.optimizer is not None and not self.optimizer.built:
-            with self.distribute_strategy.scope():
-                self.optimizer.build(self.trainable_variables)
+        self._build_optimizer()
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         """Keras' own, as logs that it can average over the replicas of a strategy."""

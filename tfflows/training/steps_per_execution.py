@@ -99,6 +99,8 @@ def _steps_on_tensorflow(model):
     def make_steps(group):
         keras.tree.map_structure(np.asarray, model.train_function(iter([group])))
 
-    yield make_steps
-    for variable, value in zip(variables, values, strict=True):
-        variable.assign(value)
+    try:
+        yield make_steps
+    finally:
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
