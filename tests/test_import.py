@@ -27,6 +27,7 @@ FLOORS = (
     {"saving"},
     {"zoo"},
     {"runs"},
+    {"tables"},
     {"evaluation", "testing"},
     {"models"},
     {"flow"},

@@ -19,7 +19,19 @@ if TYPE_CHECKING or not _is_command:
     from tfflows.flow import Flow
 
 if TYPE_CHECKING:
-    from tfflows import beam, cli, datasets, evaluation, ray, runs, serving, testing, training, zoo
+    from tfflows import (
+        beam,
+        cli,
+        datasets,
+        evaluation,
+        ray,
+        runs,
+        serving,
+        tables,
+        testing,
+        training,
+        zoo,
+    )
     from tfflows.saving import load_model
 
 __version__ = "0.3.0"
@@ -38,6 +50,7 @@ __all__ = [
     "ray",
     "runs",
     "serving",
+    "tables",
     "testing",
     "training",
     "transforms",

@@ -1,0 +1,29 @@
+"""Tables: typed rows, their exact densities, and the holes in them."""
+
+from tfflows.tables.columns import (
+    Boolean,
+    Category,
+    Cells,
+    Column,
+    Datetime,
+    Integer,
+    Interval,
+    Ordinal,
+    Positive,
+    Real,
+)
+from tfflows.tables.schema import Schema
+
+__all__ = [
+    "Boolean",
+    "Category",
+    "Cells",
+    "Column",
+    "Datetime",
+    "Integer",
+    "Interval",
+    "Ordinal",
+    "Positive",
+    "Real",
+    "Schema",
+]

@@ -1,0 +1,378 @@
+"""The kinds of columns of a table, and what a parsed column holds."""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from tfflows.utils.suggest import nearest
+
+DATETIME_UNITS = ("D", "h", "m", "s", "ms", "us", "ns")
+
+
+class Cells(NamedTuple):
+    """A parsed column.
+
+    Attributes:
+        values: `[n]`. Real, Positive, Interval: float64. Integer: int64, the number of steps.
+            Datetime: int64 ticks since 1970-01-01. Ordinal, Category, Boolean: int64 codes, which
+            index the column's `values`; what training did not see has the code `len(values)`. Zero
+            where missing.
+        missing: bool `[n]`.
+    """
+
+    values: np.ndarray
+    missing: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Column:
+    """What a column of a table may hold; one subclass per kind.
+
+    Attributes:
+        name: as in the table.
+        missing: whether a cell may be missing, which then has a probability mass.
+        dtype: the pandas dtype that samples come back in, such as "int64", "float32", "category"
+            or "datetime64[ns]". None: the natural one of the kind.
+    """
+
+    name: str
+    missing: bool = dataclasses.field(default=False, kw_only=True)
+    dtype: str | None = dataclasses.field(default=None, kw_only=True)
+
+    is_discrete: ClassVar[bool] = True
+
+    def __post_init__(self):
+        if not isinstance(self.name, str):
+            raise ValueError(f"Expected the name of a column as a string. Received: {self.name!r}")
+
+    @property
+    def kind(self) -> str:
+        """The kind as schemas name it: "real", "category", ..."""
+        return type(self).__name__.lower()
+
+    def get_config(self) -> dict[str, Any]:
+        """The kind and every field that differs from its default, as JSON can hold them."""
+        config: dict[str, Any] = {"kind": self.kind}
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.name == "name" or value != field.default:
+                config[field.name] = list(value) if isinstance(value, tuple) else value
+        return config
+
+    def _set(self, **fields):
+        for name, value in fields.items():
+            object.__setattr__(self, name, value)
+
+    def _refuse(self, expected, received):
+        raise ValueError(f"Expected column {self.name!r}: {expected}. Received: {received!r}")
+
+
+class Dense(Column):
+    """A number with a density, and `atoms` with a probability mass."""
+
+    atoms: Sequence[float]
+    is_discrete: ClassVar[bool] = False
+
+    def _check_atoms(self, low, high):
+        try:
+            atoms = tuple(sorted({float(atom) for atom in self.atoms}))
+        except (TypeError, ValueError):
+            self._refuse("`atoms` to be a list of numbers", self.atoms)
+        if not all(math.isfinite(atom) and low <= atom <= high for atom in atoms):
+            self._refuse(f"finite `atoms` in [{low}, {high}]", self.atoms)
+        self._set(atoms=atoms)
+
+
+@dataclasses.dataclass(frozen=True)
+class Real(Dense):
+    """A number on the real line, with a density in its own units.
+
+    Attributes:
+        atoms: single values with a probability mass, such as 0 where many rows are 0.
+
+    Example:
+        >>> Real("balance", atoms=(0.0,)).is_discrete
+        False
+    """
+
+    atoms: Sequence[float] = ()
+
+    def __post_init__(self):
+        super().__post_init__()
+        self._check_atoms(*self.bounds)
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The open interval on which the column has a density."""
+        return -math.inf, math.inf
+
+
+@dataclasses.dataclass(frozen=True)
+class Positive(Dense):
+    """A number above 0, with a density in its own units.
+
+    Attributes:
+        atoms: single values with a probability mass; 0 may be one.
+    """
+
+    atoms: Sequence[float] = ()
+
+    def __post_init__(self):
+        super().__post_init__()
+        self._check_atoms(*self.bounds)
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The open interval on which the column has a density."""
+        return 0.0, math.inf
+
+
+@dataclasses.dataclass(frozen=True)
+class Interval(Dense):
+    """A number in the open interval (low, high), with a density in its own units.
+
+    Attributes:
+        low, high: the ends.
+        atoms: single values with a probability mass; the ends may be among them.
+    """
+
+    low: float
+    high: float
+    atoms: Sequence[float] = ()
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not (_is_number(self.low) and _is_number(self.high) and self.low < self.high):
+            self._refuse("numbers `low` < `high`", (self.low, self.high))
+        self._set(low=float(self.low), high=float(self.high))
+        self._check_atoms(*self.bounds)
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The open interval on which the column has a density."""
+        return self.low, self.high
+
+
+@dataclasses.dataclass(frozen=True)
+class Integer(Column):
+    """A whole number, or a whole multiple of `step`, with a probability mass.
+
+    Attributes:
+        low, high: the smallest and the largest value, in the units of the data; None where there
+            is no bound. Counts have `low=0`.
+        step: what values are whole multiples of: 0.01 for prices in cents. A density would mean
+            nothing for such a column, because a model could make it as large as it likes.
+    """
+
+    low: float | None = None
+    high: float | None = None
+    step: float = 1
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not _is_number(self.step) or self.step <= 0:
+            self._refuse("a positive number `step`", self.step)
+        for name in ("low", "high"):
+            bound = getattr(self, name)
+            if bound is not None and not (_is_number(bound) and self.is_on_grid(bound)):
+                self._refuse(f"`{name}` to be a multiple of {self.step}, or null", bound)
+            if isinstance(bound, float) and bound.is_integer():
+                self._set(**{name: int(bound)})
+        if self.low is not None and self.high is not None and self.low > self.high:
+            self._refuse("`low` <= `high`", (self.low, self.high))
+
+    @property
+    def bounds(self) -> tuple[int | None, int | None]:
+        """The smallest and the largest number of steps, or None."""
+        low, high = (
+            None if bound is None else int(self.to_ticks(np.asarray(bound, "float64")))
+            for bound in (self.low, self.high)
+        )
+        return low, high
+
+    def to_ticks(self, x: np.ndarray) -> np.ndarray:
+        """The nearest whole number of steps to each number, as float64."""
+        per_unit = self._steps_per_unit
+        return np.rint(x * per_unit if per_unit else x / self.step)
+
+    def from_ticks(self, ticks: np.ndarray) -> np.ndarray:
+        """The numbers of so many steps: int64, or float64 where the step is not whole."""
+        if float(self.step).is_integer():
+            return ticks * int(self.step)
+        # 3 / 10 is the float 0.3; 3 * 0.1 is not.
+        return ticks / self._steps_per_unit if self._steps_per_unit else ticks * self.step
+
+    def is_on_grid(self, x: np.ndarray | float) -> np.ndarray:
+        """Whether each number is a whole number of steps, up to rounding of its float."""
+        x = np.asarray(x, "float64")
+        near = self.from_ticks(self.to_ticks(x))
+        return np.abs(x - near) <= 1e-6 * self.step + 4e-7 * np.minimum(np.abs(x), self.step)
+
+    @property
+    def _steps_per_unit(self) -> int:
+        """1 / step where that is whole, else 0."""
+        per_unit = 1 / self.step
+        return round(per_unit) if abs(per_unit - round(per_unit)) < 1e-9 * per_unit else 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Coded(Column):
+    """A column with finitely many values, whose cells are codes."""
+
+    values: Sequence[Any]
+
+    def __post_init__(self):
+        super().__post_init__()
+        values = self.values
+        if isinstance(values, str) or not isinstance(values, Sequence | np.ndarray):
+            self._refuse("`values` to be a list", values)
+        values = tuple(v.item() if isinstance(v, np.generic) else v for v in values)
+        for value in values:
+            if not isinstance(value, str | bool | int | float) or value != value:
+                self._refuse("`values` to be strings or numbers", value)
+        if not values:
+            self._refuse("`values` to hold at least one value", values)
+        if len(set(values)) < len(values):
+            twice = next(v for i, v in enumerate(values) if v in values[:i])
+            self._refuse("`values` that differ", f"{twice!r} twice")
+        self._set(values=values)
+
+    @property
+    def num_codes(self) -> int:
+        """How many codes there are, without "missing"."""
+        return len(self.values)
+
+
+@dataclasses.dataclass(frozen=True)
+class Ordinal(Coded):
+    """One of several levels that have an order, with a probability mass.
+
+    Attributes:
+        values: the levels as they stand in the data, smallest first: strings or numbers.
+    """
+
+
+@dataclasses.dataclass(frozen=True)
+class Category(Coded):
+    """One of several names that have no order, with a probability mass.
+
+    Attributes:
+        values: the names, as they stand in the data.
+        other: whether values that are not among them are allowed. They share one probability mass,
+            and come back as "(other)".
+    """
+
+    other: bool = False
+
+    @property
+    def num_codes(self) -> int:
+        """How many codes there are, without "missing"."""
+        return len(self.values) + self.other
+
+
+@dataclasses.dataclass(frozen=True)
+class Boolean(Coded):
+    """One of two values, with a probability mass.
+
+    Attributes:
+        values: the two as they stand in the data, such as ("no", "yes").
+    """
+
+    values: Sequence[Any] = (False, True)
+
+    def __post_init__(self):
+        super().__post_init__()
+        if len(self.values) != 2:
+            self._refuse("two `values`", self.values)
+
+
+@dataclasses.dataclass(frozen=True)
+class Datetime(Column):
+    """A date or time, with a probability mass per tick.
+
+    Times with a zone are converted to UTC.
+
+    Attributes:
+        unit: of a tick: "D", "h", "m", "s", "ms", "us" or "ns".
+        format: of dates that are text, as `strftime` has it; None for ISO 8601.
+        low, high: the first and the last tick, as ISO 8601 text; None where there is no bound.
+    """
+
+    unit: str = "D"
+    format: str | None = None
+    low: str | None = None
+    high: str | None = None
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.unit not in DATETIME_UNITS:
+            self._refuse(f"`unit` to be one of {list(DATETIME_UNITS)}", self.unit)
+        for name in ("low", "high"):
+            bound = getattr(self, name)
+            if bound is not None:
+                try:
+                    tick = np.datetime64(bound).astype(f"datetime64[{self.unit}]")
+                except (TypeError, ValueError):
+                    self._refuse(f"`{name}` to be a date such as 2024-12-31, or null", bound)
+                self._set(**{name: str(tick)})
+        low, high = self.bounds
+        if low is not None and high is not None and low > high:
+            self._refuse("`low` <= `high`", (self.low, self.high))
+
+    @property
+    def bounds(self) -> tuple[int | None, int | None]:
+        """The first and the last tick since 1970-01-01, or None."""
+        low, high = (
+            None if bound is None else int(np.datetime64(bound, self.unit).astype("int64"))
+            for bound in (self.low, self.high)
+        )
+        return low, high
+
+
+KINDS: dict[str, type[Column]] = {
+    kind.__name__.lower(): kind
+    for kind in (Real, Positive, Interval, Integer, Ordinal, Category, Boolean, Datetime)
+}
+
+
+def kind_named(kind: Any, name: str) -> type[Column]:
+    """The class of a kind; ValueError with the nearest name where there is none."""
+    if kind not in KINDS:
+        raise ValueError(
+            f"Expected the kind of column {name!r} to be one of {list(KINDS)}. "
+            f"Received: {kind!r}{nearest(str(kind), KINDS)}"
+        )
+    return KINDS[kind]
+
+
+def column_from_config(config: dict[str, Any]) -> Column:
+    """The column that `Column.get_config` describes.
+
+    Raises:
+        ValueError: an unknown kind or key, with the nearest one, or a value that does not fit.
+    """
+    config = dict(config)
+    name = config.get("name")
+    cls = kind_named(config.pop("kind", None), str(name))
+    fields = {field.name: field for field in dataclasses.fields(cls)}
+    for key in config:
+        if key not in fields:
+            raise ValueError(
+                f"Expected the keys of column {name!r} to be among {['kind', *fields]}. "
+                f"Received: {key!r}{nearest(str(key), fields)}"
+            )
+    for key, field in fields.items():
+        if key not in config and field.default is dataclasses.MISSING:
+            raise ValueError(f"Expected column {name!r}, a {cls.__name__}, to have a key {key!r}")
+    return cls(**config)
+
+
+def _is_number(value):
+    return (
+        isinstance(value, int | float | np.number)
+        and not isinstance(value, bool)
+        and math.isfinite(value)
+    )
