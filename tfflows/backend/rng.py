@@ -207,7 +207,8 @@ class BatchNoise:
         self.dtype = dtype
         self._seed = seed
 
-    def _next_seed(self):
+    def next_seed(self):
+        """An int32 seed `[2]` that this noise has not used."""
         seed = ops.cast(self._seed, "int32")
         golden_ratio = np.asarray([0x9E3779B9, 0], "uint32").view("int32")
         self._seed = seed + ops.convert_to_tensor(golden_ratio)
@@ -215,11 +216,11 @@ class BatchNoise:
 
     def normal(self, event_shape):
         """Standard normal numbers `[num_samples, *event_shape]`."""
-        return normal((self.num_samples, *event_shape), self._next_seed(), self.dtype)
+        return normal((self.num_samples, *event_shape), self.next_seed(), self.dtype)
 
     def uniform(self, event_shape):
         """Numbers in (0, 1), `[num_samples, *event_shape]`."""
-        numbers = uniform((self.num_samples, *event_shape), self._next_seed(), self.dtype)
+        numbers = uniform((self.num_samples, *event_shape), self.next_seed(), self.dtype)
         return ops.clip(numbers, 2.0**-24, 1 - 2.0**-24)
 
 

@@ -1,0 +1,343 @@
+"""TableFlow: the exact density of typed rows, for any order and any set of given columns."""
+
+import math
+import types
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from tfflows.backend import compilation, rng
+from tfflows.backend.tensor_ops import Tensor
+from tfflows.tables.any_order import AnyOrder, orders
+from tfflows.tables.columns import Cells, Coded
+from tfflows.tables.encoder import Encoded, Encoder, number_columns
+from tfflows.tables.schema import Schema
+from tfflows.tables.trainer import TableTrainer
+from tfflows.utils.atomic import replaced_on_success
+from tfflows.utils.suggest import nearest
+
+
+@keras.saving.register_keras_serializable(package="tfflows")
+class TableFlow(TableTrainer):
+    """An autoregressive flow over the typed columns of a table.
+
+        log p(row) = sum_i log p(column i | columns before i)
+
+    in nats: densities of real columns, in their own units, times masses of the others. It is exact,
+    not a bound. Trained over random orders it answers p(any columns | any others); trained on one
+    order it is a little better in that order, and conditions on its first columns.
+
+    Args:
+        schema: columns of the table; see `Schema.infer`.
+        width: features of the network.
+        num_blocks: residual blocks of the network.
+        num_components: logistics in the mixture of each number.
+        order: "random", or the names of all columns in the order that is trained.
+        activation, dropout: of the network's blocks.
+
+    Example:
+        schema = tfflows.tables.Schema.infer(frame)
+        flow = tfflows.tables.TableFlow(schema)
+        flow.compile(keras.optimizers.AdamW(1e-3))
+        flow.fit(frame, epochs=50)
+        flow.log_prob(frame)  # [n]
+        flow.sample(100, given={"sex": "Female"})  # a DataFrame
+    """
+
+    def __init__(
+        self,
+        schema: Schema,
+        width: int = 256,
+        num_blocks: int = 2,
+        num_components: int = 8,
+        order: str | Sequence[str] = "random",
+        activation: str = "silu",
+        dropout: float = 0.0,
+        **kwargs,
+    ):
+        network = AnyOrder(schema, width, num_blocks, num_components, activation, dropout)
+        super().__init__(network, _fixed_order(schema, order), **kwargs)
+        self.schema, self.order = schema, order
+        self._settings = {
+            "width": width,
+            "num_blocks": num_blocks,
+            "num_components": num_components,
+            "activation": activation,
+            "dropout": dropout,
+        }
+        self._compiled_methods = types.SimpleNamespace()  # a dict would be saved with the model
+
+    def log_prob(
+        self,
+        data: Any,
+        given: Sequence[str] = (),
+        num_orders: int = 1,
+        batch_size: int = 4096,
+    ) -> np.ndarray:
+        """log p of each row in nats, `[n]`, in the units of the data.
+
+        Args:
+            data: a table, as `Schema.parse` takes it. A missing cell counts as a value, in a column
+                whose schema allows it.
+            given: names of columns that are conditioned on: log p(the others | these).
+            num_orders: orders of columns in an ensemble, whose density is the mean of theirs. Only
+                where the flow is trained over random orders.
+            batch_size: rows at a time.
+
+        Raises:
+            ValueError: a cell does not fit the schema, a name in `given` is not a column, or the
+                flow's one order does not begin with the given columns.
+        """
+        encoded = self.encoder.encode(self.schema.parse(data))
+        places = self._places(given)
+        seen = np.zeros(encoded.codes.shape, "float32")
+        seen[:, places] = 1
+        return self.log_prob_of_encoded(encoded, seen, num_orders, batch_size=batch_size)
+
+    def log_prob_of_cells(
+        self, data: Any, given: np.ndarray, num_orders: int = 1, batch_size: int = 4096
+    ) -> np.ndarray:
+        """log p of some cells of each row given its others, `[n]`; see `log_prob`.
+
+        Args:
+            data: a table without missing cells in what is not given, unless the schema allows them.
+            given: bool `[n, columns]`, which cells are conditioned on.
+            num_orders, batch_size: as in `log_prob`.
+        """
+        encoded = self.encoder.encode(self.schema.parse(data))
+        if np.shape(given) != encoded.codes.shape:
+            raise ValueError(
+                f"Expected `given` to have shape {encoded.codes.shape}. Received: {np.shape(given)}"
+            )
+        return self.log_prob_of_encoded(
+            encoded, np.asarray(given, "float32"), num_orders, batch_size=batch_size
+        )
+
+    def log_prob_of_encoded(
+        self, encoded: Encoded, seen: np.ndarray, num_orders: int = 1, batch_size: int = 4096
+    ) -> np.ndarray:
+        """`log_prob` of rows that `encoder.encode` made; `seen` is 1 for given cells."""
+        self._check_seen(seen)
+        chains = self._orders(num_orders)
+        parts = [
+            self._in_chunks(self._log_density, batch_size, (*encoded, seen), chain)
+            for chain in chains
+        ]
+        mean = np.logaddexp.reduce(np.stack(parts).astype("float64"), axis=0) - math.log(len(parts))
+        return mean.astype("float32")
+
+    def _log_density(self, codes, cells, seen, order):
+        return ops.sum(self.network.log_terms(codes, cells, seen, order), axis=1)
+
+    def sample(
+        self,
+        num_samples: int,
+        given: Mapping[str, Any] | None = None,
+        seed: rng.Seed = None,
+        num_orders: int = 1,
+        to: str = "pandas",
+        batch_size: int = 4096,
+    ) -> Any:
+        """Draw rows, as a table with the names, dtypes and categories of the training data.
+
+        Args:
+            num_samples: number of rows.
+            given: values of columns that rows are drawn given: one for all, or one per row.
+            seed: None (fresh), an integer, or what else `Flow.sample` takes.
+            num_orders: as in `log_prob`, whose density the rows have.
+            to: "pandas", "dict" or "arrow".
+            batch_size: rows at a time.
+
+        Raises:
+            ValueError: `given` names no column, or holds a value that its column does not allow.
+        """
+        if num_samples < 0:
+            raise ValueError(f"Expected `num_samples` to be at least 0. Received: {num_samples}")
+        columns = {name: _per_row(name, v, num_samples) for name, v in (given or {}).items()}
+        places = self._places(columns)
+        cells = self.schema.parse(columns, columns=list(columns)) if columns else {}
+        encoded = self._encode_some(cells, num_samples)
+        seen = np.zeros(encoded.codes.shape, "float32")
+        seen[:, places] = 1
+        drawn = self._draw(encoded, seen, rng.make_seed(seed), num_orders, True, batch_size)
+        return self.schema.unparse({**drawn, **cells}, to=to)
+
+    def impute(
+        self,
+        data: Any,
+        num_draws: int = 1,
+        seed: rng.Seed = None,
+        num_orders: int = 1,
+        to: str = "pandas",
+        batch_size: int = 4096,
+    ) -> Any:
+        """Draw the missing cells of each row given its others.
+
+        Args:
+            data: a table, in which any cell may be missing.
+            num_draws: of each row.
+            seed, num_orders, to, batch_size: as in `sample`.
+
+        Returns:
+            `num_draws * n` rows: all rows of `data` in order, as often as they are drawn. Cells
+            that were there stay as they were.
+        """
+        cells = self.schema.parse(data, allow_missing=True)
+        cells = {
+            name: Cells(np.tile(cell.values, num_draws), np.tile(cell.missing, num_draws))
+            for name, cell in cells.items()
+        }
+        seen = np.stack([~cell.missing for cell in cells.values()], axis=1).astype("float32")
+        encoded = self.encoder.encode(cells)
+        drawn = self._draw(encoded, seen, rng.make_seed(seed), num_orders, False, batch_size)
+        filled = {
+            name: Cells(
+                np.where(cell.missing, drawn[name].values, cell.values),
+                np.zeros(len(cell.missing), bool),
+            )
+            for name, cell in cells.items()
+        }
+        return self.schema.unparse(filled, to=to)
+
+    def _encode_some(self, cells, rows) -> Encoded:
+        if cells:
+            return self.encoder.encode(cells)
+        codes = np.zeros((rows, len(self.schema)), "int32")
+        return Encoded(codes, np.zeros((rows, len(number_columns(self.schema)), 4), "float32"))
+
+    def _draw(self, encoded, seen, seed, num_orders, allow_missing, batch_size):
+        """Cells of all columns, of which those that are seen are the given ones."""
+        self._check_seen(seen)
+        chains = self._orders(num_orders)
+        draw = np.random.default_rng(np.asarray(seed).view("uint32").tolist())
+        chain_of = draw.integers(0, len(chains), len(seen))
+        codes = encoded.codes.copy()
+        z = encoded.numbers[:, :, 0].copy()
+        method = self._draw_any if allow_missing else self._draw_values
+        for number, chain in enumerate(chains):
+            rows = np.flatnonzero(chain_of == number) if len(chains) > 1 else slice(None)
+            chain = chain[~seen.all(axis=0)[chain]] if len(seen) else chain[:0]
+            arrays = (codes[rows], encoded.numbers[rows], seen[rows])
+            noise = np.asarray(seed, "int32") + np.array([number, 0], "int32")
+            codes[rows], z[rows] = self._in_chunks(method, batch_size, arrays, chain, noise)
+        return self.encoder.decode(codes, z, int(draw.integers(2**31)))
+
+    def _draw_any(self, codes, cells, seen, order, seed):
+        return self.network.draw(codes, cells, seen, order, seed, allow_missing=True)
+
+    def _draw_values(self, codes, cells, seen, order, seed):
+        return self.network.draw(codes, cells, seen, order, seed, allow_missing=False)
+
+    def _places(self, names: Sequence[str] | Mapping[str, Any]) -> list[int]:
+        """Places of columns in the schema, by their names."""
+        if isinstance(names, str):
+            raise ValueError(f"Expected `given` to be a list of names. Received: {names!r}")
+        for name in names:
+            if name not in self.schema:
+                raise ValueError(
+                    f"Expected `given` to name columns of the table. Received: {name!r}"
+                    f"{nearest(str(name), self.schema.names)}"
+                )
+        return [self.schema.names.index(name) for name in names]
+
+    def _check_seen(self, seen):
+        """In one order, what is given must come first."""
+        if self.fixed_order is None:
+            return
+        in_order = seen[:, self.fixed_order]
+        late = np.argwhere(in_order[:, 1:] > in_order[:, :-1])
+        if len(late):
+            name = self.schema.names[self.fixed_order[late[0][1] + 1]]
+            raise ValueError(
+                f"The flow is trained on one order of its columns, {list(self.order)}, and can "
+                f"condition on the first of them only; train with order='random' for any. "
+                f"Received: {name!r} given without those before it"
+            )
+
+    def _orders(self, count: int) -> np.ndarray:
+        if count < 1 or (count > 1 and self.fixed_order is not None):
+            raise ValueError(
+                "Expected `num_orders` to be at least 1, and 1 where the flow is trained on one "
+                f"order. Received: {count}"
+            )
+        return orders(len(self.schema), count, self.fixed_order)
+
+    def _in_chunks(self, method: Callable, batch_size: int, arrays: Sequence, order, *seeds):
+        """`method` of rows, a few sizes of chunks at a time, so that few functions are compiled."""
+        self._check_adapted()
+        rows = len(arrays[0])
+        parts = []
+        for number, start in enumerate(range(0, max(rows, 1), batch_size)):
+            chunk = [array[start : start + batch_size] for array in arrays]
+            count = len(chunk[0])
+            size = min(batch_size, 1 << max(count - 1, 0).bit_length())
+            padded = [np.concatenate([a, np.zeros((size - count, *a.shape[1:]), a.dtype)]) for a in chunk]
+            noise = [seed + np.array([0, number * 2**12], "int32") for seed in seeds]
+            results = self._compiled(method)(*map(ops.convert_to_tensor, (*padded, order, *noise)))
+            parts.append([ops.convert_to_numpy(r)[:count] for r in keras.tree.flatten(results)])
+        merged = [np.concatenate(part) for part in zip(*parts, strict=True)]
+        return merged[0] if len(merged) == 1 else merged
+
+    def _compiled(self, method):
+        name = method.__name__
+        if not hasattr(self._compiled_methods, name):
+            compiled = compilation.compile_method(self, method, jit=False)
+            setattr(self._compiled_methods, name, compiled)
+        return getattr(self._compiled_methods, name)
+
+    def save(self, filepath: str | Path, overwrite: bool = True, **kwargs) -> None:
+        """`keras.Model.save` that replaces `filepath` only once the new file is whole."""
+        if Path(filepath).suffix != ".keras":
+            raise ValueError(f"A table flow is saved as a .keras file. Received: {filepath}")
+        if not overwrite and Path(filepath).exists():
+            raise FileExistsError(f"{filepath} exists already: overwrite=True replaces it")
+        with replaced_on_success(filepath) as temporary:
+            super().save(temporary, **kwargs)
+
+    def get_config(self) -> dict[str, Any]:
+        config = {"name": self.name, "dtype": self.dtype, "order": self.order, **self._settings}
+        if self.encoder is None:
+            return {**config, "schema": self.schema.get_config()}
+        return {**config, **self.encoder.get_config()}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "TableFlow":
+        config = dict(config)
+        schema, marginals = Schema.from_config(config.pop("schema")), config.pop("marginals", None)
+        flow = cls(schema, **config)
+        if marginals is not None:
+            flow.encoder = Encoder.from_config(
+                {"schema": schema.get_config(), "marginals": marginals}
+            )
+        return flow
+
+
+def _fixed_order(schema, order) -> np.ndarray | None:
+    """Places of the columns in an order of names; None for random orders."""
+    if isinstance(order, str):
+        if order != "random":
+            raise ValueError(f"order must be 'random' or a list of names. Received: {order!r}")
+        return None
+    names = list(order)
+    if sorted(names) != sorted(schema.names):
+        raise ValueError(
+            f"Expected `order` to hold each of the columns {list(schema.names)} once. "
+            f"Received: {names}"
+        )
+    return np.array([schema.names.index(name) for name in names], "int32")
+
+
+def _per_row(name, value, num_rows):
+    """A value for all rows, or one per row, as an array."""
+    if isinstance(value, str | bytes) or np.ndim(value) == 0:
+        return np.full(num_rows, value, dtype=object if isinstance(value, str) else None)
+    if len(value) != num_rows:
+        raise ValueError(
+            f"Expected `given` to hold one value of {name!r}, or one per row, {num_rows}. "
+            f"Received: {len(value)}"
+        )
+    return np.asarray(value)

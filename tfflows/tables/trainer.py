@@ -1,0 +1,110 @@
+"""How a TableFlow is trained: `fit` and `evaluate` on tables."""
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from tfflows.backend import rng
+from tfflows.tables.any_order import AnyOrder
+from tfflows.tables.columns import Coded
+from tfflows.tables.encoder import Encoded, Encoder, number_columns
+
+MAX_ADAPT_ROWS = 200_000
+
+
+class TableTrainer(keras.Model):
+    """The trained half of a TableFlow.
+
+    The loss is the nll in nats per row. Over random orders each row is an estimate of it without
+    bias: the terms of the columns that a random set of others does not hold (Uria et al. 2014,
+    equation 8). Validation takes the same sets in each epoch.
+
+    Args:
+        network: the density in tensors.
+        fixed_order: places of the columns in the one order that is trained, or None.
+    """
+
+    encoder: Encoder | None
+
+    def __init__(self, network: AnyOrder, fixed_order: np.ndarray | None, **kwargs):
+        super().__init__(**kwargs)
+        self.network, self.fixed_order = network, fixed_order
+        self.encoder = None
+        self._seeds = keras.random.SeedGenerator()
+        self.network.build()
+        self.built = True
+
+    def adapt(self, data: Any) -> None:
+        """Take the marginals of a table, from up to 200,000 rows; `fit` does so by itself.
+
+        Args:
+            data: as `Schema.parse` takes it.
+        """
+        self._adapt(self.network.schema.parse(data))
+
+    def _adapt(self, cells):
+        rows = len(next(iter(cells.values())).values)
+        if rows > MAX_ADAPT_ROWS:
+            chosen = np.random.default_rng(0).choice(rows, MAX_ADAPT_ROWS, replace=False)
+            cells = {k: type(c)(c.values[chosen], c.missing[chosen]) for k, c in cells.items()}
+        self.encoder = Encoder.fit(self.network.schema, cells)
+        codes = self.encoder.encode(cells).codes
+        for group, head in zip(self.network.groups, self.network.heads, strict=True):
+            head.set_frequencies(codes[:, group])
+            if hasattr(head, "set_marginals"):
+                head.set_marginals(self.encoder.marginals)
+
+    def _check_adapted(self):
+        if self.encoder is None:
+            raise ValueError("Expected a fitted flow: call fit(data), or adapt(data), first")
+
+    def call(self, inputs, training=None):
+        """What the loss takes of each row, `[n]`: its nll, or the estimate of it."""
+        codes, numbers = inputs["codes"], inputs["numbers"]
+        if self.fixed_order is not None:
+            seen = ops.zeros_like(codes, dtype="float32")
+            terms = self.network.log_terms(codes, numbers, seen, self.fixed_order, True, training)
+            return -ops.sum(terms, axis=1)
+        seed = rng.replica_seed(self._seeds) if training else np.array([0, 1], "int32")
+        seen, weight = self.network.random_seen(ops.shape(codes)[0], seed)
+        terms = self.network.log_terms_of_unseen(codes, numbers, seen, training)
+        return -weight * ops.sum(terms, axis=1)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """Mean of the rows' nll, each times its weight."""
+        if sample_weight is not None:
+            y_pred = y_pred * ops.cast(ops.reshape(sample_weight, (-1,)), y_pred.dtype)
+        return ops.mean(y_pred) + sum(self.losses, start=0.0)
+
+    def fit(self, x: Any = None, y: None = None, *, validation_data: Any = None, **kwargs) -> Any:
+        """`keras.Model.fit` on a table.
+
+        Args:
+            x: a table, as `Schema.parse` takes it, or rows that `encoder.encode` made.
+            y: must be None, because all columns stand in the table.
+            validation_data: another table, or None.
+            kwargs: those of Keras: epochs, batch_size, callbacks, sample_weight, ...
+
+        Raises:
+            ValueError: a cell does not fit the schema, by its row and column.
+        """
+        if y is not None:
+            raise ValueError("A table flow has no targets: the table holds all columns, and y "
+                             f"must be None. Received: y of type {type(y).__name__}")
+        data = self._encode(x, may_adapt=True)
+        if validation_data is not None:
+            kwargs["validation_data"] = self._encode(validation_data)
+        # Keras drops sample_weight where y is None.
+        target = np.zeros(len(data["codes"]), "float32") if kwargs.get("sample_weight") is not None else None
+        return super().fit(data, target, **kwargs)
+
+    def _encode(self, data, may_adapt=False):
+        if not isinstance(data, Encoded):
+            cells = self.network.schema.parse(data)
+            if may_adapt and self.encoder is None:
+                self._adapt(cells)
+            self._check_adapted()
+            data = self.encoder.encode(cells)
+        return {"codes": data.codes, "numbers": data.numbers}
