@@ -5,8 +5,10 @@ The rules keep every row of the data that they saw: a value that they saw is ins
 - Text that says numbers is numbers, unless one has a leading zero (02139). Text whose every cell
   fits one format of dates is dates, in the coarsest unit that holds them.
 - One value: a category of one. Two: boolean.
-- Whole numbers are integers, also as floats. Decimals on a grid (0.01, 1/255) are integers with a
-  step, where the range is at most a million steps: rounded numbers have no density.
+- Whole numbers are integers, also as floats. Numbers on another grid are integers with a step (and
+  an offset, where whole numbers were standardized), because rounded numbers have no density: up to
+  three decimals always, finer grids where 5 % of the cells repeat a value, and at most a million
+  steps.
 - `low` of an integer is 0 where none is negative. An end is a bound of its own where many rows
   stand on it and none beyond: a cap, or the last level of a scale.
 - Other numbers are real; positive where all are above 0, the largest is ten times the smallest,
@@ -24,15 +26,13 @@ from tfflows.tables.columns import (
     Category,
     Column,
     Datetime,
-    Integer,
     Ordinal,
     dense_dtype,
     kind_named,
 )
 from tfflows.tables.number_rules import (
     dense_column,
-    grid_step,
-    integer_ends,
+    grid_column,
     number_column,
     plain,
 )
@@ -208,10 +208,13 @@ def forced_column(summary: ColumnSummary, kind: str, common: dict[str, Any]) -> 
         _refuse_mixed(summary, "word", "a number")
     common["dtype"] = summary.dtype or ("int64" if numbers.is_integer else "float64")
     if kind == "integer":
-        step = grid_step(numbers)
-        if step is None:
-            raise ValueError(f"Column {name!r}: expected whole numbers. Received: no common step")
-        return Integer(name, *integer_ends(numbers, step), step, **common)
+        column = grid_column(name, numbers, common)
+        if column is None:
+            raise ValueError(
+                f"Column {name!r}: expected whole numbers, or numbers with a common step. "
+                f"Received: numbers from {numbers.low} to {numbers.high}"
+            )
+        return column
     return dense_column(name, numbers, common | {"dtype": dense_dtype(summary.dtype)}, cls)
 
 

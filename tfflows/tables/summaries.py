@@ -18,7 +18,7 @@ MAX_DISTINCT_NUMBERS = 20_000
 _SAMPLE_ROWS = 100_000
 MAX_DECIMALS = 6
 # Steps of a grid this fine beside the largest number are the rounding of the float itself.
-_ULPS_PER_STEP = 1000
+ULPS_PER_STEP = 1000
 
 
 class Numbers:
@@ -68,7 +68,7 @@ class Numbers:
         return np.concatenate([np.zeros(0), *self._sample])
 
     def _add_decimals(self, x, eps):
-        finest = max(self.high, -self.low) * eps * _ULPS_PER_STEP
+        finest = max(self.high, -self.low) * eps * ULPS_PER_STEP
         while self.decimals is not None:
             scaled = x * 10.0**self.decimals
             if 10.0**-self.decimals < finest:
