@@ -1,6 +1,7 @@
 """The kinds of columns of a table, and what a parsed column holds."""
 
 import dataclasses
+import datetime
 import math
 from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
@@ -47,6 +48,10 @@ class Column:
     def __post_init__(self):
         if not isinstance(self.name, str):
             raise ValueError(f"Expected the name of a column as a string. Received: {self.name!r}")
+        if not isinstance(self.missing, bool):
+            self._refuse("`missing` to be true or false", self.missing)
+        if not isinstance(self.dtype, str | None):
+            self._refuse("`dtype` to be the name of a dtype", self.dtype)
 
     @property
     def kind(self) -> str:
@@ -158,37 +163,50 @@ class Interval(Dense):
 
 @dataclasses.dataclass(frozen=True)
 class Integer(Column):
-    """A whole number, or a whole multiple of `step`, with a probability mass.
+    """A whole number, or a number on a grid `offset + step * k`, with a probability mass.
 
     Attributes:
         low, high: the smallest and the largest value, in the units of the data; None where there
             is no bound. Counts have `low=0`.
-        step: what values are whole multiples of: 0.01 for prices in cents. A density would mean
-            nothing for such a column, because a model could make it as large as it likes.
+        step: between neighbours: 0.01 for prices in cents. A density would mean nothing for
+            rounded numbers, because a model could make it as large as it likes.
+        offset: a value of the grid, such as of whole numbers that were standardized.
+
+    Example:
+        >>> Integer("price", low=0, step=0.01).to_ticks(np.array([0.07, 1.99]))
+        array([  7., 199.])
     """
 
     low: float | None = None
     high: float | None = None
     step: float = 1
+    offset: float = 0
 
     def __post_init__(self):
         super().__post_init__()
         if not _is_number(self.step) or self.step <= 0:
             self._refuse("a positive number `step`", self.step)
+        if not _is_number(self.offset):
+            self._refuse("a number `offset`", self.offset)
         for name in ("low", "high"):
             bound = getattr(self, name)
             if bound is not None and not (_is_number(bound) and self.is_on_grid(bound)):
-                self._refuse(f"`{name}` to be a multiple of {self.step}, or null", bound)
-            if isinstance(bound, float) and bound.is_integer():
-                self._set(**{name: int(bound)})
+                self._refuse(f"`{name}` to be {self.grid}, or null", bound)
         if self.low is not None and self.high is not None and self.low > self.high:
             self._refuse("`low` <= `high`", (self.low, self.high))
+
+    @property
+    def grid(self) -> str:
+        """What its values are, in words."""
+        if (self.step, self.offset) == (1, 0):
+            return "a whole number"
+        return f"a multiple of {self.step}" + f" from {self.offset} on" * bool(self.offset)
 
     @property
     def bounds(self) -> tuple[int | None, int | None]:
         """The smallest and the largest number of steps, or None."""
         low, high = (
-            None if bound is None else int(self.to_ticks(np.asarray(bound, "float64")))
+            None if bound is None else int(self.to_ticks(np.asarray(bound)))
             for bound in (self.low, self.high)
         )
         return low, high
@@ -196,20 +214,28 @@ class Integer(Column):
     def to_ticks(self, x: np.ndarray) -> np.ndarray:
         """The nearest whole number of steps to each number, as float64."""
         per_unit = self._steps_per_unit
+        x = np.asarray(x, "float64") - self.offset
         return np.rint(x * per_unit if per_unit else x / self.step)
 
     def from_ticks(self, ticks: np.ndarray) -> np.ndarray:
-        """The numbers of so many steps: int64, or float64 where the step is not whole."""
-        if float(self.step).is_integer():
-            return ticks * int(self.step)
+        """The numbers of so many steps: int64, or float64 where they are not whole."""
+        ticks = np.asarray(ticks)
+        if float(self.step).is_integer() and float(self.offset).is_integer():
+            return ticks * int(self.step) + int(self.offset)
         # 3 / 10 is the float 0.3; 3 * 0.1 is not.
-        return ticks / self._steps_per_unit if self._steps_per_unit else ticks * self.step
+        x = ticks / self._steps_per_unit if self._steps_per_unit else ticks * self.step
+        return x + self.offset
 
-    def is_on_grid(self, x: np.ndarray | float) -> np.ndarray:
-        """Whether each number is a whole number of steps, up to rounding of its float."""
+    def is_on_grid(self, x: np.ndarray | float, eps: float = 2.3e-16) -> np.ndarray:
+        """Whether each number is on the grid, up to the rounding of its float.
+
+        Args:
+            x: numbers.
+            eps: the relative precision that they were stored in.
+        """
         x = np.asarray(x, "float64")
-        near = self.from_ticks(self.to_ticks(x))
-        return np.abs(x - near) <= 1e-6 * self.step + 4e-7 * np.minimum(np.abs(x), self.step)
+        error = np.abs(x - self.from_ticks(self.to_ticks(x)))
+        return error <= 1e-6 * self.step + 2 * eps * (np.abs(x) + abs(self.offset))
 
     @property
     def _steps_per_unit(self) -> int:
@@ -312,6 +338,8 @@ class Datetime(Column):
             self._refuse(f"`unit` to be one of {list(DATETIME_UNITS)}", self.unit)
         for name in ("low", "high"):
             bound = getattr(self, name)
+            if isinstance(bound, datetime.date):  # as YAML reads it
+                bound = bound.isoformat()
             if bound is not None:
                 try:
                     tick = np.datetime64(bound).astype(f"datetime64[{self.unit}]")
@@ -356,7 +384,8 @@ def column_from_config(config: dict[str, Any]) -> Column:
     """
     config = dict(config)
     name = config.get("name")
-    cls = kind_named(config.pop("kind", None), str(name))
+    kind = config.pop("kind", None)
+    cls = kind_named(kind, str(name))
     fields = {field.name: field for field in dataclasses.fields(cls)}
     for key in config:
         if key not in fields:
@@ -366,8 +395,35 @@ def column_from_config(config: dict[str, Any]) -> Column:
             )
     for key, field in fields.items():
         if key not in config and field.default is dataclasses.MISSING:
-            raise ValueError(f"Expected column {name!r}, a {cls.__name__}, to have a key {key!r}")
+            raise ValueError(f"Expected column {name!r} of kind {kind!r} to have a key {key!r}")
     return cls(**config)
+
+
+def change_kind(column: Column, kind: str) -> Column:
+    """A column of another kind, with all that both kinds have.
+
+    Raises:
+        ValueError: there is no such kind, or it requires what the column does not say.
+    """
+    cls = kind_named(kind, column.name)
+    fields = {field.name for field in dataclasses.fields(cls)}
+    config = {key: value for key, value in column.get_config().items() if key in fields}
+    if issubclass(cls, Dense):
+        config["dtype"] = dense_dtype(column.dtype)
+    try:
+        if cls is Ordinal and any(isinstance(v, str) for v in config.get("values", ())):
+            raise ValueError(f"Expected the order of the levels of column {column.name!r}")
+        return column_from_config({**config, "kind": kind})
+    except ValueError as error:
+        raise ValueError(
+            f"{error}. The {column.kind} {column.name!r} does not say it: give the column instead "
+            f"of its kind, such as tables.{cls.__name__}({column.name!r}, ...)"
+        ) from error
+
+
+def dense_dtype(dtype: str | None) -> str | None:
+    """The dtype of numbers with a density, where they stood in `dtype` before."""
+    return None if dtype is None or "int" in dtype.lower() else dtype
 
 
 def _is_number(value):

@@ -69,17 +69,17 @@ def _numbers(column, series, missing, rows):
 
 
 def _ticks(column, series, missing, rows):
-    if series.dtype.kind in "iu" and column.step == 1:
+    if series.dtype.kind in "iu" and (column.step, column.offset) == (1, 0):
         if series.dtype.kind == "u" and len(series) and series.max() >= 2**63:
             _refuse(column, series, series.argmax(), rows, "a whole number below 2**63")
         return series.to_numpy("int64", na_value=0)
     x = _numbers(column, series, missing, rows)
     x = np.where(missing, 0.0, x)
     ticks = column.to_ticks(x)
-    wrong = ~column.is_on_grid(x) | (np.abs(ticks) >= 2.0**63)
+    eps = np.finfo("float32").eps if series.dtype == "float32" else np.finfo("float64").eps
+    wrong = ~column.is_on_grid(x, eps) | (np.abs(ticks) >= 2.0**63)
     if wrong.any():
-        grid = "a whole number" if column.step == 1 else f"a multiple of {column.step}"
-        _refuse(column, series, wrong.argmax(), rows, grid)
+        _refuse(column, series, wrong.argmax(), rows, column.grid)
     return ticks.astype("int64")
 
 
