@@ -12,7 +12,9 @@ from tfflows.tables.columns import (
     Positive,
     Real,
 )
+from tfflows.tables.fitting import fit
 from tfflows.tables.schema import Schema
+from tfflows.tables.table_flow import TableFlow
 
 __all__ = [
     "Boolean",
@@ -26,4 +28,6 @@ __all__ = [
     "Positive",
     "Real",
     "Schema",
+    "TableFlow",
+    "fit",
 ]

@@ -1,4 +1,4 @@
-"""Any-order autoregressive densities of encoded rows, in tensors; what a TableFlow computes with."""
+"""Any-order autoregressive densities of encoded rows, in tensors."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -35,10 +35,11 @@ class Draw(NamedTuple):
 class AnyOrder(keras.layers.Layer):
     """log p(x) = sum_i log p(x_i | x_j seen before i), for every order of the columns at once.
 
-    Each cell that is seen adds its embedding to a sum, which a trunk turns into features, from which
-    the head of each column takes its conditional: NADE (Uria, Murray and Larochelle 2014, "A deep
-    and tractable density estimator", https://arxiv.org/abs/1310.1757), with embeddings instead of
-    columns of a matrix. A running sum makes a whole chain cost one pass, to evaluate and to draw.
+    Each cell that is seen adds its embedding to a sum. A trunk turns the sum into features, from
+    which the head of each column takes its conditional: NADE (Uria, Murray and Larochelle 2014,
+    "A deep and tractable density estimator", https://arxiv.org/abs/1310.1757), with embeddings
+    instead of columns of a matrix. A running sum makes a whole chain cost one pass, to evaluate and
+    to draw.
 
     Columns stand in the order of the schema in all arguments: codes `[n, columns]`, cells
     `[n, number columns, 4]`, seen `[n, columns]`.
@@ -78,9 +79,7 @@ class AnyOrder(keras.layers.Layer):
         if isinstance(columns[0], Coded):
             return CategoryHead(sizes, missing, self.width, len(self.schema))
         whole = [not isinstance(column, Dense) for column in columns]
-        return NumberHead(
-            sizes, missing, whole, self.width, len(self.schema), self.num_components
-        )
+        return NumberHead(sizes, missing, whole, self.width, len(self.schema), self.num_components)
 
     def build(self, input_shape=None):
         self.start = self.add_weight((self.width,), "zeros", name="start")

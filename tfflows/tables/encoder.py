@@ -15,7 +15,7 @@ class Encoded(NamedTuple):
 
     Attributes:
         codes: int32 `[n, columns]`. Of a column of codes its code, and `num_codes` for "missing".
-            Of a column of numbers 0 for a number, 1, 2, ... for an atom, and the next for "missing".
+            Of a column of numbers 0 for a number, 1, 2, ... for its atoms, then "missing".
         numbers: float32 `[n, number columns, 4]`: z, lower edge, upper edge and log width of
             `Marginal.cells`; zeros where the code is not 0.
     """

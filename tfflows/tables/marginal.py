@@ -66,7 +66,9 @@ class Marginal:
 
     def inverse(self, z: Any, xp: Any = np) -> Any:
         """Values `[n]`, float64, of z; whole numbers less `origin`, not yet rounded."""
-        return self._support_inverse(spline_inverse(xp, z, self.knots) * self.scale + self.center, xp)
+        return self._support_inverse(
+            spline_inverse(xp, z, self.knots) * self.scale + self.center, xp
+        )
 
     def cells(self, x: Any, xp: Any = np) -> tuple[Any, Any, Any, Any]:
         """z, lower and upper edge of the cell in z, and the log of its width.

@@ -1,4 +1,4 @@
-"""The part of a TableFlow for columns of numbers: features of their cells, mixtures of logistics."""
+"""The part of a TableFlow for columns of numbers: their features, and mixtures of logistics."""
 
 import math
 from collections.abc import Sequence
@@ -72,7 +72,9 @@ class NumberHead(keras.layers.Layer):
         shape = (columns, self.width, codes + 3 * count)
         self.kernel = self.add_weight(shape, "zeros", name="kernel")
         self.code_bias = self.add_weight((columns, codes), "zeros", name="code_bias")
-        self.mixture_bias = self.add_weight((columns, 3 * count), _normal_mixture, name="mixture_bias")
+        self.mixture_bias = self.add_weight(
+            (columns, 3 * count), _normal_mixture, name="mixture_bias"
+        )
         # What turns a drawn z into a whole number and back; see `set_marginals`.
         still = {"initializer": "zeros", "trainable": False}
         self.knots = self.add_weight((columns, 3, MAX_KNOTS), name="knots", **still)
@@ -127,7 +129,7 @@ class NumberHead(keras.layers.Layer):
         log_codes, logits, means, log_scales = self._split(
             params, self.code_bias, self.mixture_bias, barred
         )
-        z, lower, upper, log_width = ops.split(cells, 4, axis=-1)
+        _, lower, upper, log_width = ops.split(cells, 4, axis=-1)
         whole = np.array(self.whole)[:, None]
         terms = _log_mass(lower, upper, log_width, means, log_scales, whole)
         log_number = ops.logsumexp(logits + terms, axis=-1)
@@ -213,6 +215,4 @@ def _log_mass(lower, upper, log_width, means, log_scales, whole):
     )
     is_narrow = log_width < -6
     narrow = log_width - ops.exp(ops.minimum(log_width, 0.0)) / 2  # to the second order
-    return ends + ops.where(
-        np.logical_not(whole), log_width, ops.where(is_narrow, narrow, exact)
-    )
+    return ends + ops.where(np.logical_not(whole), log_width, ops.where(is_narrow, narrow, exact))

@@ -8,6 +8,7 @@ Functions take the array module that computes: `numpy` for whole tables in float
 what is compiled or exported.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,6 +34,8 @@ def make_knots(x: np.ndarray, y: np.ndarray) -> Knots:
     widths = np.diff(x)
     share = widths[1:] / (widths[1:] + widths[:-1])
     inner = share * chords[:-1] + (1 - share) * chords[1:]  # geometric means stay above 0
+    # A slope far above a chord would put all of its segment's rise into a corner.
+    inner = np.minimum(inner, np.minimum(chords[:-1], chords[1:]) + math.log(4))
     return Knots(x, y, np.exp(np.concatenate([chords[:1], inner, chords[-1:]])))
 
 

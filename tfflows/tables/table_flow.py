@@ -11,9 +11,8 @@ import numpy as np
 from keras import ops
 
 from tfflows.backend import compilation, rng
-from tfflows.backend.tensor_ops import Tensor
 from tfflows.tables.any_order import AnyOrder, orders
-from tfflows.tables.columns import Cells, Coded
+from tfflows.tables.columns import Cells
 from tfflows.tables.encoder import Encoded, Encoder, number_columns
 from tfflows.tables.schema import Schema
 from tfflows.tables.trainer import TableTrainer
@@ -92,7 +91,7 @@ class TableFlow(TableTrainer):
             ValueError: a cell does not fit the schema, a name in `given` is not a column, or the
                 flow's one order does not begin with the given columns.
         """
-        encoded = self.encoder.encode(self.schema.parse(data))
+        encoded = self.fitted_encoder.encode(self.schema.parse(data))
         places = self._places(given)
         seen = np.zeros(encoded.codes.shape, "float32")
         seen[:, places] = 1
@@ -108,7 +107,7 @@ class TableFlow(TableTrainer):
             given: bool `[n, columns]`, which cells are conditioned on.
             num_orders, batch_size: as in `log_prob`.
         """
-        encoded = self.encoder.encode(self.schema.parse(data))
+        encoded = self.fitted_encoder.encode(self.schema.parse(data))
         if np.shape(given) != encoded.codes.shape:
             raise ValueError(
                 f"Expected `given` to have shape {encoded.codes.shape}. Received: {np.shape(given)}"
@@ -192,7 +191,7 @@ class TableFlow(TableTrainer):
             for name, cell in cells.items()
         }
         seen = np.stack([~cell.missing for cell in cells.values()], axis=1).astype("float32")
-        encoded = self.encoder.encode(cells)
+        encoded = self.fitted_encoder.encode(cells)
         drawn = self._draw(encoded, seen, rng.make_seed(seed), num_orders, False, batch_size)
         filled = {
             name: Cells(
@@ -205,7 +204,7 @@ class TableFlow(TableTrainer):
 
     def _encode_some(self, cells, rows) -> Encoded:
         if cells:
-            return self.encoder.encode(cells)
+            return self.fitted_encoder.encode(cells)
         codes = np.zeros((rows, len(self.schema)), "int32")
         return Encoded(codes, np.zeros((rows, len(number_columns(self.schema)), 4), "float32"))
 
@@ -224,7 +223,7 @@ class TableFlow(TableTrainer):
             arrays = (codes[rows], encoded.numbers[rows], seen[rows])
             noise = np.asarray(seed, "int32") + np.array([number, 0], "int32")
             codes[rows], z[rows] = self._in_chunks(method, batch_size, arrays, chain, noise)
-        return self.encoder.decode(codes, z, int(draw.integers(2**31)))
+        return self.fitted_encoder.decode(codes, z, int(draw.integers(2**31)))
 
     def _draw_any(self, codes, cells, seen, order, seed):
         return self.network.draw(codes, cells, seen, order, seed, allow_missing=True)
@@ -268,14 +267,15 @@ class TableFlow(TableTrainer):
 
     def _in_chunks(self, method: Callable, batch_size: int, arrays: Sequence, order, *seeds):
         """`method` of rows, a few sizes of chunks at a time, so that few functions are compiled."""
-        self._check_adapted()
         rows = len(arrays[0])
         parts = []
         for number, start in enumerate(range(0, max(rows, 1), batch_size)):
             chunk = [array[start : start + batch_size] for array in arrays]
             count = len(chunk[0])
             size = min(batch_size, 1 << max(count - 1, 0).bit_length())
-            padded = [np.concatenate([a, np.zeros((size - count, *a.shape[1:]), a.dtype)]) for a in chunk]
+            padded = [
+                np.concatenate([a, np.zeros((size - count, *a.shape[1:]), a.dtype)]) for a in chunk
+            ]
             noise = [seed + np.array([0, number * 2**12], "int32") for seed in seeds]
             results = self._compiled(method)(*map(ops.convert_to_tensor, (*padded, order, *noise)))
             parts.append([ops.convert_to_numpy(r)[:count] for r in keras.tree.flatten(results)])

@@ -1,5 +1,6 @@
 """How a TableFlow is trained: `fit` and `evaluate` on tables."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -8,8 +9,8 @@ from keras import ops
 
 from tfflows.backend import rng
 from tfflows.tables.any_order import AnyOrder
-from tfflows.tables.columns import Coded
-from tfflows.tables.encoder import Encoded, Encoder, number_columns
+from tfflows.tables.columns import Cells
+from tfflows.tables.encoder import Encoded, Encoder
 
 MAX_ADAPT_ROWS = 200_000
 
@@ -42,9 +43,10 @@ class TableTrainer(keras.Model):
         Args:
             data: as `Schema.parse` takes it.
         """
-        self._adapt(self.network.schema.parse(data))
+        self.adapt_cells(self.network.schema.parse(data))
 
-    def _adapt(self, cells):
+    def adapt_cells(self, cells: Mapping[str, Cells]) -> None:
+        """As `adapt`, of cells that `Schema.parse` gave."""
         rows = len(next(iter(cells.values())).values)
         if rows > MAX_ADAPT_ROWS:
             chosen = np.random.default_rng(0).choice(rows, MAX_ADAPT_ROWS, replace=False)
@@ -56,9 +58,12 @@ class TableTrainer(keras.Model):
             if hasattr(head, "set_marginals"):
                 head.set_marginals(self.encoder.marginals)
 
-    def _check_adapted(self):
+    @property
+    def fitted_encoder(self) -> Encoder:
+        """The encoder; ValueError before the flow was fitted."""
         if self.encoder is None:
             raise ValueError("Expected a fitted flow: call fit(data), or adapt(data), first")
+        return self.encoder
 
     def call(self, inputs, training=None):
         """What the loss takes of each row, `[n]`: its nll, or the estimate of it."""
@@ -91,20 +96,25 @@ class TableTrainer(keras.Model):
             ValueError: a cell does not fit the schema, by its row and column.
         """
         if y is not None:
-            raise ValueError("A table flow has no targets: the table holds all columns, and y "
-                             f"must be None. Received: y of type {type(y).__name__}")
+            raise ValueError(
+                "A table flow has no targets: the table holds all columns, and y "
+                f"must be None. Received: y of type {type(y).__name__}"
+            )
         data = self._encode(x, may_adapt=True)
         if validation_data is not None:
             kwargs["validation_data"] = self._encode(validation_data)
         # Keras drops sample_weight where y is None.
-        target = np.zeros(len(data["codes"]), "float32") if kwargs.get("sample_weight") is not None else None
+        target = (
+            np.zeros(len(data["codes"]), "float32")
+            if kwargs.get("sample_weight") is not None
+            else None
+        )
         return super().fit(data, target, **kwargs)
 
     def _encode(self, data, may_adapt=False):
         if not isinstance(data, Encoded):
             cells = self.network.schema.parse(data)
             if may_adapt and self.encoder is None:
-                self._adapt(cells)
-            self._check_adapted()
-            data = self.encoder.encode(cells)
+                self.adapt_cells(cells)
+            data = self.fitted_encoder.encode(cells)
         return {"codes": data.codes, "numbers": data.numbers}

@@ -1,7 +1,6 @@
 """The network of a TableFlow between the sum of embeddings and the heads."""
 
 import keras
-from keras import ops
 
 from tfflows.backend.activations import get_activation
 
@@ -32,7 +31,11 @@ class Trunk(keras.layers.Layer):
         self.activation, self.dropout = activation, dropout
         self._activate = get_activation(activation)
         self.blocks = [
-            (keras.layers.LayerNormalization(), keras.layers.Dense(width), keras.layers.Dense(width))
+            (
+                keras.layers.LayerNormalization(),
+                keras.layers.Dense(width),
+                keras.layers.Dense(width),
+            )
             for _ in range(num_blocks)
         ]
         self.norm = keras.layers.LayerNormalization()
