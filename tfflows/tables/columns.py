@@ -1,6 +1,7 @@
 """The kinds of columns of a table, and what a parsed column holds."""
 
 import dataclasses
+import datetime
 import math
 from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
@@ -47,6 +48,10 @@ class Column:
     def __post_init__(self):
         if not isinstance(self.name, str):
             raise ValueError(f"Expected the name of a column as a string. Received: {self.name!r}")
+        if not isinstance(self.missing, bool):
+            self._refuse("`missing` to be true or false", self.missing)
+        if not isinstance(self.dtype, str | None):
+            self._refuse("`dtype` to be the name of a dtype", self.dtype)
 
     @property
     def kind(self) -> str:
@@ -205,11 +210,16 @@ class Integer(Column):
         # 3 / 10 is the float 0.3; 3 * 0.1 is not.
         return ticks / self._steps_per_unit if self._steps_per_unit else ticks * self.step
 
-    def is_on_grid(self, x: np.ndarray | float) -> np.ndarray:
-        """Whether each number is a whole number of steps, up to rounding of its float."""
+    def is_on_grid(self, x: np.ndarray | float, eps: float = 2.3e-16) -> np.ndarray:
+        """Whether each number is a whole number of steps, up to the rounding of its float.
+
+        Args:
+            x: numbers.
+            eps: the relative precision that they were stored in.
+        """
         x = np.asarray(x, "float64")
         near = self.from_ticks(self.to_ticks(x))
-        return np.abs(x - near) <= 1e-6 * self.step + 4e-7 * np.minimum(np.abs(x), self.step)
+        return np.abs(x - near) <= 1e-6 * self.step + 2 * eps * np.abs(x)
 
     @property
     def _steps_per_unit(self) -> int:
@@ -312,6 +322,8 @@ class Datetime(Column):
             self._refuse(f"`unit` to be one of {list(DATETIME_UNITS)}", self.unit)
         for name in ("low", "high"):
             bound = getattr(self, name)
+            if isinstance(bound, datetime.date):  # as YAML reads it
+                bound = bound.isoformat()
             if bound is not None:
                 try:
                     tick = np.datetime64(bound).astype(f"datetime64[{self.unit}]")
@@ -356,7 +368,8 @@ def column_from_config(config: dict[str, Any]) -> Column:
     """
     config = dict(config)
     name = config.get("name")
-    cls = kind_named(config.pop("kind", None), str(name))
+    kind = config.pop("kind", None)
+    cls = kind_named(kind, str(name))
     fields = {field.name: field for field in dataclasses.fields(cls)}
     for key in config:
         if key not in fields:
@@ -366,8 +379,35 @@ def column_from_config(config: dict[str, Any]) -> Column:
             )
     for key, field in fields.items():
         if key not in config and field.default is dataclasses.MISSING:
-            raise ValueError(f"Expected column {name!r}, a {cls.__name__}, to have a key {key!r}")
+            raise ValueError(f"Expected column {name!r} of kind {kind!r} to have a key {key!r}")
     return cls(**config)
+
+
+def change_kind(column: Column, kind: str) -> Column:
+    """A column of another kind, with all that both kinds have.
+
+    Raises:
+        ValueError: there is no such kind, or it requires what the column does not say.
+    """
+    cls = kind_named(kind, column.name)
+    fields = {field.name for field in dataclasses.fields(cls)}
+    config = {key: value for key, value in column.get_config().items() if key in fields}
+    if issubclass(cls, Dense):
+        config["dtype"] = dense_dtype(column.dtype)
+    try:
+        if cls is Ordinal and any(isinstance(v, str) for v in config.get("values", ())):
+            raise ValueError(f"Expected the order of the levels of column {column.name!r}")
+        return column_from_config({**config, "kind": kind})
+    except ValueError as error:
+        raise ValueError(
+            f"{error}. The {column.kind} {column.name!r} does not say it: give the column instead "
+            f"of its kind, such as tables.{cls.__name__}({column.name!r}, ...)"
+        ) from error
+
+
+def dense_dtype(dtype: str | None) -> str | None:
+    """The dtype of numbers with a density, where they stood in `dtype` before."""
+    return None if dtype is None or "int" in dtype.lower() else dtype
 
 
 def _is_number(value):

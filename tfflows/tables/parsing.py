@@ -76,7 +76,8 @@ def _ticks(column, series, missing, rows):
     x = _numbers(column, series, missing, rows)
     x = np.where(missing, 0.0, x)
     ticks = column.to_ticks(x)
-    wrong = ~column.is_on_grid(x) | (np.abs(ticks) >= 2.0**63)
+    eps = np.finfo("float32").eps if series.dtype == "float32" else np.finfo("float64").eps
+    wrong = ~column.is_on_grid(x, eps) | (np.abs(ticks) >= 2.0**63)
     if wrong.any():
         grid = "a whole number" if column.step == 1 else f"a multiple of {column.step}"
         _refuse(column, series, wrong.argmax(), rows, grid)
