@@ -5,8 +5,8 @@
 
 Settings are the package's defaults (Xu et al. 2019, "Modeling tabular data using conditional GAN",
 https://arxiv.org/abs/1907.00503). Whole numbers are rounded and clipped to the range of the
-training rows, as SDV's `CTGANSynthesizer` and `TVAESynthesizer` do by default. Beside the samples
-a JSON file says how they were made.
+training rows, as SDV's `CTGANSynthesizer` and `TVAESynthesizer` do by default. Training ends early
+after `--minutes`. Beside the samples a JSON file says how they were made.
 """
 
 import argparse
@@ -32,6 +32,29 @@ def whole_numbers(samples: pd.DataFrame, train: pd.DataFrame) -> pd.DataFrame:
     return samples
 
 
+class Epochs:
+    """Stands for `tqdm` in `ctgan`: ends after a time, and counts the epochs that were begun."""
+
+    seconds = float("inf")
+    done = 0
+
+    def __init__(self, numbers, disable):
+        del disable
+        self.numbers = numbers
+
+    def __iter__(self):
+        start = time.perf_counter()
+        for number in self.numbers:
+            if time.perf_counter() - start > Epochs.seconds:
+                return
+            Epochs.done = number + 1
+            yield number
+
+    def set_description(self, text):
+        """Print an epoch's loss."""
+        print(Epochs.done, text, flush=True)
+
+
 def main():
     """Train, sample, and write both files."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -40,14 +63,18 @@ def main():
     parser.add_argument("out", type=Path, help="Parquet file of the samples")
     parser.add_argument("--rows", type=int, default=40000)
     parser.add_argument("--epochs", type=int, default=300)
+    parser.add_argument("--minutes", type=float, default=float("inf"))
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
+    Epochs.seconds = options.minutes * 60
+    for module in (ctgan.synthesizers.ctgan, ctgan.synthesizers.tvae):
+        module.tqdm = Epochs
 
     torch.manual_seed(options.seed)
     np.random.seed(options.seed)
     train = pd.read_parquet(options.train)
     discrete = list(train.columns.difference(train.select_dtypes("number").columns))
-    numbers = train.astype({name: "float64" for name in train.select_dtypes("integer")})
+    numbers = train.astype(dict.fromkeys(train.select_dtypes("integer"), "float64"))
     start = time.perf_counter()
     model = getattr(ctgan, options.model)(epochs=options.epochs, enable_gpu=False, verbose=True)
     model.fit(numbers, discrete)
@@ -63,7 +90,7 @@ def main():
         "model": options.model,
         "version": f"ctgan {ctgan.__version__}, torch {torch.__version__}",
         "train_rows": len(train),
-        "epochs": options.epochs,
+        "epochs": Epochs.done,
         "seed": options.seed,
         "threads": torch.get_num_threads(),
         "minutes": round(minutes, 1),

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from tfflows.tables.columns import Cells, Column, Dense, change_kind, column_from_config
 from tfflows.tables import schema_yaml
+from tfflows.tables.columns import Cells, Column, Dense, change_kind, column_from_config
 from tfflows.tables.inference import infer_columns
 from tfflows.tables.parsing import parse_column
 from tfflows.tables.sources import ROWS_PER_CHUNK, chunks

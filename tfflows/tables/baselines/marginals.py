@@ -4,7 +4,13 @@ import numpy as np
 
 from tfflows.tables.baselines.quantile_histogram import QuantileHistogram
 from tfflows.tables.columns import (
-    Category, Cells, Column, Datetime, Integer, Interval, Positive,
+    Category,
+    Cells,
+    Column,
+    Datetime,
+    Integer,
+    Interval,
+    Positive,
 )  # fmt: skip
 
 _HALF = 0.5
