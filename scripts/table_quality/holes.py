@@ -206,7 +206,7 @@ class ChainedEquations:
         truth = self.encoding.encode(cells)
         hidden = self.encoding.features_of(removed)
         x = np.where(hidden, 0.0, truth)
-        logs = np.full((self.draws, *removed.shape), np.nan)
+        logs = np.zeros((self.draws, *removed.shape))
         for sweep in range(self.burn_in + self.draws):
             for i, part in enumerate(self.encoding.slices):
                 at = removed[:, i]
@@ -217,7 +217,8 @@ class ChainedEquations:
                     values = self.encoding.log_prob(i, truth[at, part], mean, std)
                     logs[sweep - self.burn_in, at, i] = values
                 x[at, part] = self._draw(i, mean, std)
-        return np.logaddexp.reduce(logs, axis=0) - np.log(self.draws)
+        mean = np.logaddexp.reduce(logs, axis=0) - np.log(self.draws)
+        return np.where(removed, mean, np.nan)
 
 
 def model_log_prob(model, frame, removed, batch_size=4096):

@@ -23,12 +23,13 @@ class ChowLiuTree:
 
         log p(row) = sum of log marginals + sum over edges of log p(part | parent) / p(part).
 
-    p(part | parent) = (count + strength * p(part)) / (count of the parent + strength), a
-    Dirichlet prior around the marginal. The strength of an edge maximizes the leave-one-out
-    likelihood, whose gain over the marginal is the edge's weight, averaged over both directions:
-    a mutual information that does not grow from having many parts. The maximum spanning
-    forest of the positive weights is the tree (C. Chow and C. Liu 1968, "Approximating discrete
-    probability distributions with dependence trees", IEEE Transactions on Information Theory 14).
+    p(part | parent) = (count + strength * p(part)) / (count of the parent + strength), a Dirichlet
+    prior around the marginal. The strength of an edge maximizes the leave-one-out likelihood, whose
+    gain over the marginal is the edge's weight, averaged over both directions: a mutual information
+    that does not grow from having many parts. The maximum spanning forest of the weights above
+    log(n) / 2n, which is what one parameter must gain, is the tree (C. Chow and C. Liu 1968,
+    "Approximating discrete probability distributions with dependence trees", IEEE Transactions on
+    Information Theory 14).
 
     Tables of more than 64 columns weigh only the 16 partners of each column whose places in
     their marginals correlate most.
@@ -208,8 +209,11 @@ def _spanning_forest(parts, codes):
     from scipy.sparse.csgraph import minimum_spanning_tree as spanning_tree
 
     size = len(parts)
+    # What a parameter, the strength, must gain to be worth having (Schwarz 1978).
+    rows = len(codes[0])
+    least = np.log(rows) / 2 / rows
     found = [(-_weight(parts, codes, a, b), a, b) for a, b in _candidates(codes)]
-    found = [edge for edge in found if edge[0] < 0]
+    found = [edge for edge in found if edge[0] < -least]
     weights, rows, columns = (np.array(x) for x in zip(*found, strict=True)) if found else [[]] * 3
     indices = np.asarray(rows, "int64"), np.asarray(columns, "int64")
     tree = spanning_tree(coo_array((np.asarray(weights, "float64"), indices), (size, size)))

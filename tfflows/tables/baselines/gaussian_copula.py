@@ -121,7 +121,7 @@ def _truncated(low, high, u):
     """
     from scipy.special import log_ndtr, ndtri_exp
 
-    flip = low + high > 0
+    flip = low > -high
     a, b = np.where(flip, -high, low), np.where(flip, -low, high)
     u = np.where(flip, 1 - u, u)
     log_a, log_b = log_ndtr(a), log_ndtr(b)
@@ -156,7 +156,9 @@ def _log_copula(low, high, factor, num_draws, rng):
             z = np.where(point, a, drawn)
             log_weight = log_mass - marginal
         if point.any():
-            density = (low[:, i, None] ** 2 - a**2) / 2 - np.log(factor[i, i])
+            at = np.where(point, low[:, i, None], 0.0)
+            conditional = (at - mean) / factor[i, i]
+            density = (at**2 - conditional**2) / 2 - np.log(factor[i, i])
             log_weight = np.where(point, density, log_weight)
         noise[:, :, i] = z
         logs += log_weight
@@ -209,6 +211,9 @@ def _shrunk(z):
 
     z = np.vstack([z, -z])
     scale = np.sqrt(np.mean(z**2, axis=0))
-    correlation = z.T @ z / len(z) / np.outer(scale, scale)
-    share = max(ledoit_wolf_shrinkage(z / scale, assume_centered=True), 1e-4)
+    scale[scale == 0] = 1  # a column with one value
+    z = z / scale
+    correlation = z.T @ z / len(z)
+    np.fill_diagonal(correlation, 1)
+    share = max(ledoit_wolf_shrinkage(z, assume_centered=True), 1e-4)
     return (1 - share) * correlation + share * np.eye(len(scale))

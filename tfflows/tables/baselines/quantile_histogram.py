@@ -5,6 +5,8 @@ import numpy as np
 MAX_BINS = 1024
 _RESOLUTIONS = (1, 4, 16, 64, 256, MAX_BINS)
 _MIN_ROWS_PER_BIN = 4
+_MIN_COUNTS = (1, 4, 32)
+_SHARE_OF_HEAP = 1 / 256
 _TAIL_EXPONENT = 3.0
 _MAX_ROWS_FOR_WEIGHTS = 50_000
 
@@ -12,9 +14,10 @@ _MAX_ROWS_FOR_WEIGHTS = 50_000
 class QuantileHistogram:
     """A distribution of real or whole numbers, piecewise uniform with power-law tails.
 
-    Histograms of 1, 4, 16, ... 1024 bins of equally many rows are averaged; for whole numbers also
-    the frequency of each value. The weights maximize the likelihood of half of the rows under
-    the histograms of the other half ("deleted interpolation", Jelinek and Mercer 1980), so that a
+    Histograms of 1, 4, 16, ... 1024 bins of equally many rows are averaged. Whole numbers also have
+    the frequencies of values that occur at least 1, 4 and 32 times, and those with a 256th of the
+    rows are kept out of the bins. The weights maximize the likelihood of half of the rows under the
+    histograms of the other half ("deleted interpolation", Jelinek and Mercer 1980), so that a
     smooth column becomes smooth and heaped values keep their heaps. Beyond the extremes lie tails
     of mass 1 / (n + 1) each, which is the expected mass beyond the extreme of n rows, with
     P(distance > d) = (1 + d / scale) ** -3.
@@ -76,8 +79,9 @@ class QuantileHistogram:
     def _log_tail(self, side, distance):
         """Log density at a distance; for whole numbers the mass between distance - 1 and it."""
         scale, room = self._scales[side], self._rooms[side]
-        with np.errstate(divide="ignore"):
-            log_mass = np.log(self._tail_mass[side]) - np.log(_reached(room / scale))
+        if room == 0:
+            return np.full(len(distance), -np.inf)
+        log_mass = np.log(self._tail_mass[side]) - np.log(_reached(room / scale))
         log_left = -_TAIL_EXPONENT * np.log1p(distance / scale)
         if self.is_integer:
             step = _TAIL_EXPONENT * np.log1p(1 / (scale + distance - 1))
@@ -154,23 +158,35 @@ def _resolutions(rows):
 
 
 def _histograms(x, resolutions, is_integer):
-    """(edges, masses) per resolution of sorted numbers, and of each whole number."""
-    positions = np.linspace(0, len(x) - 1, resolutions[-1] + 1).round().astype("int64")
-    quantiles = x[positions]
+    """(edges, masses) of sorted numbers: one bin, the quantiles', and those of single values."""
+    smooth, values, counts = x, x[:0], np.zeros(0, "int64")
     if is_integer:
-        quantiles[-1] += 1
-    elif quantiles[0] == quantiles[-1]:
-        margin = max(abs(float(x[0])), 1.0) * 1e-3
-        quantiles[0], quantiles[-1] = x[0] - margin, x[0] + margin
-    parts = []
-    for bins in resolutions:
+        values, counts = np.unique(x, return_counts=True)
+        is_heap = counts >= max(_MIN_COUNTS[-1], len(x) * _SHARE_OF_HEAP)
+        smooth = x if is_heap.all() else x[~np.repeat(is_heap, counts)]
+    first, last = _ends(x)
+    parts = [(np.array([first, last], x.dtype), np.ones(1))]
+    quantiles = smooth[np.linspace(0, len(smooth) - 1, resolutions[-1] + 1).round().astype(int)]
+    quantiles[0], quantiles[-1] = _ends(smooth)
+    for bins in resolutions[1:]:
         edges = np.unique(quantiles[:: resolutions[-1] // bins])
-        parts.append((edges, _masses(x, edges)))
-    if is_integer:
-        values = np.unique(x)
-        edges = np.unique(np.concatenate([values, values + 1]))
-        parts.append((edges, _masses(x, edges)))
+        parts.append((edges, _masses(smooth, edges)))
+    for least in _MIN_COUNTS if is_integer else ():
+        kept = values[counts >= least]
+        if not len(kept):
+            kept = values
+        edges = np.unique(np.concatenate([kept, kept + 1]))
+        parts.append((edges, _masses(x[np.isin(x, kept)], edges)))
     return parts
+
+
+def _ends(x):
+    """The first edge and the last: past the last of whole numbers, apart where there is one."""
+    first, last = x[0], x[-1]
+    if x.dtype.kind == "i":
+        return first, last + 1
+    margin = max(abs(float(first)), 1.0) * 1e-3 if first == last else 0.0
+    return first - margin, last + margin
 
 
 def _masses(x, edges):
@@ -185,7 +201,8 @@ def _bins(edges, x):
 
 def _log_density(x, edges, masses):
     with np.errstate(divide="ignore"):
-        return (np.log(masses) - np.log(np.diff(edges).astype("float64")))[_bins(edges, x)]
+        logs = np.log(masses) - np.log(np.diff(edges).astype("float64"))
+    return np.where((x >= edges[0]) & (x < edges[-1]), logs[_bins(edges, x)], -np.inf)
 
 
 def _held_out_weights(parts, x):
