@@ -42,6 +42,7 @@ from tfflows.utils.damage import shortened
 from tfflows.utils.suggest import nearest
 
 _MIN_ROWS = 20
+_FIRST_ROWS = 4096
 # Texts that occur once, of all cells, above which new rows will hold texts that none has seen.
 _SHARE_OF_SINGLE = 0.01
 # Different numbers above which words among them are a fault and not further categories.
@@ -59,17 +60,20 @@ def infer_columns(data: Any, overrides: Mapping[str, Column | str | None]) -> li
         ValueError: the table has fewer than two rows, a column has no value at all, mixes numbers
             and text, or is text that hardly repeats; an override names no column.
     """
-    summaries: dict[str, ColumnSummary] = {}
     given = {name for name, kind in overrides.items() if not isinstance(kind, str)}
-    num_rows, names = 0, ()
-    for chunk in chunks(data):
-        names = tuple(chunk.columns)
-        for name, series in chunk.columns.items():
-            if name not in given:
-                dtype = chunk.dtypes[name]
-                summary = summaries.setdefault(name, ColumnSummary(name, dtype))
-                summary.update(series, chunk.rows, dtype)
-        num_rows += len(next(iter(chunk.columns.values()), ()))
+    first = next(chunks(data, rows=_FIRST_ROWS), None)
+    names = tuple(first.columns) if first else ()
+    text = [name for name in names if first and first.dtypes[name] is None]
+    if text and first:
+        # What is numbers in the first rows of a CSV file is read as such, which is faster.
+        summaries, _ = _summarize([first], given)
+        numbers = {n: _number_dtype(summaries[n]) for n in text if n not in given}
+        numbers = {name: dtype for name, dtype in numbers.items() if dtype}
+        summaries, num_rows = _summarize(chunks(data, names, numbers=numbers), given)
+        if any(s.dtype and s.num_text for s in summaries.values()):  # further rows are not
+            summaries, num_rows = _summarize(chunks(data, names), given)
+    else:
+        summaries, num_rows = _summarize(chunks(data, names), given)
     if num_rows < 2:
         raise ValueError(
             f"Expected at least 2 rows to infer a schema from. Received: {num_rows}; "
@@ -87,6 +91,26 @@ def infer_columns(data: Any, overrides: Mapping[str, Column | str | None]) -> li
         for name in names
     ]
     return [column for column in columns if isinstance(column, Column)]
+
+
+def _summarize(parts, skip):
+    """(summaries by name, number of rows) of chunks, without the columns to skip."""
+    summaries: dict[str, ColumnSummary] = {}
+    num_rows = 0
+    for chunk in parts:
+        for name, series in chunk.columns.items():
+            if name not in skip:
+                dtype = chunk.dtypes[name]
+                summary = summaries.setdefault(name, ColumnSummary(name, dtype))
+                summary.update(series, chunk.rows, dtype)
+        num_rows += len(next(iter(chunk.columns.values()), ()))
+    return summaries, num_rows
+
+
+def _number_dtype(summary):
+    if summary.num_words or summary.has_bools or not summary.numbers.count:
+        return None
+    return "int64" if summary.numbers.is_integer else "float64"
 
 
 def _refuse_empty(names):

@@ -110,7 +110,7 @@ class ColumnSummary:
         self.is_ordered = self.has_bools = False
         self.texts: dict[str, int] | None = {}
         self.numbers, self.dates = Numbers(), Dates()
-        self._first: dict[str, tuple[str, Any]] = {}
+        self._first: dict[str, tuple[Rows, int, Any]] = {}
 
     def update(self, series: Any, rows: Rows, dtype: str | None) -> None:
         """Add the cells of a chunk.
@@ -147,8 +147,8 @@ class ColumnSummary:
 
     def place_of(self, kind: str) -> str:
         """The first cell of a kind, "word" or "number", and what stands there."""
-        place, value = self._first[kind]
-        return f"{place}: {shortened(value)}"
+        rows, row, value = self._first[kind]
+        return f"{rows.place(row, self.name)}: {shortened(value)}"
 
     def _add_levels(self, categorical):
         new = [value for value in categorical.categories if value not in set(self.levels or ())]
@@ -162,7 +162,7 @@ class ColumnSummary:
             place = rows.place(at[finite.argmin()], self.name)
             raise ValueError(f"{place}: expected a finite number. Received: {x[finite.argmin()]}")
         if len(x):
-            self._first.setdefault("number", (rows.place(at[0], self.name), x[0].item()))
+            self._first.setdefault("number", (rows, at[0], x[0].item()))
         self.numbers.update(x)
 
     def _add_distinct(self, codes, values, at, rows):
@@ -174,11 +174,11 @@ class ColumnSummary:
         for kind in set(kinds.tolist()) - {""}:
             is_kind = kinds == kind
             cells = is_kind[codes]
-            first = rows.place(at[cells.argmax()], self.name), values[codes[cells.argmax()]]
             if kind == "other":
+                value = values[codes[cells.argmax()]]
                 raise ValueError(
-                    f"{first[0]}: expected text, a number, a boolean or a date. "
-                    f"Received: {shortened(first[1])} of {type(first[1])}"
+                    f"{rows.place(at[cells.argmax()], self.name)}: expected text, a number, a "
+                    f"boolean or a date. Received: {shortened(value)} of {type(value)}"
                 )
             if kind == "date":
                 self.dates.add_times(_times(values[is_kind]))
@@ -193,6 +193,8 @@ class ColumnSummary:
     def _add_texts(self, values, counts, is_text, codes, at, rows):
         """Add the cells whose value is text, those that say a number to the numbers as well."""
         import pandas as pd
+        import pyarrow as pa
+        import pyarrow.compute as pc
 
         self.num_text += int(counts[is_text].sum())
         if self.texts is not None:
@@ -202,13 +204,13 @@ class ColumnSummary:
         x, is_word = np.full(len(values), np.nan), is_text.copy()
         x[is_text] = pd.to_numeric(pd.Series(values[is_text], dtype=object), errors="coerce")
         # A number with a leading zero is a name: 02139.
-        zeros = pd.Series(values[is_text], dtype=object).str.match(r"\s*[+-]?0\d")
-        is_word[is_text] = np.isnan(x[is_text]) | zeros.to_numpy(bool)
+        zeros = pc.match_substring_regex(pa.array(values[is_text], pa.string()), r"^\s*[+-]?0\d")
+        is_word[is_text] = np.isnan(x[is_text]) | zeros.to_numpy(zero_copy_only=False)
         words = is_word[codes]
         if words.any():
             self.num_words += int(words.sum())
-            place = rows.place(at[words.argmax()], self.name)
-            self._first.setdefault("word", (place, values[codes[words.argmax()]]))
+            row = words.argmax()
+            self._first.setdefault("word", (rows, at[row], values[codes[row]]))
             self.dates.add_texts(values[is_word])
         is_number = is_text & ~is_word
         cells = is_number[codes]
