@@ -27,7 +27,6 @@ from tfflows.tables.columns import (
     Column,
     Datetime,
     Ordinal,
-    dense_dtype,
     kind_named,
 )
 from tfflows.tables.number_rules import (
@@ -36,7 +35,7 @@ from tfflows.tables.number_rules import (
     number_column,
     plain,
 )
-from tfflows.tables.sources import chunks
+from tfflows.tables.sources import chunks, is_paths
 from tfflows.tables.summaries import MAX_TEXTS, ColumnSummary
 from tfflows.utils.damage import shortened
 from tfflows.utils.suggest import nearest
@@ -61,19 +60,10 @@ def infer_columns(data: Any, overrides: Mapping[str, Column | str | None]) -> li
             and text, or is text that hardly repeats; an override names no column.
     """
     given = {name for name, kind in overrides.items() if not isinstance(kind, str)}
-    first = next(chunks(data, rows=_FIRST_ROWS), None)
-    names = tuple(first.columns) if first else ()
-    text = [name for name in names if first and first.dtypes[name] is None]
-    if text and first:
-        # What is numbers in the first rows of a CSV file is read as such, which is faster.
-        summaries, _ = _summarize([first], given)
-        numbers = {n: _number_dtype(summaries[n]) for n in text if n not in given}
-        numbers = {name: dtype for name, dtype in numbers.items() if dtype}
-        summaries, num_rows = _summarize(chunks(data, names, numbers=numbers), given)
-        if any(s.dtype and s.num_text for s in summaries.values()):  # further rows are not
-            summaries, num_rows = _summarize(chunks(data, names), given)
-    else:
-        summaries, num_rows = _summarize(chunks(data, names), given)
+    summaries, num_rows = _summarize(chunks(data, numbers=_probable_numbers(data, given)), given)
+    if is_paths(data) and any(s.dtype and s.num_text for s in summaries.values()):
+        summaries, num_rows = _summarize(chunks(data), given)  # they were not all numbers
+    names = tuple(summaries)
     if num_rows < 2:
         raise ValueError(
             f"Expected at least 2 rows to infer a schema from. Received: {num_rows}; "
@@ -85,7 +75,7 @@ def infer_columns(data: Any, overrides: Mapping[str, Column | str | None]) -> li
                 f"Expected overrides to name columns of the data, {shortened(list(names), 200)}. "
                 f"Received: {name!r}{nearest(str(name), names)}"
             )
-    _refuse_empty([name for name, s in summaries.items() if s.num_missing == s.count])
+    _refuse_empty([n for n, s in summaries.items() if n not in given and not s.num_present])
     columns = [
         overrides[name] if name in given else _infer(summaries[name], overrides.get(name))
         for name in names
@@ -94,17 +84,27 @@ def infer_columns(data: Any, overrides: Mapping[str, Column | str | None]) -> li
 
 
 def _summarize(parts, skip):
-    """(summaries by name, number of rows) of chunks, without the columns to skip."""
+    """(summaries by name, number of rows) of chunks; those of columns to skip stay empty."""
     summaries: dict[str, ColumnSummary] = {}
     num_rows = 0
     for chunk in parts:
         for name, series in chunk.columns.items():
+            dtype = chunk.dtypes[name]
+            summary = summaries.setdefault(name, ColumnSummary(name, dtype))
             if name not in skip:
-                dtype = chunk.dtypes[name]
-                summary = summaries.setdefault(name, ColumnSummary(name, dtype))
                 summary.update(series, chunk.rows, dtype)
         num_rows += len(next(iter(chunk.columns.values()), ()))
     return summaries, num_rows
+
+
+def _probable_numbers(data, skip):
+    """The dtypes of columns of numbers in the first rows of CSV files, which are read faster."""
+    first = next(chunks(data, rows=_FIRST_ROWS), None) if is_paths(data) else None
+    if first is None:
+        return {}
+    summaries, _ = _summarize([first], skip)
+    dtypes = {name: _number_dtype(s) for name, s in summaries.items() if s.dtype is None}
+    return {name: dtype for name, dtype in dtypes.items() if dtype}
 
 
 def _number_dtype(summary):
@@ -134,7 +134,7 @@ def _infer(summary, kind):
         return Datetime(summary.name, **_times(summary), **common)
     if not summary.num_words:
         if summary.has_bools and set(summary.numbers.distinct) > {0, 1}:
-            _refuse_mixed(summary, "number", "a boolean")
+            _refuse_mixed(summary, "bool", "a number")
         return _numbers(summary, common)
     if summary.dates.formats and summary.num_words == summary.num_present:
         return Datetime(summary.name, **_dates(summary), **common)
@@ -192,6 +192,15 @@ def _texts(summary, common):
     return _category(summary, common)
 
 
+def _names(summary):
+    """All texts, and what numbers among them would be as text."""
+    texts = set(summary.texts or ())
+    if summary.numbers.count > summary.num_text - summary.num_words:
+        distinct = summary.numbers.distinct
+        texts |= set() if distinct is None else set(map(str, plain(distinct, summary.numbers)))
+    return sorted(texts)
+
+
 def _category(summary, common):
     once = sum(count == 1 for count in summary.texts.values())
     other = len(summary.texts) > 2 and once >= _SHARE_OF_SINGLE * summary.num_text
@@ -216,7 +225,7 @@ def forced_column(summary: ColumnSummary, kind: str, common: dict[str, Any]) -> 
     if kind in ("ordinal", "category", "boolean"):
         if summary.num_words or summary.levels is not None:
             dtype = summary.dtype or "str"
-            values = summary.levels or sorted(summary.texts or ())
+            values = summary.levels or _names(summary)
             if kind == "ordinal" and not summary.is_ordered:
                 raise ValueError(
                     f"Column {name!r}: expected the order of its levels, by "
@@ -239,7 +248,7 @@ def forced_column(summary: ColumnSummary, kind: str, common: dict[str, Any]) -> 
                 f"Received: numbers from {numbers.low} to {numbers.high}"
             )
         return column
-    return dense_column(name, numbers, common | {"dtype": dense_dtype(summary.dtype)}, cls)
+    return dense_column(name, numbers, common, cls)
 
 
 def override(name: str, value: str) -> str:

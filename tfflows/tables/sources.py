@@ -58,9 +58,11 @@ def chunks(
     """
     if rows is not None and rows < 1:
         raise ValueError(f"Expected `rows` to be a positive number. Received: {rows}")
-    if _is_paths(data):
+    if is_paths(data):
         for path in _files(data):
-            yield from _file_chunks(path, names, rows or ROWS_PER_CHUNK, numbers or {})
+            for chunk in _file_chunks(path, names, rows or ROWS_PER_CHUNK, numbers or {}):
+                names = list(chunk.columns)  # which the next files must have as well
+                yield chunk
     elif hasattr(data, "element_spec"):
         yield from _dataset_chunks(data, names, rows or ROWS_PER_CHUNK)
     elif hasattr(data, "__arrow_c_stream__") and not hasattr(data, "iloc"):
@@ -69,7 +71,8 @@ def chunks(
         yield from _frame_chunks(_frame(data), names, rows)
 
 
-def _is_paths(data):
+def is_paths(data: Any) -> bool:
+    """Whether data are files: a path or a list of paths."""
     if isinstance(data, list | tuple):
         return bool(data) and all(isinstance(path, str | os.PathLike) for path in data)
     return isinstance(data, str | os.PathLike)
@@ -209,8 +212,8 @@ def _from_arrow(array):
 
 def _frame_chunks(frame, names, rows):
     wanted = _chosen(list(map(str, frame.columns)), names, "the table")
-    places = {str(name): place for place, name in enumerate(frame.columns)}
-    columns = {name: frame.iloc[:, places[name]].reset_index(drop=True) for name in wanted}
+    found = {str(name): column for name, column in frame.reset_index(drop=True).items()}
+    columns = {name: found[name] for name in wanted}
     dtypes: dict[str, str | None] = {name: str(c.dtype) for name, c in columns.items()}
     if rows is None or len(frame) <= rows:
         if len(frame):
@@ -293,7 +296,8 @@ def _chosen(present, names, source):
             f"Expected {source} to have columns of different names. "
             f"Received: {shortened(repeated, 200)} twice"
         )
-    absent = [name for name in names or () if name not in set(present)]
+    known = set(present)
+    absent = [name for name in names or () if name not in known]
     if absent:
         raise ValueError(
             f"Expected {source} to have the columns {shortened(absent, 200)}. "

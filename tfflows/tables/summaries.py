@@ -17,6 +17,7 @@ MAX_DISTINCT_NUMBERS = 20_000
 # Rows kept for quantiles and for values that stand in many rows.
 _SAMPLE_ROWS = 100_000
 MAX_DECIMALS = 6
+_FIRST_ROWS = 100
 # Steps of a grid this fine beside the largest number are the rounding of the float itself.
 ULPS_PER_STEP = 1000
 
@@ -68,6 +69,9 @@ class Numbers:
         return np.concatenate([np.zeros(0), *self._sample])
 
     def _add_decimals(self, x, eps):
+        # Most numbers show their decimals in the first rows.
+        if len(x) > 2 * _FIRST_ROWS:
+            self._add_decimals(x[:_FIRST_ROWS], eps)
         finest = max(self.high, -self.low) * eps * ULPS_PER_STEP
         while self.decimals is not None:
             scaled = x * 10.0**self.decimals
@@ -138,6 +142,7 @@ class ColumnSummary:
             width = 4 if series.dtype == "float32" else 8
             self._add_numbers(series.to_numpy(f"{series.dtype.kind}{width}"), at, rows)
         else:
+            self._refuse_unhashable(series, at, rows)
             self._add_distinct(*pd.factorize(series), at, rows)
 
     @property
@@ -146,7 +151,7 @@ class ColumnSummary:
         return self.count - self.num_missing
 
     def place_of(self, kind: str) -> str:
-        """The first cell of a kind, "word" or "number", and what stands there."""
+        """The first cell of a kind, "word", "number" or "bool", and what stands there."""
         rows, row, value = self._first[kind]
         return f"{rows.place(row, self.name)}: {shortened(value)}"
 
@@ -155,14 +160,14 @@ class ColumnSummary:
         self.levels = (self.levels or []) + new
         self.is_ordered = bool(categorical.ordered)
 
-    def _add_numbers(self, x, at, rows):
+    def _add_numbers(self, x, at, rows, kind="number"):
         """Add numbers, which stand in the rows `at`."""
         finite = np.isfinite(x)
         if not finite.all():
             place = rows.place(at[finite.argmin()], self.name)
             raise ValueError(f"{place}: expected a finite number. Received: {x[finite.argmin()]}")
         if len(x):
-            self._first.setdefault("number", (rows, at[0], x[0].item()))
+            self._first.setdefault(kind, (rows, at[0], x[0].item()))
         self.numbers.update(x)
 
     def _add_distinct(self, codes, values, at, rows):
@@ -175,11 +180,7 @@ class ColumnSummary:
             is_kind = kinds == kind
             cells = is_kind[codes]
             if kind == "other":
-                value = values[codes[cells.argmax()]]
-                raise ValueError(
-                    f"{rows.place(at[cells.argmax()], self.name)}: expected text, a number, a "
-                    f"boolean or a date. Received: {shortened(value)} of {type(value)}"
-                )
+                self._refuse(values[codes[cells.argmax()]], at[cells.argmax()], rows)
             if kind == "date":
                 self.dates.add_times(_times(values[is_kind]))
             elif kind == "text":
@@ -188,7 +189,19 @@ class ColumnSummary:
                 self.has_bools |= kind == "bool"
                 x = np.zeros(len(values), _number_type(values[is_kind]))
                 x[is_kind] = values[is_kind].astype(x.dtype)
-                self._add_numbers(x[codes[cells]], at[cells], rows)
+                self._add_numbers(x[codes[cells]], at[cells], rows, kind)
+
+    def _refuse_unhashable(self, series, at, rows):
+        if series.dtype == object:
+            for row, value in zip(at, series, strict=True):
+                if isinstance(value, list | dict | set | np.ndarray):
+                    self._refuse(value, row, rows)
+
+    def _refuse(self, value, row, rows):
+        raise ValueError(
+            f"{rows.place(row, self.name)}: expected text, a number, a boolean or a date. "
+            f"Received: {shortened(value)} of {type(value)}"
+        )
 
     def _add_texts(self, values, counts, is_text, codes, at, rows):
         """Add the cells whose value is text, those that say a number to the numbers as well."""
