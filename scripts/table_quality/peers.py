@@ -6,7 +6,8 @@
 Settings are the package's defaults (Xu et al. 2019, "Modeling tabular data using conditional GAN",
 https://arxiv.org/abs/1907.00503). Whole numbers are rounded and clipped to the range of the
 training rows, as SDV's `CTGANSynthesizer` and `TVAESynthesizer` do by default. Training ends early
-after `--minutes`. Beside the samples a JSON file says how they were made.
+after `--minutes`; with `--every`, samples are written on the way, too. Beside the samples a JSON
+file says how they were made.
 """
 
 import argparse
@@ -33,10 +34,12 @@ def whole_numbers(samples: pd.DataFrame, train: pd.DataFrame) -> pd.DataFrame:
 
 
 class Epochs:
-    """Stands for `tqdm` in `ctgan`: ends after a time, and counts the epochs that were begun."""
+    """Stands for `tqdm` in `ctgan`: counts epochs, ends after a time, calls `save` on the way."""
 
     seconds = float("inf")
+    every = 0
     done = 0
+    save = staticmethod(lambda: None)
 
     def __init__(self, numbers, disable):
         del disable
@@ -47,16 +50,18 @@ class Epochs:
         for number in self.numbers:
             if time.perf_counter() - start > Epochs.seconds:
                 return
-            Epochs.done = number + 1
             yield number
+            Epochs.done = number + 1
+            if Epochs.every and Epochs.done % Epochs.every == 0:
+                Epochs.save()
 
     def set_description(self, text):
         """Print an epoch's loss."""
         print(Epochs.done, text, flush=True)
 
 
-def main():
-    """Train, sample, and write both files."""
+def parse():
+    """The options."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", choices=("CTGAN", "TVAE"))
     parser.add_argument("train", type=Path, help="Parquet file of the training rows")
@@ -64,23 +69,15 @@ def main():
     parser.add_argument("--rows", type=int, default=40000)
     parser.add_argument("--epochs", type=int, default=300)
     parser.add_argument("--minutes", type=float, default=float("inf"))
+    parser.add_argument("--every", type=int, default=0, help="epochs after which samples are kept")
     parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
-    Epochs.seconds = options.minutes * 60
-    for module in (ctgan.synthesizers.ctgan, ctgan.synthesizers.tvae):
-        module.tqdm = Epochs
+    return parser.parse_args()
 
-    torch.manual_seed(options.seed)
-    np.random.seed(options.seed)
-    train = pd.read_parquet(options.train)
-    discrete = list(train.columns.difference(train.select_dtypes("number").columns))
-    numbers = train.astype(dict.fromkeys(train.select_dtypes("integer"), "float64"))
-    start = time.perf_counter()
-    model = getattr(ctgan, options.model)(epochs=options.epochs, enable_gpu=False, verbose=True)
-    model.fit(numbers, discrete)
+
+def write(model, train, start, options):
+    """Sample, and write both files."""
     minutes = (time.perf_counter() - start) / 60
     usage = resource.getrusage(resource.RUSAGE_SELF)
-
     options.out.parent.mkdir(parents=True, exist_ok=True)
     samples = whole_numbers(model.sample(options.rows), train)
     temporary = options.out.with_suffix(".tmp")
@@ -97,7 +94,25 @@ def main():
         "cpu_minutes": round((usage.ru_utime + usage.ru_stime) / 60, 1),
     }
     options.out.with_suffix(".json").write_text(json.dumps(facts, indent=1) + "\n")
-    print(json.dumps(facts))
+    print(json.dumps(facts), flush=True)
+
+
+def main():
+    """Train, sample, and write both files."""
+    options = parse()
+    torch.manual_seed(options.seed)
+    np.random.seed(options.seed)
+    train = pd.read_parquet(options.train)
+    discrete = list(train.columns.difference(train.select_dtypes("number").columns))
+    numbers = train.astype(dict.fromkeys(train.select_dtypes("integer"), "float64"))
+    start = time.perf_counter()
+    model = getattr(ctgan, options.model)(epochs=options.epochs, enable_gpu=False, verbose=True)
+    for module in (ctgan.synthesizers.ctgan, ctgan.synthesizers.tvae):
+        module.tqdm = Epochs
+    Epochs.seconds, Epochs.every = options.minutes * 60, options.every
+    Epochs.save = staticmethod(lambda: write(model, train, start, options))
+    model.fit(numbers, discrete)
+    write(model, train, start, options)
 
 
 if __name__ == "__main__":

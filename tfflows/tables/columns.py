@@ -163,37 +163,52 @@ class Interval(Dense):
 
 @dataclasses.dataclass(frozen=True)
 class Integer(Column):
-    """A whole number, or a whole multiple of `step`, with a probability mass.
+    """A whole number, or a number on a grid `offset + step * k`, with a probability mass.
 
     Attributes:
         low, high: the smallest and the largest value, in the units of the data; None where there
             is no bound. Counts have `low=0`.
-        step: what values are whole multiples of: 0.01 for prices in cents. A density would mean
-            nothing for such a column, because a model could make it as large as it likes.
+        step: between neighbours: 0.01 for prices in cents. A density would mean nothing for
+            rounded numbers, because a model could make it as large as it likes.
+        offset: a value of the grid, such as of whole numbers that were standardized.
+
+    Example:
+        >>> Integer("price", low=0, step=0.01).to_ticks(np.array([0.07, 1.99]))
+        array([  7., 199.])
     """
 
     low: float | None = None
     high: float | None = None
     step: float = 1
+    offset: float = 0
 
     def __post_init__(self):
         super().__post_init__()
         if not _is_number(self.step) or self.step <= 0:
             self._refuse("a positive number `step`", self.step)
+        if not _is_number(self.offset):
+            self._refuse("a number `offset`", self.offset)
+        self._set(step=_plain(self.step), offset=_plain(self.offset))
         for name in ("low", "high"):
             bound = getattr(self, name)
             if bound is not None and not (_is_number(bound) and self.is_on_grid(bound)):
-                self._refuse(f"`{name}` to be a multiple of {self.step}, or null", bound)
-            if isinstance(bound, float) and bound.is_integer():
-                self._set(**{name: int(bound)})
+                self._refuse(f"`{name}` to be {self.grid}, or null", bound)
+            self._set(**{name: _plain(bound)})
         if self.low is not None and self.high is not None and self.low > self.high:
             self._refuse("`low` <= `high`", (self.low, self.high))
+
+    @property
+    def grid(self) -> str:
+        """What its values are, in words."""
+        if (self.step, self.offset) == (1, 0):
+            return "a whole number"
+        return f"a multiple of {self.step}" + f" from {self.offset} on" * bool(self.offset)
 
     @property
     def bounds(self) -> tuple[int | None, int | None]:
         """The smallest and the largest number of steps, or None."""
         low, high = (
-            None if bound is None else int(self.to_ticks(np.asarray(bound, "float64")))
+            None if bound is None else int(self.to_ticks(np.asarray(bound)))
             for bound in (self.low, self.high)
         )
         return low, high
@@ -201,25 +216,28 @@ class Integer(Column):
     def to_ticks(self, x: np.ndarray) -> np.ndarray:
         """The nearest whole number of steps to each number, as float64."""
         per_unit = self._steps_per_unit
+        x = np.asarray(x, "float64") - self.offset
         return np.rint(x * per_unit if per_unit else x / self.step)
 
     def from_ticks(self, ticks: np.ndarray) -> np.ndarray:
-        """The numbers of so many steps: int64, or float64 where the step is not whole."""
-        if float(self.step).is_integer():
-            return ticks * int(self.step)
+        """The numbers of so many steps: int64, or float64 where they are not whole."""
+        ticks = np.asarray(ticks)
+        if float(self.step).is_integer() and float(self.offset).is_integer():
+            return ticks * int(self.step) + int(self.offset)
         # 3 / 10 is the float 0.3; 3 * 0.1 is not.
-        return ticks / self._steps_per_unit if self._steps_per_unit else ticks * self.step
+        x = ticks / self._steps_per_unit if self._steps_per_unit else ticks * self.step
+        return x + self.offset
 
     def is_on_grid(self, x: np.ndarray | float, eps: float = 2.3e-16) -> np.ndarray:
-        """Whether each number is a whole number of steps, up to the rounding of its float.
+        """Whether each number is on the grid, up to the rounding of its float.
 
         Args:
             x: numbers.
             eps: the relative precision that they were stored in.
         """
         x = np.asarray(x, "float64")
-        near = self.from_ticks(self.to_ticks(x))
-        return np.abs(x - near) <= 1e-6 * self.step + 2 * eps * np.abs(x)
+        error = np.abs(x - self.from_ticks(self.to_ticks(x)))
+        return error <= 1e-6 * self.step + 2 * eps * (np.abs(x) + abs(self.offset))
 
     @property
     def _steps_per_unit(self) -> int:
@@ -239,7 +257,7 @@ class Coded(Column):
         values = self.values
         if isinstance(values, str) or not isinstance(values, Sequence | np.ndarray):
             self._refuse("`values` to be a list", values)
-        values = tuple(v.item() if isinstance(v, np.generic) else v for v in values)
+        values = tuple(map(_plain, values))
         for value in values:
             if not isinstance(value, str | bool | int | float) or value != value:
                 self._refuse("`values` to be strings or numbers", value)
@@ -408,6 +426,10 @@ def change_kind(column: Column, kind: str) -> Column:
 def dense_dtype(dtype: str | None) -> str | None:
     """The dtype of numbers with a density, where they stood in `dtype` before."""
     return None if dtype is None or "int" in dtype.lower() else dtype
+
+
+def _plain(value):
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _is_number(value):

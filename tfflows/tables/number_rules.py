@@ -13,8 +13,9 @@ from tfflows.tables.columns import (
     Ordinal,
     Positive,
     Real,
+    dense_dtype,
 )
-from tfflows.tables.summaries import Numbers
+from tfflows.tables.summaries import ULPS_PER_STEP, Numbers
 
 # An atom has this share of the rows, and at least so many rows.
 _ATOM_SHARE, _ATOM_ROWS, _MAX_ATOMS = 0.02, 5, 20
@@ -23,23 +24,26 @@ _EXPECTED_BEYOND = 10
 MAX_STEPS = 1_000_000
 _MAX_LEVELS, _ROWS_PER_LEVEL = 50, 10
 _MIN_ROWS = 20
+# People write so many decimals; more of them are rounded numbers where enough values repeat.
+_MAX_DECIMALS_BY_HAND, _REPEATED_SHARE = 3, 0.05
 
 
 def number_column(name: str, numbers: Numbers, common: dict[str, Any]) -> Column:
     """The column of a name, with the keywords `common` of its class."""
     distinct = numbers.distinct
-    if distinct is not None and len(distinct) == 1:
+    num_levels = np.inf if distinct is None else len(distinct)
+    is_repeated = numbers.count >= _ROWS_PER_LEVEL * num_levels
+    if distinct is not None and num_levels == 1:
         return Category(name, plain(distinct, numbers), **common)
-    if distinct is not None and len(distinct) == 2:
-        if numbers.count >= _MIN_ROWS or set(distinct) == {0, 1}:
-            return Boolean(name, plain(distinct, numbers), **common)
-    step = grid_step(numbers)
-    if step is not None:
-        return Integer(name, *integer_ends(numbers, step), step, **common)
-    if distinct is not None and len(distinct) <= _MAX_LEVELS:
-        if numbers.count >= _ROWS_PER_LEVEL * len(distinct):
-            return Ordinal(name, plain(distinct, numbers), **common)
-    return dense_column(name, numbers, common)
+    is_two_valued = numbers.count >= _MIN_ROWS or (num_levels == 2 and numbers.high == 1)
+    if distinct is not None and num_levels == 2 and is_two_valued:
+        return Boolean(name, plain(distinct, numbers), **common)
+    grid = grid_column(name, numbers, common)
+    is_fine = grid is None or (numbers.high - numbers.low) / grid.step > 100 * num_levels
+    is_few = num_levels <= _MAX_LEVELS and is_repeated and is_fine and not _are_whole(numbers)
+    if distinct is not None and is_few:
+        return Ordinal(name, plain(distinct, numbers), **common)
+    return grid or dense_column(name, numbers, common)
 
 
 def plain(values: np.ndarray, numbers: Numbers) -> tuple:
@@ -47,55 +51,76 @@ def plain(values: np.ndarray, numbers: Numbers) -> tuple:
     return tuple(values.tolist() if numbers.is_integer else map(float, values))
 
 
-def grid_step(numbers: Numbers) -> float | None:
-    """The step of the grid that all numbers stand on: 1, 0.1, 0.01, ..., 1/k; or None."""
-    if numbers.decimals == 0:
-        return 1
+def grid_column(name: str, numbers: Numbers, common: dict[str, Any]) -> Integer | None:
+    """The integer column of the grid that all numbers are on, None where there is none."""
+    step, offset = _grid(numbers)
+    if step is None or numbers.high >= 2.0**63:
+        return None
+    column = Integer(name, step=step, offset=offset)
+    ticks = column.to_ticks(numbers.sample)
+    num_repeated = len(ticks) - len(np.unique(ticks))
+    is_by_hand = _are_whole(numbers) or (numbers.decimals or 9) <= _MAX_DECIMALS_BY_HAND
+    if not is_by_hand and num_repeated < _REPEATED_SHARE * len(ticks):
+        return None
+    low, high = _ends(ticks)
+    low = numbers.low if low else 0 if numbers.low >= 0 and not offset else None
+    ends = (_on_grid(column, end) for end in (low, numbers.high if high else None))
+    return Integer(name, *ends, step, offset, **common)
+
+
+def _are_whole(numbers):
+    return numbers.decimals == 0
+
+
+def _grid(numbers):
+    """(step, offset) of the coarsest grid that all numbers are on, or (None, 0)."""
+    if _are_whole(numbers):
+        return 1, 0
     if numbers.decimals is not None:
         step = float(f"1e-{numbers.decimals}")
-        return step if (numbers.high - numbers.low) / step <= MAX_STEPS else None
+        return (step if numbers.high - numbers.low <= MAX_STEPS * step else None), 0
     distinct = numbers.distinct
     if distinct is None or len(distinct) < 3:
+        return None, 0
+    low, width = float(distinct[0]), float(distinct[-1]) - float(distinct[0])
+    num_steps = np.rint(width / np.diff(distinct.astype("float64")).min())
+    eps = float(np.finfo(distinct.dtype).eps)
+    step = width / num_steps
+    if num_steps > MAX_STEPS or step < ULPS_PER_STEP * eps * max(-low, numbers.high):
+        return None, 0
+    if abs(low / step - round(low / step)) < 1e-6:
+        per_unit = round(1 / step)
+        step = 1 / per_unit if abs(per_unit * step - 1) < 1e-9 else step
+        low = 0
+    is_on_grid = Integer("", step=step, offset=low).is_on_grid(distinct, eps)
+    return (step, low) if np.all(is_on_grid) else (None, 0)
+
+
+def _on_grid(column, end):
+    """The value of the grid nearest to an end."""
+    if end is None:
         return None
-    smallest = np.diff(distinct).min()
-    per_unit = round(1 / smallest) if smallest > 1e-6 else 0
-    if per_unit < 2 or numbers.high - numbers.low > MAX_STEPS * smallest:
-        return None
-    eps = np.finfo(distinct.dtype).eps
-    column = Integer("", step=1 / per_unit)
-    return column.step if np.all(column.is_on_grid(distinct, float(eps))) else None
+    value = float(column.from_ticks(column.to_ticks(np.asarray(end))))
+    return int(value) if value.is_integer() else value
 
 
-def integer_ends(numbers: Numbers, step: float) -> tuple[float | None, float | None]:
-    """(low, high) of an integer column, None where it has no bound."""
-    ticks = Integer("", step=step).to_ticks(numbers.sample)
-    values, counts = np.unique(ticks, return_counts=True)
-    low = numbers.low if _is_end(values, counts) else 0 if numbers.low >= 0 else None
-    high = numbers.high if _is_end(-values[::-1], counts[::-1]) else None
-    return _whole(low, step), _whole(high, step)
-
-
-def _whole(value, step):
-    if value is None:
-        return None
-    column = Integer("", step=step)
-    value = column.from_ticks(column.to_ticks(np.asarray(value, "float64")))
-    return int(value) if float(value).is_integer() else float(value)
-
-
-def _is_end(values, counts):
-    """Whether the first value is a bound: so many rows on it that some are expected beyond.
+def _ends(ticks):
+    """Whether the smallest and the largest are bounds: so many rows that some would be beyond.
 
     The count beyond is extrapolated from the last two, which falls as a geometric tail does.
     """
-    inner = counts[1] if len(values) > 1 and values[1] == values[0] + 1 else 1
-    return counts[0] ** 2 / max(inner, 1) >= _EXPECTED_BEYOND
+    values, counts = np.unique(ticks, return_counts=True)
+    for end, inner in ((0, 1), (-1, -2)):
+        has_inner = len(values) > 1 and abs(values[end] - values[inner]) == 1
+        beyond = counts[end] ** 2 / (counts[inner] if has_inner else 1)
+        yield bool(beyond >= _EXPECTED_BEYOND)
 
 
 def dense_column(
     name: str, numbers: Numbers, common: dict[str, Any], cls: type[Column] | None = None
 ) -> Column:
     """A real, positive or interval column; `cls` where the user names it."""
+    common = common | {"dtype": dense_dtype(common["dtype"])}
     values, counts = np.unique(numbers.sample, return_counts=True)
     is_atom = counts >= max(_ATOM_SHARE * counts.sum(), _ATOM_ROWS)
     most = np.argsort(-counts * is_atom, kind="stable")[: min(_MAX_ATOMS, is_atom.sum())]
@@ -132,7 +157,7 @@ def _interval(name, numbers, values, counts, is_forced):
     if is_forced:
         raise ValueError(
             f"Column {name!r}: expected numbers in [0, 1] or [0, 100]. Received: numbers in "
-            f"[{numbers.low}, {numbers.high}]; give its ends by tables.Interval({name!r}, low, high)"
+            f"[{numbers.low}, {numbers.high}]; give tables.Interval({name!r}, low, high)"
         )
     return None
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from tfflows.tables.columns import Cells, Coded, Column, Datetime, Integer
+from tfflows.tables.columns import Cells, Coded, Column, Datetime, Dense, Integer
 from tfflows.tables.dates import parse_dates
 from tfflows.tables.rows import Rows
 from tfflows.utils.damage import shortened
@@ -50,6 +50,12 @@ def parse_column(
     return Cells(np.where(missing, values.dtype.type(0), values), missing)
 
 
+def csv_dtype(column: Dense | Integer) -> str:
+    """What the numbers of a column probably are in a CSV file: "int64" or "float64"."""
+    is_whole = isinstance(column, Integer) and column.grid == "a whole number"
+    return "int64" if is_whole and "float" not in (column.dtype or "") else "float64"
+
+
 def _numbers(column, series, missing, rows):
     """float64 `[n]`, all finite where not missing."""
     import pandas as pd
@@ -69,7 +75,7 @@ def _numbers(column, series, missing, rows):
 
 
 def _ticks(column, series, missing, rows):
-    if series.dtype.kind in "iu" and column.step == 1:
+    if series.dtype.kind in "iu" and (column.step, column.offset) == (1, 0):
         if series.dtype.kind == "u" and len(series) and series.max() >= 2**63:
             _refuse(column, series, series.argmax(), rows, "a whole number below 2**63")
         return series.to_numpy("int64", na_value=0)
@@ -79,8 +85,7 @@ def _ticks(column, series, missing, rows):
     eps = np.finfo("float32").eps if series.dtype == "float32" else np.finfo("float64").eps
     wrong = ~column.is_on_grid(x, eps) | (np.abs(ticks) >= 2.0**63)
     if wrong.any():
-        grid = "a whole number" if column.step == 1 else f"a multiple of {column.step}"
-        _refuse(column, series, wrong.argmax(), rows, grid)
+        _refuse(column, series, wrong.argmax(), rows, column.grid)
     return ticks.astype("int64")
 
 
