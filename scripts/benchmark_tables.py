@@ -134,33 +134,34 @@ def remove(options):
     schema = Schema.infer(data)
     train, _, test = train_validation_test(data)
     cells = {"train": schema.parse(train), "test": schema.parse(test)}
-    models = []
+    models = {f"TableFlow, {path.name}": _load(path) for path in options.model}
     if not options.only_models:
         encoding = holes.Encoding(schema, cells["train"])
-        models = [
-            ("full-covariance Gaussian", holes.Gaussian(encoding, cells["train"])),
-            ("MICE", holes.ChainedEquations(encoding, cells["train"])),
-        ]
-    models += [(f"TableFlow, {path.name}", _load(path)) for path in options.model]
+        baselines = {
+            "full-covariance Gaussian": holes.Gaussian(encoding, cells["train"]),
+            "MICE": holes.ChainedEquations(encoding, cells["train"]),
+        }
+        models = baselines | models
     rows = []
     for rate in holes.RATES:
         removed = holes.removed_cells(len(test), len(schema), rate)
-        for name, model in models:
-            joint = None
-            if isinstance(model, holes.Gaussian):
-                log_prob, chain = model.cell_log_prob(cells["test"], removed)
-                joint = np.nansum(chain, 1)
-            elif isinstance(model, holes.ChainedEquations):
-                log_prob = model.cell_log_prob(cells["test"], removed)
-            else:
-                log_prob, joint = holes.model_log_prob(model, test, removed)
-            sums = [np.where(removed, log_prob, 0).sum(1), joint]
-            texts = [
-                _text(*holes.mean_and_error(s, removed), 3) if s is not None else "" for s in sums
-            ]
+        for name, model in models.items():
+            sums = _sums(model, test, cells["test"], removed)
+            texts = [s if s is None else _text(*holes.mean_and_error(s, removed), 3) for s in sums]
             rows.append([name, f"{rate:.0%}", *texts])
             print(rows[-1], flush=True)
     return [HOLES, *rows]
+
+
+def _sums(model, test, cells, removed):
+    """Log p of a row's removed cells, each by itself and jointly, `[n]` each."""
+    if isinstance(model, holes.Gaussian):
+        log_prob, chain = model.cell_log_prob(cells, removed)
+        return np.nansum(log_prob, 1), np.nansum(chain, 1)
+    if isinstance(model, holes.ChainedEquations):
+        return np.nansum(model.cell_log_prob(cells, removed), 1), None
+    log_prob, joint = holes.model_log_prob(model, test, removed)
+    return np.nansum(log_prob, 1), joint
 
 
 def _error(values):

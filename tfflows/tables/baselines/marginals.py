@@ -82,7 +82,7 @@ class NumberMarginal:
         self._atoms = np.array(getattr(column, "atoms", ()), "float64")
         is_atom, atom = _atom_of(self._atoms, x)
         counts = np.bincount(atom[is_atom], minlength=len(self._atoms))
-        low, high = column.bounds if column.is_discrete else (None, None)
+        low, high = column.bounds if isinstance(column, Integer | Datetime) else (None, None)
         body = self._to_line(x[~is_atom])
         self._body = QuantileHistogram(body[np.isfinite(body)], low, high)
         parts = np.concatenate([counts, [np.sum(~is_atom)]]) + (_HALF if len(counts) else 0)

@@ -45,10 +45,9 @@ class QuantileHistogram:
             weights = _held_out_weights(fitted, x[~halves])
         self.edges = np.unique(np.concatenate([edges for edges, _ in parts]))
         widths = np.diff(self.edges).astype("float64")
-        masses = sum(
-            weight * np.exp(_log_density(self.edges[:-1], *part)) * widths
-            for weight, part in zip(weights, parts, strict=True)
-        )
+        masses = np.zeros(len(widths))
+        for weight, part in zip(weights, parts, strict=True):
+            masses += weight * np.exp(_log_density(self.edges[:-1], *part)) * widths
         self._set_tails(x, low, high)
         self.masses = masses / masses.sum() * (1 - self._tail_mass.sum())
         self._cdf = self._tail_mass[0] + np.concatenate([[0.0], np.cumsum(self.masses)])
