@@ -188,10 +188,12 @@ class Integer(Column):
             self._refuse("a positive number `step`", self.step)
         if not _is_number(self.offset):
             self._refuse("a number `offset`", self.offset)
+        self._set(step=_plain(self.step), offset=_plain(self.offset))
         for name in ("low", "high"):
             bound = getattr(self, name)
             if bound is not None and not (_is_number(bound) and self.is_on_grid(bound)):
                 self._refuse(f"`{name}` to be {self.grid}, or null", bound)
+            self._set(**{name: _plain(bound)})
         if self.low is not None and self.high is not None and self.low > self.high:
             self._refuse("`low` <= `high`", (self.low, self.high))
 
@@ -255,7 +257,7 @@ class Coded(Column):
         values = self.values
         if isinstance(values, str) or not isinstance(values, Sequence | np.ndarray):
             self._refuse("`values` to be a list", values)
-        values = tuple(v.item() if isinstance(v, np.generic) else v for v in values)
+        values = tuple(map(_plain, values))
         for value in values:
             if not isinstance(value, str | bool | int | float) or value != value:
                 self._refuse("`values` to be strings or numbers", value)
@@ -424,6 +426,10 @@ def change_kind(column: Column, kind: str) -> Column:
 def dense_dtype(dtype: str | None) -> str | None:
     """The dtype of numbers with a density, where they stood in `dtype` before."""
     return None if dtype is None or "int" in dtype.lower() else dtype
+
+
+def _plain(value):
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _is_number(value):

@@ -13,6 +13,7 @@ from tfflows.tables.columns import (
     Ordinal,
     Positive,
     Real,
+    dense_dtype,
 )
 from tfflows.tables.summaries import ULPS_PER_STEP, Numbers
 
@@ -53,7 +54,7 @@ def plain(values: np.ndarray, numbers: Numbers) -> tuple:
 def grid_column(name: str, numbers: Numbers, common: dict[str, Any]) -> Integer | None:
     """The integer column of the grid that all numbers are on, None where there is none."""
     step, offset = _grid(numbers)
-    if step is None:
+    if step is None or numbers.high >= 2.0**63:
         return None
     column = Integer(name, step=step, offset=offset)
     ticks = column.to_ticks(numbers.sample)
@@ -119,6 +120,7 @@ def dense_column(
     name: str, numbers: Numbers, common: dict[str, Any], cls: type[Column] | None = None
 ) -> Column:
     """A real, positive or interval column; `cls` where the user names it."""
+    common = common | {"dtype": dense_dtype(common["dtype"])}
     values, counts = np.unique(numbers.sample, return_counts=True)
     is_atom = counts >= max(_ATOM_SHARE * counts.sum(), _ATOM_ROWS)
     most = np.argsort(-counts * is_atom, kind="stable")[: min(_MAX_ATOMS, is_atom.sum())]

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from tfflows.tables.columns import Cells, Coded, Column, Datetime, Integer
+from tfflows.tables.columns import Cells, Coded, Column, Datetime, Dense, Integer
 from tfflows.tables.dates import parse_dates
 from tfflows.tables.rows import Rows
 from tfflows.utils.damage import shortened
@@ -48,6 +48,12 @@ def parse_column(
         values = _numbers(column, series, missing, rows)
         _check_support(column, values, missing, rows)
     return Cells(np.where(missing, values.dtype.type(0), values), missing)
+
+
+def csv_dtype(column: Dense | Integer) -> str:
+    """What the numbers of a column probably are in a CSV file: "int64" or "float64"."""
+    is_whole = isinstance(column, Integer) and column.grid == "a whole number"
+    return "int64" if is_whole and "float" not in (column.dtype or "") else "float64"
 
 
 def _numbers(column, series, missing, rows):
