@@ -13,6 +13,7 @@ from tfflows.tables.columns import (
     Real,
 )
 from tfflows.tables.fitting import fit
+from tfflows.tables.report import write_report
 from tfflows.tables.schema import Schema
 from tfflows.tables.table_flow import TableFlow
 
@@ -30,4 +31,5 @@ __all__ = [
     "Schema",
     "TableFlow",
     "fit",
+    "write_report",
 ]

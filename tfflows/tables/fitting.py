@@ -94,11 +94,8 @@ def fit(
     rows = len(next(iter(cells.values())).values)
     if rows < MIN_ROWS:
         raise ValueError(f"Expected a table of at least {MIN_ROWS} rows. Received: {rows}")
-    if not 0 < validation < 1:
-        raise ValueError(f"`validation` must be between 0 and 1. Received: {validation}")
     keras.utils.set_random_seed(seed)
-    order = np.random.default_rng(seed).permutation(rows)
-    held_out, trained = np.split(order, [max(1, round(validation * rows))])
+    held_out, trained = held_out_rows(rows, validation, seed)
     size = size_for(len(trained))
     batch_size = batch_size or size.batch_size
     chosen = size._asdict()
@@ -126,6 +123,15 @@ def fit(
         callbacks=[*own, *callbacks],
     )
     return flow
+
+
+def held_out_rows(rows: int, validation: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers of the rows that `fit` holds out, and of those that it trains on."""
+    if not 0 < validation < 1:
+        raise ValueError(f"`validation` must be between 0 and 1. Received: {validation}")
+    order = np.random.default_rng(seed).permutation(rows)
+    held_out, trained = np.split(order, [max(1, round(validation * rows))])
+    return held_out, trained
 
 
 def _rows_of(cells, rows) -> dict[str, Cells]:
