@@ -13,8 +13,8 @@ from tfflows.tables.columns import (
     Ordinal,
     Positive,
     Real,
-    dense_dtype,
 )
+from tfflows.tables.kinds import dense_dtype
 from tfflows.tables.summaries import ULPS_PER_STEP, Numbers
 
 # An atom has this share of the rows, and at least so many rows.
@@ -64,8 +64,8 @@ def grid_column(name: str, numbers: Numbers, common: dict[str, Any]) -> Integer 
         return None
     low, high = _ends(ticks)
     low = numbers.low if low else 0 if numbers.low >= 0 and not offset else None
-    ends = (_on_grid(column, end) for end in (low, numbers.high if high else None))
-    return Integer(name, *ends, step, offset, **common)
+    low, high = _on_grid(column, low), _on_grid(column, numbers.high if high else None)
+    return Integer(name, low, high, step, offset, **common)
 
 
 def _are_whole(numbers):

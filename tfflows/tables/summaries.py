@@ -139,11 +139,13 @@ class ColumnSummary:
         elif series.dtype.kind == "M":
             self.dates.add_times(series)
         elif series.dtype.kind in "iuf" and not is_bool:
-            width = 4 if series.dtype == "float32" else 8
-            self._add_numbers(series.to_numpy(f"{series.dtype.kind}{width}"), at, rows)
+            is_single = str(series.dtype).lower() == "float32"
+            dtype = "float32" if is_single else f"{series.dtype.kind}8"
+            self._add_numbers(series.to_numpy(dtype), at, rows)
         else:
             self._refuse_unhashable(series, at, rows)
-            self._add_distinct(*pd.factorize(series), at, rows)
+            codes, values = pd.factorize(series)
+            self._add_distinct(codes, values, at, rows)
 
     @property
     def num_present(self) -> int:
@@ -167,7 +169,8 @@ class ColumnSummary:
             place = rows.place(at[finite.argmin()], self.name)
             raise ValueError(f"{place}: expected a finite number. Received: {x[finite.argmin()]}")
         if len(x):
-            self._first.setdefault(kind, (rows, at[0], x[0].item()))
+            value = bool(x[0]) if kind == "bool" else x[0].item()
+            self._first.setdefault(kind, (rows, at[0], value))
         self.numbers.update(x)
 
     def _add_distinct(self, codes, values, at, rows):
