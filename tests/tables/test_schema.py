@@ -116,6 +116,17 @@ def test_values_that_training_did_not_see_share_a_code():
     assert schema.unparse(cells)["c"].tolist() == ["b", "(other)", "(other)"]
 
 
+def test_numbers_that_a_dtype_does_not_hold_come_back_in_a_wider_one():
+    schema = Schema([Integer("i", dtype="uint8"), Datetime("d", dtype="datetime64[ns]")])
+    small = schema.unparse(schema.parse({"i": [0, 255], "d": ["2020-01-01", "2020-01-02"]}))
+    assert [str(d) for d in small.dtypes] == ["uint8", "datetime64[ns]"]
+    large = schema.unparse(schema.parse({"i": [-1, 256], "d": ["1970-01-01", "2500-01-01"]}))
+    assert large["i"].tolist() == [-1, 256]
+    assert large["d"].dt.year.tolist() == [1970, 2500]
+    schema = Schema([Category("c", (1, 2), other=True, dtype="int64")])
+    assert schema.unparse(schema.parse({"c": [2, 9]}))["c"].tolist() == [2, "(other)"]
+
+
 def test_some_columns_of_a_table():
     cells = SCHEMA.parse(frame(), columns=["n", "age"])
     assert list(cells) == ["age", "n"]

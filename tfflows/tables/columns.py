@@ -337,7 +337,7 @@ class Boolean(Coded):
 class Datetime(Column):
     """A date or time, with a probability mass per tick.
 
-    Times with a zone are converted to UTC.
+    Times with a zone are converted to UTC. pandas before 3 parses text from 1677 to 2262 only.
 
     Attributes:
         unit: of a tick: "D", "h", "m", "s", "ms", "us" or "ns".
