@@ -84,8 +84,27 @@ def test_whole_numbers_that_were_standardized_are_on_a_grid(rng):
     np.testing.assert_allclose(Schema([column]).unparse(cells)["c"], z, atol=1e-13)
 
 
+def test_missing_cells_of_a_grid_that_zero_is_not_on():
+    data = {"c": [0.3, None, 1.3, 2.3, 1.3] * 10}
+    schema = Schema([Integer("c", missing=True, offset=0.3)])
+    cells = schema.parse(data)
+    np.testing.assert_array_equal(cells["c"].values[:5], [0, 0, 1, 2, 1])
+    np.testing.assert_array_equal(schema.unparse(cells)["c"], np.array(data["c"], float))
+
+
 def test_fine_rounding_with_no_repeats_is_real(rng):
     assert inferred(rng.normal(size=N).round(6)) == Real("c", dtype="float64")
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-8, 1e8, 1e300])
+def test_the_unit_of_numbers_does_not_matter(rng, scale):
+    x = scale * rng.normal(size=N)
+    assert inferred(x) == Real("c", dtype="float64")
+    assert inferred(np.abs(x)).kind in ("real", "positive")
+    few = scale * np.array([1.0, 2.5, 2.6, 3.75])[rng.integers(0, 4, N)]
+    schema = Schema.infer({"c": few})
+    back = schema.unparse(schema.parse({"c": few}))["c"]
+    np.testing.assert_allclose(back, few, rtol=1e-12, atol=0)
 
 
 def test_reals(rng):

@@ -83,7 +83,7 @@ def _ticks(column, series, missing, rows):
     x = np.where(missing, 0.0, x)
     ticks = column.to_ticks(x)
     eps = np.finfo("float32").eps if series.dtype == "float32" else np.finfo("float64").eps
-    wrong = ~column.is_on_grid(x, eps) | (np.abs(ticks) >= 2.0**63)
+    wrong = (~column.is_on_grid(x, eps) | (np.abs(ticks) >= 2.0**63)) & ~missing
     if wrong.any():
         _refuse(column, series, wrong.argmax(), rows, column.grid)
     return ticks.astype("int64")

@@ -72,12 +72,12 @@ class Numbers:
         # Most numbers show their decimals in the first rows.
         if len(x) > 2 * _FIRST_ROWS:
             self._add_decimals(x[:_FIRST_ROWS], eps)
-        finest = max(self.high, -self.low) * eps * ULPS_PER_STEP
+        noise = max(self.high, -self.low) * eps
         while self.decimals is not None:
             scaled = x * 10.0**self.decimals
-            if 10.0**-self.decimals < finest:
+            if 10.0**-self.decimals < ULPS_PER_STEP * noise:
                 self.decimals = None
-            elif np.all(np.abs(scaled - np.rint(scaled)) <= 1e-6 + 2 * eps * np.abs(scaled)):
+            elif np.all(np.abs(scaled - np.rint(scaled)) <= 4 * noise * 10.0**self.decimals):
                 return
             else:
                 self.decimals = self.decimals + 1 if self.decimals < MAX_DECIMALS else None
