@@ -143,8 +143,11 @@ class ColumnSummary:
             dtype = "float32" if is_single else f"{series.dtype.kind}8"
             self._add_numbers(series.to_numpy(dtype), at, rows)
         else:
-            self._refuse_unhashable(series, at, rows)
-            codes, values = pd.factorize(series)
+            try:
+                codes, values = pd.factorize(series)
+            except TypeError:
+                self._refuse_unhashable(series, at, rows)
+                raise
             self._add_distinct(codes, values, at, rows)
 
     @property
@@ -195,10 +198,9 @@ class ColumnSummary:
                 self._add_numbers(x[codes[cells]], at[cells], rows, kind)
 
     def _refuse_unhashable(self, series, at, rows):
-        if series.dtype == object:
-            for row, value in zip(at, series, strict=True):
-                if isinstance(value, list | dict | set | np.ndarray):
-                    self._refuse(value, row, rows)
+        for row, value in zip(at, series, strict=True):
+            if isinstance(value, list | dict | set | np.ndarray):
+                self._refuse(value, row, rows)
 
     def _refuse(self, value, row, rows):
         raise ValueError(
