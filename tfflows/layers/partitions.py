@@ -76,8 +76,9 @@ class GatherPartition:
 class WholePartition:
     """The one element of a vector is moved; nothing is kept."""
 
-    kept_shape, moved_shape = (0,), (1,)
-    constants: list[Constant] = []
+    def __init__(self):
+        self.kept_shape, self.moved_shape = (0,), (1,)
+        self.constants = []
 
     def split(self, x):
         """x -> kept, moved."""
