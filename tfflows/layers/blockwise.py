@@ -135,6 +135,8 @@ class Blockwise(FlowLayer):
         return any(layer.needs_adapt for layer in self.flow_layers)
 
     def adapt(self, x, condition=None, force=True):
+        if not self.built:
+            self.build(x.shape, None if condition is None else tuple(condition.shape))
         parts = _cut(ops.convert_to_tensor(x), self.block_sizes)
         for part, (_, layers) in zip(parts, self._blocks(), strict=True):
             for layer in layers:
