@@ -12,6 +12,7 @@ from tfflows.tables.columns import (
     Positive,
     Real,
 )
+from tfflows.tables.plain_flows import plain_flow, support_layers
 from tfflows.tables.schema import Schema
 
 __all__ = [
@@ -26,4 +27,6 @@ __all__ = [
     "Positive",
     "Real",
     "Schema",
+    "plain_flow",
+    "support_layers",
 ]
