@@ -131,6 +131,7 @@ MASK = (np.arange(32).reshape(IMAGE) % 3 == 0).tolist()
 REVERSED = {"hidden_units": (8, 8), "activation": "silu", "order": "reversed"}
 FIELD = {"hidden_units": (6,), "kind": "gated", "frequencies": 1}
 INTERVAL = {"alpha": 0, "low": -2, "high": 3}
+ONE = {"hidden_units": (8,)}
 PLAIN = {"form": "plain", "seed": 0}
 RESIDUAL = {"hidden_units": (8, 8, 8), "residual": True, "order": "random", "seed": 1}
 
@@ -167,10 +168,10 @@ CASES = [
     Case("flatten", _plain(layers.Flatten), IMAGE),
     Case("inverse_autoregressive", _plain(layers.InverseAutoregressive, **REVERSED), VECTOR),
     Case("inverse_softplus", _plain(layers.InverseSoftplus), VECTOR, "positive"),
+    Case("inverse_autoregressive_one_element", _plain(layers.InverseAutoregressive, **ONE), (1,)),
     Case("invertible_conv1x1", _plain(layers.InvertibleConv1x1, seed=0), (2, 2, 5)),
     Case("invertible_conv1x1_plain", _plain(layers.InvertibleConv1x1, **PLAIN), (2, 2, 5)),
     Case("masked_autoregressive", _plain(layers.MaskedAutoregressive, **RESIDUAL), VECTOR),
-    Case("masked_autoregressive_one_element", _plain(layers.MaskedAutoregressive), (1,)),
     Case("log", _plain(layers.Log), VECTOR, "positive"),
     Case("logit", _plain(layers.Logit, alpha=0.05), VECTOR, "unit"),
     Case("logit_interval", _plain(layers.Logit, **INTERVAL), VECTOR, draw_data=_interval_data),
