@@ -29,11 +29,25 @@ class InverseSoftplus(FlowLayer):
         refuse_outside(~(x.astype(self.compute_dtype) > 0), x, "positive numbers", names)
 
     def _forward(self, x, condition=None, training=False):
-        # exp(x) - 1 = (exp(x) + 1) tanh(x / 2), which is exact for small x without `expm1`.
-        log_tanh = ops.log(ops.tanh(x / 2))
-        return ops.softplus(x) + log_tanh, -sum_event(ops.softplus(-x) + log_tanh)
+        logs = _log_1_minus_exp(x)
+        return x + logs, -sum_event(logs)
 
     def _inverse(self, z, condition=None, training=False):
         # softplus(z) is exp(z) to the last bit where z is below -40, but underflows later.
         x = ops.where(z < -40, safe_exp(ops.minimum(z, -40.0)), ops.softplus(z))
         return x, -sum_event(ops.softplus(-z))
+
+
+def _log_1_minus_exp(x):
+    """log(1 - exp(-x)), precise for small x too.
+
+    Below 1 it is log(x) - x / 2 + log(sinh(y) / y), y = x / 2, by the series of sinh: ONNX has not
+    `expm1`, and Keras on JAX rounds `tanh` and `sinh` of float64 to float32.
+    """
+    near = ops.minimum(x, 1.0)
+    square = near * near / 4
+    ratio = ops.ones_like(x)
+    for k in (12, 10, 8, 6, 4, 2):
+        ratio = 1 + square / (k * (k + 1)) * ratio
+    far = ops.log(1 - ops.exp(-ops.maximum(x, 1.0)))
+    return ops.where(x < 1, ops.log(near) - near / 2 + ops.log(ratio), far)

@@ -37,6 +37,6 @@ class Log(FlowLayer):
 
 
 def safe_exp(z):
-    """exp(z), cut to where it and its half are positive, finite and normal numbers."""
+    """exp(z), cut to where it is a positive, finite and normal number."""
     limits = np.finfo(keras.backend.standardize_dtype(z.dtype))
-    return ops.exp(ops.clip(z, float(np.log(limits.tiny)) + 1, float(np.log(limits.max)) - 1))
+    return ops.exp(ops.clip(z, float(np.log(limits.tiny)) + 0.1, float(np.log(limits.max)) - 0.1))
