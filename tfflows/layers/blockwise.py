@@ -20,6 +20,9 @@ class Blockwise(FlowLayer):
     The blocks stand side by side and cover x. With the layers of supports it takes the columns of a
     table, each in its own units, to the real line.
 
+    The noise of a `Dequantize` follows from what the layer sees, here the columns of its block: a
+    block of one column of few values has as few draws of noise in `log_prob`.
+
     Args:
         layers: for each block a flow layer, a list of them from data to latent, or None, which
             leaves the block as it is.

@@ -1,12 +1,13 @@
 """Flows over tables whose columns are all continuous: RealNVP, NSF, MAF, FFJORD and others."""
 
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 from tfflows.flow import Flow
 from tfflows.layers import Blockwise, FlowLayer, InverseSoftplus, Log, Logit, Standardize
 from tfflows.models import NSF
-from tfflows.tables.columns import Column, Interval, Positive, Real
+from tfflows.tables.columns import Interval, Positive, Real
 from tfflows.tables.schema import Schema
 from tfflows.utils.data_schema import DataSchema
 
@@ -39,28 +40,23 @@ def support_layers(schema: Schema, positive: str = "log", dtype: Any = None) -> 
     """
     if positive not in POSITIVE_LAYERS:
         raise ValueError(f"positive must be one of {list(POSITIVE_LAYERS)}. Received: {positive!r}")
-    masses = [f"{column.name!r} ({why})" for column in schema if (why := _why_a_mass(column))]
-    if masses:
-        raise ValueError(
-            "Expected columns that are real, positive or interval, without atoms and missing "
-            "cells: a plain flow has a density and no probability masses. Use a TableFlow, leave "
-            f"columns out, or give them another kind by `replace`. Received: {', '.join(masses)}"
-        )
+    columns = _continuous_columns(schema)
     # Columns of one support that stand side by side are one block.
     groups = [
-        (support, len(list(columns)))
-        for support, columns in itertools.groupby(schema, lambda column: column.bounds)
+        (bounds, len(list(group)))
+        for bounds, group in itertools.groupby(columns, lambda column: column.bounds)
     ]
     layers: list[FlowLayer] = [Standardize(dtype=dtype)]
-    if any(not isinstance(column, Real) for column in schema):
-        blocks = [_layer(*support, POSITIVE_LAYERS[positive], dtype) for support, _ in groups]
+    if any(not isinstance(column, Real) for column in columns):
+        make = POSITIVE_LAYERS[positive]
+        blocks = [_layer(low, high, make, dtype) for (low, high), _ in groups]
         layers.insert(0, Blockwise(blocks, [size for _, size in groups], dtype=dtype))
     return layers
 
 
 def plain_flow(
     schema: Schema,
-    model: type[Flow] = NSF,
+    model: Callable[..., Flow] = NSF,
     *,
     positive: str = "log",
     dtype: Any = None,
@@ -93,12 +89,27 @@ def plain_flow(
     return flow
 
 
-def _why_a_mass(column: Column) -> str:
-    """What of a column has a probability mass; "" where it has a density only."""
-    if not isinstance(column, Real | Positive | Interval):
-        return column.kind
-    reasons = ["atoms"] if column.atoms else []
-    return " and ".join([*reasons, *(["missing cells"] if column.missing else [])])
+def _continuous_columns(schema):
+    """The columns of the schema; ValueError where one has a probability mass."""
+    columns, masses = [], []
+    for column in schema:
+        reasons = []
+        if not isinstance(column, Real | Positive | Interval):
+            reasons.append(column.kind)
+        elif column.atoms:
+            reasons.append("atoms")
+        if column.missing:
+            reasons.append("missing cells")
+        if reasons:
+            masses.append(f"{column.name!r} ({' and '.join(reasons)})")
+        columns.append(column)
+    if masses:
+        raise ValueError(
+            "Expected columns that are real, positive or interval, without atoms and missing "
+            "cells: a plain flow has a density and no probability masses. Use a TableFlow, leave "
+            f"columns out, or give them another kind by `replace`. Received: {', '.join(masses)}"
+        )
+    return columns
 
 
 def _layer(low, high, positive_layer, dtype):
