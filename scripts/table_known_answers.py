@@ -22,6 +22,7 @@ from tfflows import tables
 
 
 def shuffling(minutes, seed):
+    """Rows that are permutations of 16 items."""
     random = np.random.default_rng(seed)
     columns = [f"item{i}" for i in range(16)]
     train = pd.DataFrame(
@@ -45,6 +46,7 @@ def _compositions(random, count):
 
 
 def summation(minutes, seed):
+    """Rows of 16 numbers that sum to 42."""
     random = np.random.default_rng(seed)
     columns = [f"term{i}" for i in range(16)]
     train = pd.DataFrame(_compositions(random, 200_000), columns=columns)
@@ -112,6 +114,7 @@ SCHEMA_OF_MIXED = tables.Schema(
 
 
 def mixed(minutes, seed):
+    """The known joint of three reals, two counts and two categories."""
     random, joint = np.random.default_rng(seed), Mixed()
     train, test = joint.draw(random, 200_000), joint.draw(random, 20_000)
     flow = tables.fit(train, SCHEMA_OF_MIXED, max_minutes=minutes, seed=seed, verbose=2)
@@ -178,11 +181,13 @@ def _holes(means, covariances, weights, minutes, seed):
 
 
 def gaussian(minutes, seed):
+    """Holes in rows of six correlated normals."""
     factor = np.random.default_rng(7).normal(size=(6, 6))
     return _holes(np.zeros((1, 6)), [factor @ factor.T / 6 + 0.1 * np.eye(6)], [1.0], minutes, seed)
 
 
 def mixture(minutes, seed):
+    """Holes in rows of a mixture of three normals."""
     random = np.random.default_rng(8)
     factors = random.normal(size=(3, 4, 4))
     covariances = [f @ f.T / 4 + 0.1 * np.eye(4) for f in factors]
@@ -193,6 +198,7 @@ PARTS = {f.__name__: f for f in (shuffling, summation, mixed, gaussian, mixture)
 
 
 def main():
+    """Print a line of JSON per part."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("parts", nargs="+", choices=PARTS)
     parser.add_argument("--minutes", type=float, default=8.0, help="of training, each part")
