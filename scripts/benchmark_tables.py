@@ -4,10 +4,11 @@
     python scripts/benchmark_tables.py holes DATA --model runs/adult
     python scripts/benchmark_tables.py holes 28_pendigits.npz --model runs/pendigits
 
-DATA is a CSV file; for adult, `--target income --positive ">50K"` are the defaults. Rows are split
-80 / 10 / 10 by `tfflows.tables.splitting.train_validation_test`, seed 0. The schema, that is which
-values a column may have, is inferred from the whole file; all else is learnt from training rows,
-and settings are chosen by validation rows.
+DATA is a CSV file, or one of ADBench's .npz files; adult's `--target income --positive ">50K"` are
+the defaults. Rows are split 80 / 10 / 10 by `tfflows.tables.splitting.train_validation_test`, seed
+0. The schema, that is which values a column may have, is inferred from the whole file; all else is
+learnt from training rows, and settings are chosen by validation rows. OMP_NUM_THREADS=1 is faster
+where other work runs on the cores.
 
 quality: nll of test rows; area under the ROC curve of a two-sample classifier; accuracy and area
 of a classifier that learns on samples and is tested on test rows.
@@ -16,6 +17,7 @@ holes: nll of cells that are removed from test rows.
 
 import argparse
 import csv
+import json
 import subprocess
 import sys
 import time
@@ -105,7 +107,9 @@ class Quality:
                 command = [python, script, name, folder / "train.parquet", folder / file]
                 subprocess.run([*command, "--epochs", str(self.options.epochs)], check=True)
             if (folder / file).exists():
-                self.add(name, pd.read_parquet(folder / file))
+                facts = json.loads((folder / file).with_suffix(".json").read_text())
+                samples = pd.read_parquet(folder / file)
+                self.add(f"{name}, {facts['epochs']} epochs", samples)
 
     def models(self):
         """Rows of TableFlow and of files of samples."""

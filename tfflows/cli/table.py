@@ -54,11 +54,14 @@ def table_commands():
     "--validation", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.1,
     show_default=True, help="Share of the rows that is held out.",
 )  # fmt: skip
-@click.option("--epochs", type=click.IntRange(1), default=200, show_default=True, help="At most.")
+@click.option(
+    "--max-steps", type=click.IntRange(1), default=6000, show_default=True,
+    help="Of the training, at most.",
+)  # fmt: skip
 @click.option("--max-minutes", type=click.FloatRange(0, min_open=True), help="Of the training.")
 @seed_option
 @click.option("--report/--no-report", default=True, help="Write report.html at the end.")
-def fit(data, out, schema_path, exclude, order, validation, epochs, max_minutes, seed, report):
+def fit(data, out, schema_path, exclude, order, validation, max_steps, max_minutes, seed, report):
     """Fit a flow to DATA, until rows that are held out get no likelier.
 
     The kinds of the columns are inferred, unless --schema says them.
@@ -84,7 +87,7 @@ def fit(data, out, schema_path, exclude, order, validation, epochs, max_minutes,
             schema,
             seed=seed,
             validation=validation,
-            max_epochs=epochs,
+            max_steps=max_steps,
             max_minutes=max_minutes,
             callbacks=[progress],
             **settings,

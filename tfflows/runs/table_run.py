@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from tfflows.runs.curve import CURVE, Epoch, best_epoch, read_epochs
 from tfflows.runs.lock import locked
@@ -200,15 +201,15 @@ def report_table(
         )
     cells = flow.schema.parse(own)
     rows = len(next(iter(cells.values())).values)
-    held_out, trained = held_out_rows(rows, facts["validation"], facts["seed"])
-    test = _rows(cells, held_out) if data is None else flow.schema.parse(data)
+    is_held_out = held_out_rows(rows, facts["validation"], facts["seed"])
+    test = _rows(cells, is_held_out) if data is None else flow.schema.parse(data)
     return write_report(
         flow,
-        _rows(cells, trained),
+        _rows(cells, ~is_held_out),
         test,
         run.path / _REPORT if out is None else out,
         title=own.name,
-        test_rows=held_out if data is None else None,
+        test_rows=np.flatnonzero(is_held_out) if data is None else None,
         epochs=[(e.epoch, e.nll, e.val_nll) for e in run.epochs()],
         facts={
             "training": f"{sum(e.seconds for e in run.epochs()) / 60:.1f} minutes",

@@ -13,6 +13,7 @@ from tfflows.tables.columns import (
     Real,
 )
 from tfflows.tables.fitting import fit
+from tfflows.tables.plain_flows import plain_flow, support_layers
 from tfflows.tables.report import write_report
 from tfflows.tables.schema import Schema
 from tfflows.tables.table_flow import TableFlow
@@ -31,5 +32,7 @@ __all__ = [
     "Schema",
     "TableFlow",
     "fit",
+    "plain_flow",
+    "support_layers",
     "write_report",
 ]

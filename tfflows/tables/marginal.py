@@ -174,9 +174,9 @@ def _knots_of_whole(t, scale):
         frequent = frequent[np.argsort(-counts[np.isin(values, frequent)], kind="stable")[:96]]
         z = _normal_places(len(t), _MAX_QUANTILES)
         places = np.quantile(t, special.ndtr(z), method="nearest")
-        values = np.unique(np.concatenate([values[[0, -1]], places, frequent]))
-        split = np.isin(values, [*frequent, t[0]])
-        edges = np.unique(np.concatenate([values + 0.5, values[split] - 0.5]))
+        values = np.unique(np.concatenate([[t[-1]], places[1:], frequent]))
+        split = np.isin(values, frequent)
+        edges = np.unique(np.concatenate([[t[0] - 0.5], values + 0.5, values[split] - 0.5]))
     else:
         edges = np.unique(np.concatenate([values - 0.5, values + 0.5]))
     below = np.searchsorted(t, edges) / len(t)

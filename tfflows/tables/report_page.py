@@ -73,7 +73,8 @@ def _head(report):
     if flow.auc is not None:
         facts.append(("two-sample AUC", f"{flow.auc:.3f}"))
     if "training" in report.facts:
-        facts.append(("training", _escape(report.facts["training"])))
+        number, unit = str(report.facts["training"]).split(" ", 1)
+        facts.append(("training", f"{_escape(number)} <small>{_escape(unit)}</small>"))
     cards = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in facts)
     return (
         f"<h1>{_escape(report.title)}</h1>\n"
@@ -128,7 +129,7 @@ def _curve(report):
         "<h2>Training</h2>\n"
         "<p>The weights of the best epoch are kept. Both curves are estimates over random orders "
         "of the columns, if the flow was trained so; the training's is with dropout.</p>\n"
-        f'<figure class="card">{_picture(training_curve(report.epochs), "nll over epochs")}'
+        f'<figure class="card curve">{_picture(training_curve(report.epochs), "nll over epochs")}'
         "</figure>\n"
     )
 
@@ -186,7 +187,8 @@ def _associations(report):
     return (
         "<h2>Pairs of columns</h2>\n"
         "<p>Pearson's correlation of numbers, Cramer's V of categories, and the correlation ratio "
-        f"of a category and a number. Rows and samples differ by {gaps.mean():.3f} on average."
+        f"of a category and a number. Rows and samples differ by {gaps.mean():.3f} on average. "
+        "Red is 1, white 0, blue -1."
         f"{few}</p>\n"
         f'<div class="two">{figures}</div>\n'
         '<p class="soft">The largest differences:</p>\n'
@@ -229,7 +231,7 @@ def _cells_of(row, shown) -> Iterable[str]:
     oddest = int(np.argmax(row.surprises))
     for i in shown:
         depth = float(np.clip((row.surprises[i] - 1) / 9, 0, 1))
-        classes = ["odd"] * (depth > 0) + ["oddest"] * (i == oddest)
+        classes = ["odd"] * (depth > 0) + ["oddest"] * bool(i == oddest)
         color = f' style="background:rgba(234,88,12,{0.08 + 0.47 * depth:.2f})"' if depth else ""
         text = row.cells[i]
         yield (

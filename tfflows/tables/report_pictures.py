@@ -58,9 +58,11 @@ def _svg(figure):
 
 def training_curve(epochs: Sequence[tuple[int, float, float]]) -> str:
     """An SVG of the nll over epochs: (epoch, training nll, held-out nll)."""
+    from matplotlib.ticker import MaxNLocator
+
     number, training, held_out = (np.array(part, "float64") for part in zip(*epochs, strict=True))
     best = np.nanargmin(np.where(np.isfinite(held_out), held_out, np.inf))
-    with _figure(6.4, 2.6) as figure:
+    with _figure(5.4, 2.5) as figure:
         axes = figure.subplots()
         axes.plot(number, training, color=INK, alpha=0.5, linewidth=1.2, label="training")
         axes.plot(number, held_out, color=SAMPLES, linewidth=1.6, label="held-out")
@@ -79,6 +81,7 @@ def training_curve(epochs: Sequence[tuple[int, float, float]]) -> str:
         low, high = finite.min(), np.quantile(finite, 0.97)
         if high > low:
             axes.set_ylim(low - 0.06 * (high - low), high + 0.06 * (high - low))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlabel("epoch")
         axes.set_ylabel("nats per row")
         axes.grid(axis="y", color=GRID, linewidth=0.6)
@@ -134,7 +137,7 @@ def _histograms(axes, column, parts):
     notes = []
     values, counts = np.unique(parts[0], return_counts=True)
     common = values[counts.argmax()]
-    if counts.max() > _COMMON_SHARE * len(parts[0]) and len(values) > 2:
+    if counts.max() > _COMMON_SHARE * len(parts[0]) and len(values) > _MAX_POINTS:
         shares = [(part == common).mean() for part in parts]
         text = _in_units(column, np.array([common]))[0]
         text = str(text) if isinstance(column, Datetime) else f"{text:.6g}"

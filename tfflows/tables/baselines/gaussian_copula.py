@@ -10,8 +10,8 @@ from tfflows.tables.schema import Schema
 
 _MAX_ROWS_FOR_CORRELATION = 10_000
 _SWEEPS = 30
-_MAX_OPERATIONS = 4e11
-_LATENTS_PER_CHUNK = 200_000
+_MAX_OPERATIONS = 1e11
+_LATENTS_PER_CHUNK = 1_000_000
 
 
 class GaussianCopula:
@@ -20,9 +20,10 @@ class GaussianCopula:
     A cell with a density is a point of its latent; a cell with a mass (a code, a whole number, an
     atom, "missing") is an interval. Categories lie in the order of their frequency, as in SDV's
     GaussianCopula. The correlations come from stochastic EM: latents are drawn within their
-    intervals given the others (Gibbs), and their correlations are taken, for 30 sweeps, of
-    which the last half is averaged (after P. Hoff 2007, "Extending the rank likelihood for
-    semiparametric copula estimation"). They are shrunk as Ledoit and Wolf (2004) have it.
+    intervals given the others (Gibbs), and their correlations are taken, for 30 sweeps (fewer of
+    hundreds of columns), of which the last half is averaged (after P. Hoff 2007, "Extending the
+    rank likelihood for semiparametric copula estimation"). They are shrunk as Ledoit and Wolf
+    (2004) have it.
 
     The mass of several intervals has no closed form. `log_prob` is exact where at most one cell
     per row has a mass and its column comes last; otherwise it is the log of the GHK importance
@@ -81,6 +82,8 @@ class GaussianCopula:
         order = np.argsort((_normal_cdf(high) - _normal_cdf(low)).mean(0), kind="stable")
         factor = np.linalg.cholesky(self.correlation[np.ix_(order, order)])
         low, high = low[:, order], high[:, order]
+        if np.array_equal(low, high):
+            num_draws = 1  # nothing is drawn
         rng = np.random.default_rng(seed)
         chunk = max(1, _LATENTS_PER_CHUNK // (num_draws * len(order)))
         for start in range(0, len(total), chunk):
@@ -191,7 +194,9 @@ def _fit_correlation(low, high, rng):
     z = _truncated(low, high, np.full(low.shape, 0.5))[1]
     z = np.where(is_point, low, z)
     correlation, collected = _shrunk(z), []
-    affordable = int(_MAX_OPERATIONS / (len(z) * size**2))
+    if is_point.all():
+        return correlation
+    affordable = int(_MAX_OPERATIONS / ((len(z) + size) * size**2))
     for sweep in range(min(_SWEEPS, affordable)):
         precision = np.linalg.inv(correlation)
         for i in np.flatnonzero(~is_point.all(0)):
