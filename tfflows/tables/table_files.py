@@ -54,13 +54,13 @@ def score_table(
     Raises:
         ValueError: a cell does not fit the schema, by its row and column, or a wrong argument.
     """
-    given = _places(flow, given)
+    places = _places(flow, given)
     count, lowest = 0, []
     kept_parts = chunks(data, keep, _ROWS) if keep else None
     with _writing(data, out) as write:
         for cells in flow.schema.read(data, _ROWS):
             encoded = flow.fitted_encoder.encode(cells)
-            scores = flow.log_prob_of_encoded(encoded, _seen(encoded, given), num_orders)
+            scores = flow.log_prob_of_encoded(encoded, _seen(encoded, places), num_orders)
             kept = {} if kept_parts is None else _plain(next(kept_parts))
             write({**kept, "log_prob": scores})
             lowest = _lowest(lowest, scores, count, kept, top)
@@ -133,8 +133,8 @@ def impute_table(
         How many rows `data` has, and how many cells were missing.
     """
     first = next(chunks(data, rows=1), None)
-    _check_rows(first is not None, data)
-    names = list(first.columns)
+    names = list(first.columns) if first else []
+    _check_rows(len(names), data)
     others = [name for name in names if name not in flow.schema]
     parts = chunks(data, others, _ROWS) if others else None
     random, count, holes = np.random.default_rng(seed), 0, 0
