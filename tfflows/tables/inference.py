@@ -27,8 +27,8 @@ from tfflows.tables.columns import (
     Column,
     Datetime,
     Ordinal,
-    kind_named,
 )
+from tfflows.tables.kinds import column_from_config, kind_named
 from tfflows.tables.number_rules import (
     dense_column,
     grid_column,
@@ -133,7 +133,7 @@ def _infer(summary, kind):
             _refuse_mixed(summary, "number" if summary.numbers.count else "word", "a date")
         return Datetime(summary.name, **_times(summary), **common)
     if not summary.num_words:
-        if summary.has_bools and set(summary.numbers.distinct) > {0, 1}:
+        if summary.has_bools and not set(summary.numbers.distinct) <= {0, 1}:
             _refuse_mixed(summary, "bool", "a number")
         return _numbers(summary, common)
     if summary.dates.formats and summary.num_words == summary.num_present:
@@ -184,7 +184,7 @@ def _texts(summary, common):
             f"keep it by {override(name, repr('category'))}"
         )
     if sorted(text.lower() for text in texts) == ["false", "true"] and summary.dtype is None:
-        return Boolean(name, **common | {"dtype": "bool"})
+        return Boolean(name, dtype="bool", missing=common["missing"])
     if len(texts) == 2 and summary.num_text >= _MIN_ROWS:
         first, second = sorted(texts)
         is_turned = (second.lower(), first.lower()) in _PAIRS
@@ -219,7 +219,7 @@ def forced_column(summary: ColumnSummary, kind: str, common: dict[str, Any]) -> 
             return Datetime(name, **_times(summary), **common)
         if summary.dates.formats:
             return Datetime(name, **_dates(summary), **common)
-        if numbers.is_integer and numbers.low >= 1000_01_01 and numbers.high <= 9999_12_31:
+        if not summary.num_words and numbers.is_integer and _are_compact_dates(numbers):
             return Datetime(name, "D", "%Y%m%d", dtype=summary.dtype or "int64", **common)
         _refuse_mixed(summary, "word" if summary.num_words else "number", "a date")
     if kind in ("ordinal", "category", "boolean"):
@@ -236,7 +236,8 @@ def forced_column(summary: ColumnSummary, kind: str, common: dict[str, Any]) -> 
             values = [] if numbers.distinct is None else plain(numbers.distinct, numbers)
         if not values:
             raise ValueError(f"Column {name!r} has too many different values for a {kind}")
-        return cls(name, values, dtype=dtype, **common)
+        config = {"kind": kind, "name": name, "values": list(values), "dtype": dtype, **common}
+        return column_from_config(config)
     if summary.num_words or not numbers.count:
         _refuse_mixed(summary, "word", "a number")
     common["dtype"] = summary.dtype or ("int64" if numbers.is_integer else "float64")
@@ -249,6 +250,11 @@ def forced_column(summary: ColumnSummary, kind: str, common: dict[str, Any]) -> 
             )
         return column
     return dense_column(name, numbers, common, cls)
+
+
+def _are_compact_dates(numbers):
+    """Whether whole numbers may be dates such as 20241231."""
+    return 1000_01_01 <= numbers.low <= numbers.high <= 9999_12_31
 
 
 def override(name: str, value: str) -> str:

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from tfflows.tables import schema_yaml
-from tfflows.tables.columns import Cells, Column, Dense, Integer, change_kind, column_from_config
+from tfflows.tables.columns import Cells, Column, Dense, Integer
 from tfflows.tables.inference import infer_columns
+from tfflows.tables.kinds import change_kind, column_from_config
 from tfflows.tables.parsing import csv_dtype, parse_column
 from tfflows.tables.sources import ROWS_PER_CHUNK, chunks
 from tfflows.tables.unparsing import unparse_column

@@ -162,7 +162,7 @@ def _rechunked(batches, rows, skip=0):
 
 
 def _numbered(tables, names, rows, numbers=None):
-    """Chunks of Arrow Tables, which begin at `rows`; `numbers` names what a CSV file has of them."""
+    """Chunks of Arrow Tables, which begin at `rows`; what `numbers` lacks in a CSV file is text."""
     for table in tables:
         columns, dtypes = {}, {}
         for name in names:

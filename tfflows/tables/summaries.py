@@ -72,12 +72,12 @@ class Numbers:
         # Most numbers show their decimals in the first rows.
         if len(x) > 2 * _FIRST_ROWS:
             self._add_decimals(x[:_FIRST_ROWS], eps)
-        finest = max(self.high, -self.low) * eps * ULPS_PER_STEP
+        noise = max(self.high, -self.low) * eps
         while self.decimals is not None:
             scaled = x * 10.0**self.decimals
-            if 10.0**-self.decimals < finest:
+            if 10.0**-self.decimals < ULPS_PER_STEP * noise:
                 self.decimals = None
-            elif np.all(np.abs(scaled - np.rint(scaled)) <= 1e-6 + 2 * eps * np.abs(scaled)):
+            elif np.all(np.abs(scaled - np.rint(scaled)) <= 4 * noise * 10.0**self.decimals):
                 return
             else:
                 self.decimals = self.decimals + 1 if self.decimals < MAX_DECIMALS else None
@@ -139,11 +139,16 @@ class ColumnSummary:
         elif series.dtype.kind == "M":
             self.dates.add_times(series)
         elif series.dtype.kind in "iuf" and not is_bool:
-            width = 4 if series.dtype == "float32" else 8
-            self._add_numbers(series.to_numpy(f"{series.dtype.kind}{width}"), at, rows)
+            is_single = str(series.dtype).lower() == "float32"
+            dtype = "float32" if is_single else f"{series.dtype.kind}8"
+            self._add_numbers(series.to_numpy(dtype), at, rows)
         else:
-            self._refuse_unhashable(series, at, rows)
-            self._add_distinct(*pd.factorize(series), at, rows)
+            try:
+                codes, values = pd.factorize(series)
+            except TypeError:
+                self._refuse_unhashable(series, at, rows)
+                raise
+            self._add_distinct(codes, values, at, rows)
 
     @property
     def num_present(self) -> int:
@@ -167,7 +172,8 @@ class ColumnSummary:
             place = rows.place(at[finite.argmin()], self.name)
             raise ValueError(f"{place}: expected a finite number. Received: {x[finite.argmin()]}")
         if len(x):
-            self._first.setdefault(kind, (rows, at[0], x[0].item()))
+            value = bool(x[0]) if kind == "bool" else x[0].item()
+            self._first.setdefault(kind, (rows, at[0], value))
         self.numbers.update(x)
 
     def _add_distinct(self, codes, values, at, rows):
@@ -192,10 +198,9 @@ class ColumnSummary:
                 self._add_numbers(x[codes[cells]], at[cells], rows, kind)
 
     def _refuse_unhashable(self, series, at, rows):
-        if series.dtype == object:
-            for row, value in zip(at, series, strict=True):
-                if isinstance(value, list | dict | set | np.ndarray):
-                    self._refuse(value, row, rows)
+        for row, value in zip(at, series, strict=True):
+            if isinstance(value, list | dict | set | np.ndarray):
+                self._refuse(value, row, rows)
 
     def _refuse(self, value, row, rows):
         raise ValueError(
