@@ -71,12 +71,13 @@ def score(
     )
     gaps = f", {done.missing:,} of them NaN because of missing values" if done.missing else ""
     gaps += f"; left out {done.dropped:,} rows with missing values" if done.dropped else ""
-    click.echo(
-        f"Wrote the log-densities of {done.rows:,} rows of {done.files} files to {out}{gaps}; "
-        f"{done.seconds:.1f} s, {done.rows_per_second:,.0f} rows/s"
-    )
+    if done.files or not done.skipped:
+        click.echo(
+            f"Wrote the log-densities of {done.rows:,} rows of {done.files} files to {out}{gaps}; "
+            f"{done.seconds:.1f} s, {done.rows_per_second:,.0f} rows/s"
+        )
     if done.skipped:
-        click.echo(f"{done.skipped} files had their scores already")
+        click.echo(f"{done.skipped} files had their scores in {out} already")
     for text in done.refused.values():
         click.echo(f"Not scored: {text}", err=True)
     if done.refused:

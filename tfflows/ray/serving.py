@@ -144,7 +144,7 @@ def _check_grpc(port):
     if port is not None and importlib.util.find_spec("tensorflow_serving") is None:
         raise ImportError(
             "gRPC is answered in the format of tensorflow-serving-api, which is not installed: "
-            "pip install 'tfflows[ray]', or give no port of gRPC"
+            "pip install 'tfflows[ray]', or serve without gRPC: grpc_port=None, --grpc-port 0"
         )
 
 
@@ -156,9 +156,9 @@ def _default_name(model):
 
 
 def _as_savedmodel(model):
-    flow = model if isinstance(model, Flow) else load_model(model)
+    flow = load_model(model) if isinstance(model, str | Path) else model
     if not isinstance(flow, Flow):
-        return ShippedModel.of(model)
+        return ShippedModel.of(flow)
     with tempfile.TemporaryDirectory() as folder:
         return ShippedModel.of(flow.export(Path(folder) / "1"))
 
