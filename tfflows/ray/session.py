@@ -16,6 +16,11 @@ from tfflows.utils.quiet import silent_stderr
 # Rows stay in files, so that the store holds little: models on their way, requests, results.
 _OBJECT_STORE_BYTES = 2**28
 _CONNECT_SECONDS = 10
+# Nothing is to be drained where the process that began the session stops its models.
+_DIRECT_INGRESS = {
+    "RAY_SERVE_ENABLE_DIRECT_INGRESS": "1",
+    "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "0",
+}
 
 
 def import_ray() -> ModuleType:
@@ -54,8 +59,14 @@ def session(address: str | None = None) -> Iterator[ModuleType]:
         ray.shutdown()
 
 
-def start(address: str | None = None) -> None:
-    """Begin a session of Ray, on a cluster or on this machine."""
+def start(address: str | None = None, direct: bool = False) -> None:
+    """Begin a session of Ray, on a cluster or on this machine.
+
+    Args:
+        address: of a cluster.
+        direct: whether replicas of Ray Serve listen themselves; a cluster decides that by its own
+            environment.
+    """
     ray = import_ray()
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     address = address or os.environ.get("RAY_ADDRESS")
@@ -72,6 +83,8 @@ def start(address: str | None = None) -> None:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # as Ray will have it
     # The proxy of gRPC imports TensorFlow, which takes longer than the 5 s that Ray Serve waits.
     os.environ.setdefault("RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S", "60")
+    if direct:
+        os.environ.update(_DIRECT_INGRESS)
     with silent_stderr():  # Ray says that it took the variables
         ray.init(include_dashboard=False, object_store_memory=_OBJECT_STORE_BYTES, **quiet)
 
