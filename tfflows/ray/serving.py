@@ -194,7 +194,7 @@ def _as_savedmodel(model):
     if not isinstance(flow, Flow):
         return ShippedModel.of(flow)
     with tempfile.TemporaryDirectory() as folder:
-        return ShippedModel.of(flow.export(Path(folder) / "1"))
+        return ShippedModel.of(load_model(flow.export(Path(folder) / "1")))
 
 
 def _replicas(name, host, port):
