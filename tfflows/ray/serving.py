@@ -7,7 +7,7 @@ import re
 import socket
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tfflows.flow import Flow
 from tfflows.ray.session import check_fit, import_ray, start, worker_environment
@@ -201,7 +201,8 @@ def _replicas(name, host, port):
     """URLs at which replicas listen, or RuntimeError where they do not."""
     from ray.serve.context import _get_global_client  # pyright: ignore[reportMissingImports]
 
-    groups = _get_global_client().get_serve_details()["target_groups"]
+    client: Any = _get_global_client()
+    groups = client.get_serve_details()["target_groups"]
     found = tuple(
         f"http://{target['ip'] if host == '0.0.0.0' else host}:{target['port']}/{name}"
         for group in groups
