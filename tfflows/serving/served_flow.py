@@ -36,6 +36,7 @@ class ServedFlow:
         description: what the export wrote beside the graph (model, versions, names of the data,
             hash of the weights), or None where an earlier version exported it.
         data_schema: names of columns and classes of the data, as far as they are known.
+        folder: the version folder.
 
     Raises:
         FileNotFoundError: there is no SavedModel.
@@ -52,7 +53,7 @@ class ServedFlow:
             check_operations(folder)
         self.description: dict[str, Any] | None = read_description(folder)
         self.data_schema = _schema(self.description, folder)
-        self._folder = folder
+        self.folder = folder
         try:
             self._model = tf.saved_model.load(str(folder))
         except Exception as error:  # whatever TensorFlow makes of a damaged graph or checkpoint
@@ -79,11 +80,11 @@ class ServedFlow:
         return dict(self._model.signatures)
 
     def _check_weights(self, weights):
-        check_finite_weights(weights, str(self._folder))
+        check_finite_weights(weights, str(self.folder))
         stated = (self.description or {}).get("weights_sha256")
         if stated is not None and stated != (found := hash_weights(weights)):
             raise ValueError(
-                f"{self._folder} has other weights than {DESCRIPTION_FILE} says. "
+                f"{self.folder} has other weights than {DESCRIPTION_FILE} says. "
                 f"Expected: sha256 {stated}. Received: {found}"
             )
 
@@ -106,7 +107,7 @@ class ServedFlow:
     def _described(self, key):
         if self.description is None:
             raise ValueError(
-                f"{self._folder} does not say its {key}, because an earlier tfflows exported it: "
+                f"{self.folder} does not say its {key}, because an earlier tfflows exported it: "
                 "export it again"
             )
         return self.description[key]
