@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from tfflows.flow import Flow
 from tfflows.ray.session import import_ray, start, worker_environment
 from tfflows.ray.shipped_model import ShippedModel
-from tfflows.saving import load_model
+from tfflows.saving import load_flow
 from tfflows.utils.checks import check_positive
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ def _default_name(model):
 
 
 def _as_savedmodel(model):
-    flow = model if isinstance(model, Flow) else load_model(model)
+    flow = model if isinstance(model, Flow) else load_flow(model)
     if not isinstance(flow, Flow):
         return ShippedModel.of(model)
     with tempfile.TemporaryDirectory() as folder:

@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path
 
 from tfflows.flow import Flow
-from tfflows.saving import load_model
+from tfflows.saving import load_flow
 from tfflows.serving.description import hash_weights
 from tfflows.serving.served_flow import ServedFlow
 from tfflows.serving.versions import latest_version
@@ -38,7 +38,7 @@ class ShippedModel:
         Raises:
             OSError, ValueError: as `tfflows.load_model`.
         """
-        flow = model if isinstance(model, Flow) else load_model(model)
+        flow = model if isinstance(model, Flow) else load_flow(model)
         if isinstance(flow, ServedFlow):
             folder = latest_version(Path(str(model)))
             variables = sorted((folder / "variables").glob("*"))
@@ -52,7 +52,7 @@ class ShippedModel:
     def load(self) -> Flow | ServedFlow:
         """The model, in this process."""
         with tempfile.TemporaryDirectory() as folder:
-            return load_model(self.write(Path(folder)))
+            return load_flow(self.write(Path(folder)))
 
     def write(self, folder: Path) -> Path:
         """Write the model into a folder; returns what `tfflows.load_model` takes."""
