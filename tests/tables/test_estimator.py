@@ -1,4 +1,4 @@
-"""TableDensity by scikit-learn's own checks, and by its rules for what a density estimator gives."""
+"""TableDensity by scikit-learn's own checks, and by its conventions for densities."""
 
 import pickle
 
@@ -37,7 +37,7 @@ def checks():
         yield pytest.param(estimator, check, marks=marks, id=name)
 
 
-@pytest.mark.parametrize("estimator, check", checks())
+@pytest.mark.parametrize(("estimator", "check"), checks())
 def test_sklearns_own(estimator, check):
     check(estimator)
 
@@ -63,16 +63,19 @@ def fitted():
 def test_scores_and_samples_are_those_of_the_flow(fitted):
     rows = table(30, seed=1)
     scores = fitted.score_samples(rows)
-    assert scores.shape == (30,) and scores.dtype == "float64"
+    assert scores.shape == (30,)
+    assert scores.dtype == "float64"
     np.testing.assert_allclose(scores, fitted.flow_.log_prob(rows), rtol=1e-6)
     assert fitted.score(rows) == scores.mean()
     drawn = fitted.sample(25, random_state=1)
-    assert list(drawn.dtypes) == list(table().dtypes) and len(drawn) == 25
+    assert list(drawn.dtypes) == list(table().dtypes)
+    assert len(drawn) == 25
     pd.testing.assert_frame_equal(drawn, fitted.sample(25, random_state=1))
     pd.testing.assert_frame_equal(fitted.sample(3), fitted.sample(3))  # of random_state=3
     assert not drawn.equals(fitted.sample(25, random_state=2))
     assert list(fitted.feature_names_in_) == ["age", "income", "job", "note"]
-    assert fitted.n_features_in_ == 4 and fitted.n_iter_ == 1
+    assert fitted.n_features_in_ == 4
+    assert fitted.n_iter_ == 1
     assert isinstance(fitted.schema_, Schema)
 
 
@@ -90,7 +93,8 @@ def test_arrays_come_back_as_arrays_with_missing_cells():
     X = np.random.default_rng(0).normal(size=(60, 2))
     X[:9, 1] = np.nan
     density = TableDensity(random_state=0, **TINY).fit(X)
-    assert density.sample(40).shape == (40, 2) and np.isfinite(density.score_samples(X)).all()
+    assert density.sample(40).shape == (40, 2)
+    assert np.isfinite(density.score_samples(X)).all()
     assert density.schema_.names == ("x0", "x1")
     with pytest.raises(ValueError, match="minimum of 10 is required"):
         density.fit(X[:9])

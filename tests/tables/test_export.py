@@ -103,7 +103,9 @@ def as_text(frame):
 
 def test_densities_are_those_of_the_flow(exported, served):
     flow, folder = exported
-    assert folder.name == "1" and isinstance(served, ServedTable) and served.schema == SCHEMA
+    assert folder.name == "1"
+    assert isinstance(served, ServedTable)
+    assert served.schema == SCHEMA
     rows = table(300, seed=1)
     wanted = flow.log_prob(rows)
     assert wanted.std() > 1
@@ -124,7 +126,8 @@ def test_samples_are_those_of_the_flow(exported, served):
             assert (drawn[name] - wanted[name]).abs().max() < pd.Timedelta("1min")
         else:
             assert (as_text(drawn[[name]]) == as_text(wanted[[name]])).all().all(), name
-    assert drawn["class"].isna().any() and drawn["5th"].eq("(other)").any()
+    assert drawn["class"].isna().any()
+    assert drawn["5th"].eq("(other)").any()
     assert np.isfinite(flow.log_prob(drawn)).all()  # all inside the support
     again = served.sample(200, seed=7)
     pd.testing.assert_frame_equal(again, drawn)
@@ -136,7 +139,8 @@ def test_given_cells_stay_and_the_others_are_those_of_the_flow(exported, served)
     flow, _ = exported
     given = {"5th": "b", "age": list(range(50)), "born": "29.02.2000"}
     drawn, wanted = served.sample(50, given=given, seed=3), flow.sample(50, given=given, seed=3)
-    assert list(drawn["age"]) == given["age"] and set(drawn["born"]) == {"29.02.2000"}
+    assert list(drawn["age"]) == given["age"]
+    assert set(drawn["born"]) == {"29.02.2000"}
     names = ["work-class", "seed", "class", "over", "5th", "price"]
     assert (as_text(drawn[names]) == as_text(wanted[names])).all().all()
     with pytest.raises(ValueError, match="'agee'; did you mean age"):
@@ -151,7 +155,8 @@ def test_holes_are_filled_as_the_flow_fills_them(exported, served):
     holes = np.random.default_rng(0).random(rows.shape) < 0.3
     rows = rows.mask(holes)
     drawn, wanted = served.impute(rows, 2, seed=5), flow.impute(rows, 2, seed=5)
-    assert not drawn.isna().any().any() and len(drawn) == 120
+    assert not drawn.isna().any().any()
+    assert len(drawn) == 120
     names = ["work-class", "5th", "seed", "class", "over", "age", "price", "born"]
     assert (as_text(drawn[names]) == as_text(wanted[names])).all().all()
     there = pd.concat([rows, rows], ignore_index=True)
@@ -184,38 +189,44 @@ def test_names_that_tensorflow_cannot_take_are_mapped(served):
     ]  # fmt: skip
     specs = served.signatures["log_prob"].structured_input_signature[1]
     assert set(served.description["arguments"].values()) == set(specs)
-    assert specs["age"].dtype == "int64" and specs["work_class"].dtype == "string"
-    assert specs["price"].dtype == "float64" and specs["column_seed"].dtype == "int64"
+    assert specs["age"].dtype == "int64"
+    assert specs["work_class"].dtype == "string"
+    assert specs["price"].dtype == "float64"
+    assert specs["column_seed"].dtype == "int64"
 
 
 @pytest.mark.parametrize(
-    "cells, said",
+    ("name", "cell", "said"),
     [
-        ({"work_class": "privat"}, "row 0, column 'work-class': expected one of the 3 values"),
-        ({"column_seed": 3}, "column 'seed': expected one of the 3 values .* Received: 3"),
-        ({"column_class": "maybe"}, "column 'class'.* Received: maybe"),
-        ({"age": 121}, "column 'age': expected a value from 0 to 120. Received: 121"),
-        ({"price": 0.25}, "column 'price': expected a multiple of 0.1. Received: 0.25"),
-        ({"price": np.inf}, "column 'price': expected a multiple of 0.1. Received: inf"),
-        ({"gain": -np.inf}, "column 'gain': .*Received: -inf"),
-        ({"size": 0.0}, r"column 'size': expected a number in \(0, inf\). Received: 0"),
-        ({"size": np.nan}, "column 'size': expected a value. Received: a missing cell"),
-        ({"over": ""}, "column 'over': expected a value. Received: a missing cell"),
-        ({"share": 1.5}, "column 'share': .*or one of .*Received: 1.5"),
-        ({"born": "30.02.1980"}, r"column 'born': expected a date as %d.%m.%Y. Received: 30.02.19"),
-        ({"born": "1980-02-01"}, "Received: 1980-02-01"),
-        ({"born": "01.02.1899"}, "expected a value from 1900-01-01 to any. Received: 01.02.1899"),
-        ({"seen": "2024-13-01"}, "column 'seen': expected a date as ISO 8601. Received: 2024-13"),
-        ({"seen": "2024-12-01T10:00:00.5"}, "expected whole units of 's'. Received: 2024-12-01T10"),
+        ("work-class", "privat", "expected one of the 3 values .*private.* Received: privat"),
+        ("seed", 3, "expected one of the 3 values of the ordinal, 1, 2, 5. Received: 3"),
+        ("class", "maybe", ".*Received: maybe"),
+        ("over", "", "expected a value. Received: a missing cell"),
+        ("age", 121, "expected a value from 0 to 120. Received: 121"),
+        ("price", 0.25, "expected a multiple of 0.1. Received: 0.25"),
+        ("price", np.inf, "expected a multiple of 0.1. Received: inf"),
+        ("gain", -np.inf, ".*Received: -inf"),
+        ("size", 0.0, r"expected a number in \(0, inf\). Received: 0"),
+        ("size", np.nan, "expected a value. Received: a missing cell"),
+        ("share", 1.5, r"expected a number in \(0, 1\), or one of \[0.0, 1.0\]. Received: 1.5"),
+        ("born", "30.02.1980", "expected a date as %d.%m.%Y. Received: 30.02.1980"),
+        ("born", "1980-02-01", ".*Received: 1980-02-01"),
+        ("born", "01.02.1899", "expected a value from 1900-01-01 to any. Received: 01.02.1899"),
+        ("seen", "2024-13-01", "expected a date as ISO 8601. Received: 2024-13-01"),
+        ("seen", "2024-12-01T25:00", ".*Received: 2024-12-01T25:00"),
+        ("seen", "2024-12-01T10:00:00.5", "expected whole units of s. Received: 2024-12-01T10:0"),
     ],
 )
-def test_cells_that_do_not_fit_fail_the_call_by_row_and_column(served, cells, said):
+def test_cells_that_do_not_fit_are_refused(exported, name, cell, said):
     import tensorflow as tf
 
-    log_prob = served.signatures["log_prob"]
-    assert np.isfinite(log_prob(**inputs_of({}, log_prob))["log_prob"]).all()
-    with pytest.raises(tf.errors.InvalidArgumentError, match=said):
-        log_prob(**inputs_of(cells, log_prob))
+    from tfflows.tables.graph_columns import encode_cells, served_dtype
+
+    column = SCHEMA[name]
+    marginals = {m.column.name: m for m in exported[0].encoder.marginals}
+    cells = tf.constant([cell], served_dtype(column, column.missing))
+    with pytest.raises(tf.errors.InvalidArgumentError, match=f"row 0, column {name}: {said}"):
+        encode_cells(column, marginals.get(name), cells, column.missing)
 
 
 def test_the_row_of_a_wrong_cell_is_counted(served):
@@ -223,7 +234,8 @@ def test_the_row_of_a_wrong_cell_is_counted(served):
 
     log_prob = served.signatures["log_prob"]
     rows = {name: [value.numpy()[0]] * 3 for name, value in inputs_of({}, log_prob).items()}
-    with pytest.raises(tf.errors.InvalidArgumentError, match="row 2, column 'age'.*Received: -4"):
+    assert np.isfinite(log_prob(**inputs_of(rows, log_prob))["log_prob"]).all()
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"row 2, column age: .*Received: -4"):
         log_prob(**inputs_of(rows | {"age": [1, 2, -4]}, log_prob))
 
 
@@ -244,24 +256,29 @@ import sys
 
 class Nothing:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("tfflows", "keras"):
+        if name.startswith(("tfflows", "keras.")):
             raise ImportError(f"{name} is not for the serving process")
 
 sys.meta_path.insert(0, Nothing())
 import tensorflow as tf
 
+assert "keras" not in sys.modules
 model = tf.saved_model.load(sys.argv[1])
 draw = {"num_samples": tf.constant(5), "seed": tf.constant([3, 0])}
 rows = model.signatures["sample"](**draw)
+impute = model.signatures["impute"]
+dtypes = {name: spec.dtype for name, spec in impute.structured_input_signature[1].items()}
 holes = {
-    name: tf.fill([5], "") if cells.dtype == tf.string else tf.fill([5], tf.constant(float("nan"), tf.float64))
+    name: tf.fill([5], tf.constant("" if cells.dtype == tf.string else float("nan"), dtypes[name]))
     for name, cells in rows.items()
 }
-filled = model.signatures["impute"](seed=draw["seed"], **holes)
+filled = impute(seed=draw["seed"], **holes)
 given = model.signatures["sample_given"](**draw, **{k: v[:1] for k, v in holes.items()})
-kinds = model.signatures["log_prob"].structured_input_signature[1]
+score = model.signatures["serving_default"]
+specs = score.structured_input_signature[1]
+filled = {name: tf.cast(cells, specs[name].dtype) for name, cells in filled.items()}
 print(sorted(model.signatures))
-print(model.signatures["serving_default"](**{k: filled[k] for k in kinds})["log_prob"].numpy().tolist())
+print(score(**filled)["log_prob"].numpy().tolist())
 print([text.decode() for text in given["work_class"].numpy()])
 """
 
@@ -274,7 +291,8 @@ def test_a_process_with_only_tensorflow_serves_it(exported):
     names, scores, given = done.stdout.splitlines()[-3:]
     assert names == str(["impute", "log_prob", "sample", "sample_given", "serving_default"])
     filled = flow.impute(pd.DataFrame([[None] * 12] * 5, columns=list(SCHEMA.names)), seed=3)
-    assert np.isfinite(eval(scores)).all() and len(filled) == 5
+    assert np.isfinite(eval(scores)).all()
+    assert len(filled) == 5
     wanted = flow.sample(5, seed=3)["work-class"]
     assert eval(given) == ["" if value is None else value for value in wanted]
 
@@ -305,14 +323,15 @@ def test_formats_of_dates_are_read_and_written_as_pandas_does():
         missing = np.zeros(300, bool)
         np.testing.assert_array_equal(live(column, pd.Series(texts), missing, None), ticks)
         np.testing.assert_array_equal(parsed.ticks, ticks)
-        assert parsed.is_date.numpy().all() and parsed.is_whole.numpy().all()
+        assert parsed.is_date.numpy().all()
+        assert parsed.is_whole.numpy().all()
 
 
 def test_what_cannot_be_exported_is_refused(exported, tmp_path):
     flow, folder = exported
     with pytest.raises(FileExistsError, match="never replaced"):
         flow.export(folder)
-    with pytest.raises(ValueError, match="other formats lack strings.*'onnx'"):
+    with pytest.raises(ValueError, match=r"other formats lack strings.*'onnx'"):
         flow.export(tmp_path / "x", format="onnx")
     with pytest.raises(ValueError, match="call fit"):
         TableFlow(SCHEMA).export(tmp_path / "x")
@@ -321,11 +340,12 @@ def test_what_cannot_be_exported_is_refused(exported, tmp_path):
         randomised(empty, {"c": ["", "a"]}).export(tmp_path / "x")
     weekday = tables.Schema([Datetime("t", "D", "%a %d.%m.%Y", dtype="str")])
     rows = {"t": ["Thu 29.02.2024", "Fri 01.03.2024"]}
-    with pytest.raises(ValueError, match="'t': .*Received: '%a' in"):
+    with pytest.raises(ValueError, match=r"'t': .*Received: '%a' in"):
         randomised(weekday, rows).export(tmp_path / "x")
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_one_order_fills_its_last_columns_only(tmp_path):
     import tensorflow as tf
 

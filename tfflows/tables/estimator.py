@@ -103,7 +103,7 @@ class TableDensity(DensityMixin, BaseEstimator):
             **settings,
         )
         self.schema_ = self.flow_.schema
-        self.n_iter_ = len(self.flow_.training_history)
+        self.n_iter_ = len(self.flow_.history.epoch)
         self._is_frame = isinstance(X, pd.DataFrame)
         return self
 

@@ -143,12 +143,15 @@ def _mark(dtype):
 
 
 def _check(is_right, column, expected, came):
-    """Fail in the graph at the first wrong cell: its row, what was expected and what came."""
+    """Fail in the graph at the first wrong cell: its row, what was expected and what came.
+
+    Without quotation marks, which TensorFlow would escape.
+    """
     row = tf.strings.as_string(tf.where(~is_right)[:1, 0])
     came = tf.boolean_mask(came, ~is_right)[:1]
     place, received = (tf.strings.reduce_join(text) for text in (row, came))
     message = tf.strings.join(
-        ["row ", place, f", column {column.name!r}: expected {expected}. Received: ", received]
+        ["row ", place, f", column {column.name}: expected {expected}. Received: ", received]
     )
     tf.debugging.Assert(tf.reduce_all(is_right), [message])
 
@@ -171,7 +174,8 @@ def _codes(column, cells, missing):
     codes, is_known = _find(cells, values)
     if isinstance(column, Category) and column.other:
         return tf.where(is_known, codes, len(values))
-    listed = f"one of the {len(values):,} values of the {column.kind}, {shortened(values, 100)}"
+    listed = shortened(", ".join(texts_of(column)), 100)
+    listed = f"one of the {len(values):,} values of the {column.kind}, {listed}"
     _check(is_known | missing, column, listed, _text(cells))
     return codes
 
@@ -218,7 +222,7 @@ def _ticks(column, cells, missing):
         ticks, is_date, is_whole = parse_dates(column, cells)
         format = column.format or "ISO 8601"
         _check(is_date | missing, column, f"a date as {format}", cells)
-        _check(is_whole | missing, column, f"whole units of {column.unit!r}", cells)
+        _check(is_whole | missing, column, f"whole units of {column.unit}", cells)
     else:
         ticks, is_on_grid = _ticks_of_integers(column, cells)
         _check(is_on_grid | missing, column, column.grid, _text(cells))

@@ -71,7 +71,7 @@ def make_table_signatures(flow: "TableFlow") -> dict[str, Callable]:
         impute: {"seed": draw["seed"]} | holed,
     }
     return {
-        function.__name__: tf.function(function).get_concrete_function(**inputs)
+        function.__name__: tf.function(function, autograph=False).get_concrete_function(**inputs)
         for function, inputs in specs.items()
     }
 
@@ -85,6 +85,9 @@ class _TableGraph:
         self.arguments = argument_names(flow.schema.names)
         self.fixed_order = flow.fixed_order
         self.order = orders(len(flow.schema), 1, flow.fixed_order)[0]
+        # Functions in the graph, which signatures share.
+        self._encode = tf.function(self._encode_columns, autograph=False)
+        self._draw = tf.function(self._draw_missing, autograph=False)
 
     def log_prob(self, columns):
         codes, numbers, missing = self._encode(columns, allow_missing=False)
@@ -95,25 +98,21 @@ class _TableGraph:
     def sample(self, num_samples, seed):
         codes = tf.zeros([num_samples, len(self.schema)], tf.int32)
         numbers = tf.zeros([num_samples, len(self.marginals), 4], tf.float32)
-        seen = tf.zeros_like(codes, tf.float32)
-        codes, z = self.network.draw(codes, numbers, seen, self.order, seed)
-        return self._decode(codes, z, seed, allow_missing=True)
+        missing = tf.ones([num_samples, len(self.schema)], tf.bool)
+        return self._draw(codes, numbers, missing, seed, allow_missing=True)
 
     def fill(self, columns, seed, allow_missing):
         codes, numbers, missing = self._encode(columns, allow_missing=True)
         self._check_order(missing)
-        seen = 1 - tf.cast(missing, tf.float32)
-        is_drawn = tf.reduce_any(tf.gather(missing, self.order, axis=1), axis=0)
-        order = tf.boolean_mask(self.order, is_drawn)
-        codes, z = self.network.draw(codes, numbers, seen, order, seed, allow_missing)
-        drawn = self._decode(codes, z, seed, allow_missing)
-        places = dict(zip(self.arguments.values(), range(len(self.schema)), strict=True))
+        drawn = self._draw(codes, numbers, missing, seed, allow_missing)
         return {
-            name: tf.where(missing[:, places[name]], cells, tf.cast(columns[name], cells.dtype))
-            for name, cells in drawn.items()
+            name: tf.where(
+                missing[:, place], drawn[name], tf.cast(columns[name], drawn[name].dtype)
+            )
+            for place, name in enumerate(self.arguments.values())
         }
 
-    def _encode(self, columns, allow_missing):
+    def _encode_columns(self, columns, allow_missing):
         """codes `[n, columns]`, numbers `[n, number columns, 4]`, missing `[n, columns]`."""
         cells = [
             encode_cells(
@@ -129,6 +128,14 @@ class _TableGraph:
         empty = tf.zeros([tf.shape(codes)[0], 0, 4], tf.float32)
         missing = tf.stack([each.missing for each in cells], axis=1)
         return codes, tf.stack(numbers, axis=1) if numbers else empty, missing
+
+    def _draw_missing(self, codes, numbers, missing, seed, allow_missing):
+        """The columns with missing cells drawn, as `TableFlow` draws them."""
+        is_drawn = tf.reduce_any(tf.gather(missing, self.order, axis=1), axis=0)
+        order = tf.boolean_mask(self.order, is_drawn)
+        seen = 1 - tf.cast(missing, tf.float32)
+        codes, z = self.network.draw(codes, numbers, seen, order, seed, allow_missing)
+        return self._decode(codes, z, seed, allow_missing)
 
     def _decode(self, codes, z, seed, allow_missing):
         noise = tf.random.stateless_uniform(tf.shape(z), seed + 1, dtype=tf.float64, alg="philox")
