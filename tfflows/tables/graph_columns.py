@@ -13,6 +13,7 @@ A missing cell is NaN or the empty string.
 """
 
 import math
+import textwrap
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -174,7 +175,7 @@ def _codes(column, cells, missing):
     codes, is_known = _find(cells, values)
     if isinstance(column, Category) and column.other:
         return tf.where(is_known, codes, len(values))
-    listed = shortened(", ".join(texts_of(column)), 100)
+    listed = textwrap.shorten(", ".join(texts_of(column)), 100, placeholder=" ...")
     listed = f"one of the {len(values):,} values of the {column.kind}, {listed}"
     _check(is_known | missing, column, listed, _text(cells))
     return codes
