@@ -210,7 +210,7 @@ class Flow(Trainer):
         if not compilation.is_traced(x):
             x = as_arrays(self.data_schema.in_order(x))
             check_shape(x, self.event_shape)
-            if self.data_range is not None and x.shape[0]:
+            if self.checks_data and x.shape[0]:
                 self._check_batch(Batch(x, batch.condition))
         x = ops.convert_to_tensor(x)
         check_shape(x, self.event_shape)

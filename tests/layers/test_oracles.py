@@ -7,9 +7,13 @@ from marks import needs_tensorflow
 
 from tfflows.layers import (
     AffineCoupling,
+    Blockwise,
     InverseAutoregressive,
+    InverseSoftplus,
+    Log,
     Logit,
     MaskedAutoregressive,
+    Ordered,
     Permute,
 )
 from tfflows.networks import MLP
@@ -64,6 +68,36 @@ def test_logit_is_the_inverse_of_a_scaled_sigmoid(tfb):
     squash = tfb.Sigmoid(low=-alpha / (1 - 2 * alpha), high=(1 - alpha) / (1 - 2 * alpha))
     x = np.random.default_rng(0).uniform(0.01, 0.99, (6, 5))
     compare(Logit(float(alpha), dtype="float64"), tfb.Invert(squash), x)
+
+
+@pytest.mark.parametrize("alpha", [0, 0.05])
+def test_logit_of_an_interval_is_the_inverse_of_a_scaled_sigmoid(tfb, alpha):
+    margin = 5 * np.float64(alpha) / (1 - 2 * alpha)
+    x = np.random.default_rng(0).uniform(-1.95, 2.95, (6, 5))
+    layer = Logit(alpha, low=-2, high=3, dtype="float64")
+    compare(layer, tfb.Invert(tfb.Sigmoid(low=-2 - margin, high=3 + margin)), x)
+
+
+def test_layers_of_supports_are_tfps(tfb):
+    positive = np.random.default_rng(0).lognormal(sigma=3, size=(6, 5))
+    compare(Log(dtype="float64"), tfb.Log(), positive)
+    compare(InverseSoftplus(dtype="float64"), tfb.Invert(tfb.Softplus()), positive)
+
+
+def test_ordered_is_the_inverse_of_ascending_with_exponential_gaps(tfb):
+    """TFP's `Ascending` has gaps of softplus, and its `Ordered` is gone."""
+    x = np.cumsum(np.random.default_rng(0).lognormal(size=(6, 5)), axis=1)
+    gaps = tfb.Blockwise([tfb.Identity(), tfb.Exp()], block_sizes=[1, 4])
+    compare(Ordered(dtype="float64"), tfb.Invert(tfb.Chain([tfb.Cumsum(), gaps])), x)
+
+
+def test_blockwise_is_blockwise(tfb):
+    x = np.random.default_rng(0).uniform(0.1, 0.9, (6, 5))
+    layer = Blockwise(
+        [Log(dtype="float64"), None, Logit(0, dtype="float64")], [2, 1, 2], dtype="float64"
+    )
+    bijectors = [tfb.Log(), tfb.Identity(), tfb.Invert(tfb.Sigmoid())]
+    compare(layer, tfb.Blockwise(bijectors, block_sizes=[2, 1, 2]), x)
 
 
 def test_permute_is_permute(tfb):

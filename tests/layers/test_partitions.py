@@ -27,6 +27,17 @@ def test_split_and_merge_undo_each_other_and_parities_complement(event_shape, pa
         np.testing.assert_array_equal(other, moved)
 
 
+@pytest.mark.parametrize("partition", ["half", "checkerboard", [True], [False]])
+@pytest.mark.parametrize("parity", [0, 1])
+def test_one_element_is_moved_whatever_the_partition(partition, parity):
+    x = np.ones((3, 1))
+    split = make_partition(partition, parity, (1,))
+    kept, moved = split.split(x)
+    assert (kept.shape, split.kept_shape, split.moved_shape) == ((3, 0), (0,), (1,))
+    np.testing.assert_array_equal(moved, x)
+    np.testing.assert_array_equal(split.merge(kept, 2 * moved), 2 * x)
+
+
 def test_checkerboard_alternates_in_space_with_channels_together():
     x = np.ones((1, 3, 3, 2), "float32")
     kept, _ = make_partition("checkerboard", 0, (3, 3, 2)).split(x)
@@ -38,7 +49,10 @@ def test_checkerboard_alternates_in_space_with_channels_together():
     ("partition", "event_shape", "message"),
     [
         ("diagonal", (4,), "one of .*'diagonal'"),
-        ("half", (1,), "at least 2 elements"),
+        ("half", (0,), "at least 2 elements"),
+        ("half", (1, 1, 1), "at least 2 elements"),
+        ("diagonal", (1,), "one of .*'diagonal'"),
+        ([True, False], (1,), r"shape \(1,\).*shape \(2,\)"),
         ([True, False], (3,), r"shape \(3,\).*shape \(2,\)"),
         ([1, 0, 1], (3,), "int64"),
         ([True, True], (2,), "keeps all"),

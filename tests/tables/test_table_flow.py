@@ -95,16 +95,19 @@ def test_draws_given_columns_have_the_conditional_masses(small):
     rows = every_row()
     rows = rows[(rows["c"] == "y") & (rows["k"] == 2)]
     drawn = small.sample(20_000, given={"c": "y", "k": 2}, seed=3)
-    assert set(drawn["c"]) == {"y"} and set(drawn["k"]) == {2}
+    assert set(drawn["c"]) == {"y"}
+    assert set(drawn["k"]) == {2}
     mass = np.exp(small.log_prob(rows, given=["c", "k"]).astype("float64"))
     chi_square_test(small, drawn, rows, mass, 20_000)
 
 
 def chi_square_test(flow, drawn, rows, mass, count):
     """Frequencies of drawn rows against masses that sum to one."""
-    key = lambda frame: (
-        frame.astype(object).where(frame.notna(), "missing").astype(str).agg("|".join, axis=1)
-    )
+
+    def key(frame):
+        frame = frame.astype(object)
+        return frame.where(frame.notna(), "missing").astype(str).agg("|".join, axis=1)
+
     counts = key(drawn).value_counts().reindex(key(rows), fill_value=0).to_numpy()
     assert counts.sum() == count
     order = np.argsort(mass)
@@ -121,7 +124,8 @@ def chi_square_test(flow, drawn, rows, mass, count):
 def test_imputed_cells_have_the_conditional_masses(small):
     holes = pd.DataFrame({"c": ["x"], "k": [pd.NA], "b": ["yes"], "o": [None]})
     drawn = small.impute(holes, 20_000, seed=4)
-    assert set(drawn["c"]) == {"x"} and not drawn.isna().any().any()
+    assert set(drawn["c"]) == {"x"}
+    assert not drawn.isna().any().any()
     rows = every_row()
     rows = rows[(rows["c"] == "x") & (rows["b"] == "yes")]
     mass = np.exp(small.log_prob(rows, given=["c", "b"]).astype("float64"))
@@ -165,7 +169,7 @@ def numeric():
 
 
 @pytest.mark.parametrize(
-    "name, grid",
+    ("name", "grid"),
     [
         ("r", np.linspace(-60, 60, 60_001)),
         ("p", np.exp(np.linspace(-30, 30, 60_001))),
@@ -199,8 +203,10 @@ def test_masses_of_a_count_sum_to_one(numeric):
 
 def test_samples_stay_in_the_support_and_have_the_density(numeric):
     drawn = numeric.sample(20_000, seed=5)
-    assert (drawn["p"] > 0).all() and drawn["i"].between(2, 5, inclusive="neither").all()
-    assert (drawn["n"] >= 0).all() and drawn["n"].dtype == "int64"
+    assert (drawn["p"] > 0).all()
+    assert drawn["i"].between(2, 5, inclusive="neither").all()
+    assert (drawn["n"] >= 0).all()
+    assert drawn["n"].dtype == "int64"
     # Probability integral transform of the first column of the chain, beside its atoms.
     r = drawn["r"].to_numpy()
     grid = np.linspace(-60, 60, 20_001)
@@ -229,7 +235,8 @@ def test_whole_numbers_beyond_float32_come_back(tmp_path):
     seconds = frame["t"].astype("datetime64[s]").astype("int64").to_numpy()
     assert np.abs(cells["t"].values - seconds).max() < 600  # float32 of 35 years
     drawn = flow.sample(500, seed=0)
-    assert drawn["t"].is_unique and drawn["t"].dt.year.between(1980, 2035).all()
+    assert drawn["t"].is_unique
+    assert drawn["t"].dt.year.between(1980, 2035).all()
     assert np.isfinite(flow.log_prob(frame)).all()
 
 
@@ -256,7 +263,7 @@ def test_training_lowers_the_nll_and_keeps_it_in_files(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "given, said",
+    ("given", "said"),
     [
         ({"cc": "x"}, "'cc'; did you mean c"),
         ({"c": "w"}, "'w'"),

@@ -2,8 +2,10 @@
 
 from tfflows.layers.actnorm import ActNorm
 from tfflows.layers.additive_coupling import AdditiveCoupling
+from tfflows.layers.additive_log_ratio import AdditiveLogRatio
 from tfflows.layers.affine_coupling import AffineCoupling
 from tfflows.layers.batch_norm import BatchNorm
+from tfflows.layers.blockwise import Blockwise
 from tfflows.layers.conditional_affine import ConditionalAffine
 from tfflows.layers.continuous_flow import ContinuousFlow
 from tfflows.layers.coupling import Coupling
@@ -13,10 +15,13 @@ from tfflows.layers.diagonal_scaling import DiagonalScaling
 from tfflows.layers.factor_out import FactorOut
 from tfflows.layers.flatten import Flatten
 from tfflows.layers.flow_layer import FlowLayer
+from tfflows.layers.inverse_softplus import InverseSoftplus
 from tfflows.layers.invertible_conv1x1 import InvertibleConv1x1
+from tfflows.layers.log import Log
 from tfflows.layers.logit import Logit
 from tfflows.layers.lu_linear import LULinear
 from tfflows.layers.masked_autoregressive import InverseAutoregressive, MaskedAutoregressive
+from tfflows.layers.ordered import Ordered
 from tfflows.layers.pad import Pad
 from tfflows.layers.permute import Permute
 from tfflows.layers.radial_gaussianize import RadialGaussianize
@@ -31,8 +36,10 @@ from tfflows.utils.moved import moved_attribute
 __all__ = [
     "ActNorm",
     "AdditiveCoupling",
+    "AdditiveLogRatio",
     "AffineCoupling",
     "BatchNorm",
+    "Blockwise",
     "ConditionalAffine",
     "ContinuousFlow",
     "Coupling",
@@ -43,10 +50,13 @@ __all__ = [
     "Flatten",
     "FlowLayer",
     "InverseAutoregressive",
+    "InverseSoftplus",
     "InvertibleConv1x1",
     "LULinear",
+    "Log",
     "Logit",
     "MaskedAutoregressive",
+    "Ordered",
     "Pad",
     "Permute",
     "RadialGaussianize",

@@ -23,6 +23,9 @@ class Coupling(FlowLayer):
     features' last axis. A coupling so begins as the identity. A conditioner that has a method
     `make_head(size)` makes that layer itself, as `GlowNet` does.
 
+    A vector of one element has no part to keep: the transform moves it by parameters that follow
+    from the condition, or that are weights where there is none; a conditioner is not used then.
+
     A subclass gives the elementwise transform.
 
     Args:
@@ -68,6 +71,11 @@ class Coupling(FlowLayer):
         super().build(x_shape, condition_shape)
         self._transform = self._make_transform()
         self._split = make_partition(self.partition, self.parity, self.event_shape)
+        size = self._transform.num_parameters * self._split.moved_shape[-1]
+        self.parameters = None
+        if self._split.kept_shape == (0,) and condition_shape is None:
+            self.parameters = self.add_weight(name="parameters", shape=(size,), initializer="zeros")
+            return
         if self.conditioner is None:
             network = MLP if len(self.event_shape) == 1 else ConvResNet
             self.conditioner = network(dtype=self.dtype_policy)
@@ -83,7 +91,7 @@ class Coupling(FlowLayer):
                 f"The conditioner must give features of shape {('batch', *moved_shape[:-1])} + "
                 f"(features,). Received: {tuple(features)} from {self.conditioner}"
             )
-        self.head = self._make_head(self._transform.num_parameters * moved_shape[-1])
+        self.head = self._make_head(size)
         self.head.build(features)
 
     def _make_head(self, size):
@@ -93,6 +101,9 @@ class Coupling(FlowLayer):
         return keras.layers.Dense(size, **settings)
 
     def _parameters(self, kept, condition):
+        if self.parameters is not None:
+            shape = (ops.shape(kept)[0], *self.parameters.shape)
+            return self._split_parameters(ops.broadcast_to(self.parameters, shape))
         inputs = join_condition(self._embed(cut_far(kept)), condition)
         may_be_empty = len(inputs.shape) > 2 and not inputs.shape[0]
         if may_be_empty:
@@ -101,6 +112,9 @@ class Coupling(FlowLayer):
         parameters = ops.cast(network(inputs), self.compute_dtype)
         if may_be_empty:
             parameters = parameters[: ops.shape(kept)[0]]
+        return self._split_parameters(parameters)
+
+    def _split_parameters(self, parameters):
         parameters = ops.split(parameters, self._transform.num_parameters, axis=-1)
         return [self._split.restrict(p) for p in parameters]
 

@@ -39,6 +39,17 @@ class Dequantize(FlowLayer):
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 
+    def check_data(self, x, names=None):
+        super().check_data(x, names)
+        if np.issubdtype(x.dtype, np.integer):
+            return
+        fractions = x[x != np.floor(x)]
+        if fractions.size:
+            raise ValueError(
+                "The flow dequantizes, and expects whole numbers such as raw pixels. "
+                f"Received: {fractions.size} others, the first {fractions[0]}"
+            )
+
     def _noise(self, x, training, draw):
         if training:
             noise = rng.rows_of_replica(rng.uniform, self.seed_generator, ops.shape(x), x.dtype)

@@ -1,9 +1,11 @@
 """The contract of every layer: two pure methods in, a trainable invertible Keras layer out."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from tfflows.backend.checkpoints import Checkpointed
@@ -34,9 +36,11 @@ class FlowLayer(Checkpointed, Settings):
 
     Attributes:
         needs_vectors: whether events must have one axis, so that models put Flatten before it.
+        data_range: smallest and largest value that the layer takes, or None.
     """
 
     needs_vectors = False
+    data_range: tuple[float, float] | None = None
 
     @property
     def compute_dtype(self) -> str:
@@ -109,6 +113,25 @@ class FlowLayer(Checkpointed, Settings):
         """Map latents to data with log|det dx/dz| `[batch]`; adds nothing to the losses."""
         self._build_from_latent(z, condition)
         return self(z, condition=condition, training=training, inverse=True, return_log_det=True)
+
+    def check_data(self, x: np.ndarray, names: Sequence[str] | None = None) -> None:
+        """Raise ValueError where data have no density; a flow calls it of its first layer.
+
+        Args:
+            x: finite data `[n, *event]`, n at least 1.
+            names: of the last axis, or None.
+        """
+        if self.data_range is None:
+            return
+        low, high = self.data_range
+        if x.min() < low or x.max() > high:
+            outside = np.argwhere((x < low) | (x > high))[0]
+            at = "" if names is None else f" in column {names[outside[-1]]}"
+            x = x if names is None else x[..., outside[-1]]
+            raise ValueError(
+                f"Expected data from {low} to {high}. "
+                f"Received: values from {x.min()} to {x.max()}{at}"
+            )
 
     def adapt(self, x: Tensor, condition: Tensor | None = None, force: bool = True) -> None:
         """Take data-dependent statistics from a batch; most layers have none.

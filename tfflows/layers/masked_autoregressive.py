@@ -99,18 +99,21 @@ class MaskedAutoregressive(FlowLayer):
         make_inverter = functools.partial(Inverter, self.network, self._element)
         self._make_inverter = functools.lru_cache(maxsize=1)(make_inverter)
 
-    def _one_pass(self, x, condition, training):
+    def _one_pass(self, x, condition, training, inverse=False):
         x = reorder(x, self._order)
         # An error of one element goes into all that follow it. Training has noise enough.
         with contextlib.nullcontext() if training else full_precision():
             parameters = self._parameters(x, condition)
-        z, log_det = self.transform.forward(x, parameters)
+        apply = self.transform.inverse if inverse else self.transform.forward
+        z, log_det = apply(x, parameters)
         return reorder(z, np.argsort(self._order)), sum_event(log_det)
 
     def _parameters(self, x, condition):
         return bounded(ops.unstack(self.network(x, condition), axis=1))
 
     def _step_by_step(self, z, condition, training=False):
+        if self.event_shape == (1,):  # its parameters follow from the condition only
+            return self._one_pass(z, condition, training, inverse=True)
         invert = self._make_inverter(inversion=self.inversion, tolerance=self.tolerance)
         x, log_det = invert([reorder(z, self._order)], condition, training)
         return reorder(x, np.argsort(self._order)), log_det

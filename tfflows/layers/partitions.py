@@ -73,6 +73,26 @@ class GatherPartition:
         return parameters
 
 
+class WholePartition:
+    """The one element of a vector is moved; nothing is kept."""
+
+    def __init__(self):
+        self.kept_shape, self.moved_shape = (0,), (1,)
+        self.constants = []
+
+    def split(self, x):
+        """x -> kept, moved."""
+        return x[:, :0], x
+
+    def merge(self, kept, moved):
+        """kept, moved -> x."""
+        return moved
+
+    def restrict(self, parameters):
+        """Parameters of the moved part, as they are."""
+        return parameters
+
+
 class MaskPartition:
     """Any subset of an image's elements is kept; both parts stay images, with zeros elsewhere."""
 
@@ -97,8 +117,10 @@ class MaskPartition:
 
 def make_partition(
     partition: str | Sequence, parity: int, event_shape: tuple
-) -> SlicePartition | GatherPartition | MaskPartition:
+) -> SlicePartition | GatherPartition | MaskPartition | WholePartition:
     """The partition that a coupling's arguments name, for events of `event_shape`.
+
+    Vectors of one element are moved whole, whatever the partition and the parity.
 
     Args:
         partition: "half" or "channel" (the last axis in two), "checkerboard" (alternating
@@ -107,20 +129,23 @@ def make_partition(
         parity: 0 or 1; 1 exchanges the parts.
         event_shape: shape of one event.
     """
-    if math.prod(event_shape) < 2:
+    is_one = tuple(event_shape) == (1,)
+    if math.prod(event_shape) < 2 and not is_one:
         raise ValueError(f"A coupling needs at least 2 elements. Received: event {event_shape}")
     if isinstance(partition, str):
-        if partition in ("half", "channel"):
+        if partition not in NAMES:
+            raise ValueError(
+                f"partition must be one of {NAMES} or an array of booleans. Received: {partition!r}"
+            )
+        if is_one:
+            return WholePartition()
+        if partition != "checkerboard":
             if event_shape[-1] < 2:
                 raise ValueError(
                     f"partition={partition!r} requires at least 2 channels. Received: event of "
                     f'shape {event_shape}. Use partition="checkerboard", or Squeeze first'
                 )
             return SlicePartition(event_shape, parity)
-        if partition != "checkerboard":
-            raise ValueError(
-                f"partition must be one of {NAMES} or an array of booleans. Received: {partition!r}"
-            )
         # The channels at one position of an image stay together (RealNVP, figure 3).
         grid = event_shape[:-1] if len(event_shape) > 1 else event_shape
         kept = np.indices(grid).sum(axis=0) % 2 == parity
@@ -134,6 +159,8 @@ def make_partition(
                 f"partition must be an array of booleans of shape {event_shape}. "
                 f"Received: {kept.dtype} of shape {kept.shape}"
             )
+        if is_one:
+            return WholePartition()
         kept = kept != bool(parity)
     if kept.all() or not kept.any():
         raise ValueError(

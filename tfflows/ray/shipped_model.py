@@ -11,7 +11,6 @@ from tfflows.flow import Flow
 from tfflows.saving import load_flow
 from tfflows.serving.description import hash_weights
 from tfflows.serving.served_flow import ServedFlow
-from tfflows.serving.versions import latest_version
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,21 +28,12 @@ class ShippedModel:
     fingerprint: str
 
     @classmethod
-    def of(cls, model: Flow | str | Path) -> "ShippedModel":
-        """The model, checked by being loaded here.
-
-        Args:
-            model: a flow, or what `tfflows.load_model` takes.
-
-        Raises:
-            OSError, ValueError: as `tfflows.load_model`.
-        """
-        flow = model if isinstance(model, Flow) else load_flow(model)
+    def of(cls, flow: Flow | ServedFlow) -> "ShippedModel":
+        """What `tfflows.load_model` gave, as bytes."""
         if isinstance(flow, ServedFlow):
-            folder = latest_version(Path(str(model)))
-            variables = sorted((folder / "variables").glob("*"))
+            variables = sorted((flow.folder / "variables").glob("*"))
             digest = hashlib.sha256(b"".join(path.read_bytes() for path in variables))
-            return cls("savedmodel", _zipped(folder), digest.hexdigest())
+            return cls("savedmodel", _zipped(flow.folder), digest.hexdigest())
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "flow.keras"
             flow.save(path)

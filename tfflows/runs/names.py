@@ -50,8 +50,9 @@ OPTIMIZERS = {
 LAYERS = {
     name: getattr(layers, name)
     for name in (
-        "ActNorm", "BatchNorm", "Dequantize", "Flatten", "LULinear", "Logit", "Pad", "Permute",
-        "RadialGaussianize", "Reshape", "Reverse", "Squeeze", "Standardize", "Whiten",
+        "ActNorm", "AdditiveLogRatio", "BatchNorm", "Dequantize", "Flatten", "InverseSoftplus",
+        "LULinear", "Log", "Logit", "Ordered", "Pad", "Permute", "RadialGaussianize", "Reshape",
+        "Reverse", "Squeeze", "Standardize", "Whiten",
     )
 }  # fmt: skip
 NETWORKS = {"DynamicsConvNet": networks.DynamicsConvNet, "DynamicsMLP": networks.DynamicsMLP}

@@ -33,6 +33,7 @@ class ServedFlow:
         description: what the export wrote beside the graph (model, versions, names of the data,
             hash of the weights), or None where an earlier version exported it.
         data_schema: names of columns and classes of the data, as far as they are known.
+        folder: the version folder.
 
     Raises:
         FileNotFoundError: there is no SavedModel.
@@ -42,13 +43,13 @@ class ServedFlow:
     """
 
     def __init__(self, filepath: str | Path, unsafe: bool = False):
-        self._folder, self._model, self.description = load_saved_model(filepath, unsafe)
-        self.data_schema = _schema(self.description, self._folder)
+        self.folder, self._model, self.description = load_saved_model(filepath, unsafe)
+        self.data_schema = _schema(self.description, self.folder)
         wanted = {"log_prob", "encode", "decode"}
         if not wanted <= set(self._model.signatures):
             raise ValueError(
                 f"A served flow has the signatures {sorted(wanted)}. "
-                f"Received: {self._folder} with {sorted(self._model.signatures)}"
+                f"Received: {self.folder} with {sorted(self._model.signatures)}"
             )
         inputs = self._model.signatures["log_prob"].structured_input_signature[1]
         self._dtype = inputs["x"].dtype
@@ -81,7 +82,7 @@ class ServedFlow:
     def _described(self, key):
         if self.description is None:
             raise ValueError(
-                f"{self._folder} does not say its {key}, because an earlier tfflows exported it: "
+                f"{self.folder} does not say its {key}, because an earlier tfflows exported it: "
                 "export it again"
             )
         return self.description[key]

@@ -15,6 +15,7 @@ from tfflows.tables.columns import (
     Real,
 )
 from tfflows.tables.fitting import fit
+from tfflows.tables.plain_flows import plain_flow, support_layers
 from tfflows.tables.schema import Schema
 from tfflows.tables.served_table import ServedTable
 from tfflows.tables.table_flow import TableFlow
@@ -38,6 +39,8 @@ __all__ = [
     "TableDensity",
     "TableFlow",
     "fit",
+    "plain_flow",
+    "support_layers",
 ]
 
 

@@ -2,13 +2,12 @@
 
 import dataclasses
 import datetime
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-
-from tfflows.utils.suggest import nearest
 
 DATETIME_UNITS = ("D", "h", "m", "s", "ms", "us", "ns")
 
@@ -63,7 +62,8 @@ class Column:
         config: dict[str, Any] = {"kind": self.kind}
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if field.name == "name" or value != field.default:
+            # By repr, because (0, 1) == (False, True).
+            if field.name == "name" or repr(value) != repr(field.default):
                 config[field.name] = list(value) if isinstance(value, tuple) else value
         return config
 
@@ -188,10 +188,12 @@ class Integer(Column):
             self._refuse("a positive number `step`", self.step)
         if not _is_number(self.offset):
             self._refuse("a number `offset`", self.offset)
+        self._set(step=_plain(self.step), offset=_plain(self.offset))
         for name in ("low", "high"):
             bound = getattr(self, name)
             if bound is not None and not (_is_number(bound) and self.is_on_grid(bound)):
                 self._refuse(f"`{name}` to be {self.grid}, or null", bound)
+            self._set(**{name: _plain(bound)})
         if self.low is not None and self.high is not None and self.low > self.high:
             self._refuse("`low` <= `high`", (self.low, self.high))
 
@@ -255,7 +257,7 @@ class Coded(Column):
         values = self.values
         if isinstance(values, str) or not isinstance(values, Sequence | np.ndarray):
             self._refuse("`values` to be a list", values)
-        values = tuple(v.item() if isinstance(v, np.generic) else v for v in values)
+        values = tuple(map(_plain, values))
         for value in values:
             if not isinstance(value, str | bool | int | float) or value != value:
                 self._refuse("`values` to be strings or numbers", value)
@@ -270,6 +272,17 @@ class Coded(Column):
     def num_codes(self) -> int:
         """How many codes there are, without "missing"."""
         return len(self.values)
+
+    def code_of(self, value: Any) -> int:
+        """The code of a value, which may be text for a number; -1 where there is none."""
+        value = _plain(value)
+        code = self._codes.get(value)
+        return self._codes.get(_key(value), -1) if code is None else code
+
+    @functools.cached_property
+    def _codes(self):
+        codes = {_key(value): code for code, value in enumerate(self.values)}
+        return codes | {value: code for code, value in enumerate(self.values)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -298,6 +311,11 @@ class Category(Coded):
         """How many codes there are, without "missing"."""
         return len(self.values) + self.other
 
+    def code_of(self, value: Any) -> int:
+        """The code of a value, which may be text for a number; -1 where there is none."""
+        code = super().code_of(value)
+        return len(self.values) if code < 0 and self.other else code
+
 
 @dataclasses.dataclass(frozen=True)
 class Boolean(Coded):
@@ -319,7 +337,7 @@ class Boolean(Coded):
 class Datetime(Column):
     """A date or time, with a probability mass per tick.
 
-    Times with a zone are converted to UTC.
+    Times with a zone are converted to UTC. pandas before 3 parses text from 1677 to 2262 only.
 
     Attributes:
         unit: of a tick: "D", "h", "m", "s", "ms", "us" or "ns".
@@ -360,70 +378,8 @@ class Datetime(Column):
         return low, high
 
 
-KINDS: dict[str, type[Column]] = {
-    kind.__name__.lower(): kind
-    for kind in (Real, Positive, Interval, Integer, Ordinal, Category, Boolean, Datetime)
-}
-
-
-def kind_named(kind: Any, name: str) -> type[Column]:
-    """The class of a kind; ValueError with the nearest name where there is none."""
-    if kind not in KINDS:
-        raise ValueError(
-            f"Expected the kind of column {name!r} to be one of {list(KINDS)}. "
-            f"Received: {kind!r}{nearest(str(kind), KINDS)}"
-        )
-    return KINDS[kind]
-
-
-def column_from_config(config: dict[str, Any]) -> Column:
-    """The column that `Column.get_config` describes.
-
-    Raises:
-        ValueError: an unknown kind or key, with the nearest one, or a value that does not fit.
-    """
-    config = dict(config)
-    name = config.get("name")
-    kind = config.pop("kind", None)
-    cls = kind_named(kind, str(name))
-    fields = {field.name: field for field in dataclasses.fields(cls)}
-    for key in config:
-        if key not in fields:
-            raise ValueError(
-                f"Expected the keys of column {name!r} to be among {['kind', *fields]}. "
-                f"Received: {key!r}{nearest(str(key), fields)}"
-            )
-    for key, field in fields.items():
-        if key not in config and field.default is dataclasses.MISSING:
-            raise ValueError(f"Expected column {name!r} of kind {kind!r} to have a key {key!r}")
-    return cls(**config)
-
-
-def change_kind(column: Column, kind: str) -> Column:
-    """A column of another kind, with all that both kinds have.
-
-    Raises:
-        ValueError: there is no such kind, or it requires what the column does not say.
-    """
-    cls = kind_named(kind, column.name)
-    fields = {field.name for field in dataclasses.fields(cls)}
-    config = {key: value for key, value in column.get_config().items() if key in fields}
-    if issubclass(cls, Dense):
-        config["dtype"] = dense_dtype(column.dtype)
-    try:
-        if cls is Ordinal and any(isinstance(v, str) for v in config.get("values", ())):
-            raise ValueError(f"Expected the order of the levels of column {column.name!r}")
-        return column_from_config({**config, "kind": kind})
-    except ValueError as error:
-        raise ValueError(
-            f"{error}. The {column.kind} {column.name!r} does not say it: give the column instead "
-            f"of its kind, such as tables.{cls.__name__}({column.name!r}, ...)"
-        ) from error
-
-
-def dense_dtype(dtype: str | None) -> str | None:
-    """The dtype of numbers with a density, where they stood in `dtype` before."""
-    return None if dtype is None or "int" in dtype.lower() else dtype
+def _plain(value):
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _is_number(value):
@@ -432,3 +388,12 @@ def _is_number(value):
         and not isinstance(value, bool)
         and math.isfinite(value)
     )
+
+
+def _key(value):
+    """What text and the value that it says have in common: "1", "1.0", 1 and 1.0; "true", True."""
+    text = str(value).strip()
+    try:
+        return "number", float(text)
+    except ValueError:
+        return "text", text.lower() if text.lower() in ("true", "false") else text

@@ -3,7 +3,7 @@
 import csv
 import dataclasses
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,11 +53,16 @@ class CsvFile:
         refuse_repeated(path, names)
         return cls(path, names, delimiter)
 
-    def batches(self, names: Sequence[str]) -> Iterator[Any]:
-        """Arrow RecordBatches of text; ValueError for a row of another length, by its line."""
+    def batches(self, names: Sequence[str], numbers: Mapping[str, str]) -> Iterator[Any]:
+        """Arrow RecordBatches of text, and of numbers in the columns that `numbers` gives dtypes.
+
+        Raises:
+            ValueError: a row of another length, by its line, or a cell that is not such a number.
+        """
         import pyarrow as pa
         import pyarrow.csv
 
+        types = {name: pa.type_for_alias(numbers.get(name, "string")) for name in self.names}
         try:
             yield from pyarrow.csv.open_csv(
                 self.path,
@@ -70,8 +75,9 @@ class CsvFile:
                     ignore_empty_lines=len(self.names) > 1,
                 ),
                 convert_options=pyarrow.csv.ConvertOptions(
-                    column_types=dict.fromkeys(self.names, pa.string()),
+                    column_types=types,
                     include_columns=list(names),
+                    null_values=list(MISSING_MARKS),
                     strings_can_be_null=False,
                 ),
             )
@@ -114,7 +120,7 @@ def text_column(texts: Any) -> Any:
     names = pc.utf8_trim_whitespace(encoded.dictionary)
     names = pc.if_else(pc.is_in(names, pa.array(MISSING_MARKS)), None, names)
     codes, categories = pd.factorize(names.to_numpy(zero_copy_only=False))
-    places = codes.astype("int32")[encoded.indices.to_numpy()] if len(codes) else np.zeros(0, int)
+    places = np.append(codes, -1).astype("int32")[encoded.indices.to_numpy()]
     return pd.Series(pd.Categorical.from_codes(places, pd.Index(categories, dtype=object)))
 
 

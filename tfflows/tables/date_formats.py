@@ -19,6 +19,7 @@ _DATES = (
 _TIMES = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p")
 _ISO_TIMES = ("T%H:%M", "T%H:%M:%S", "T%H:%M:%S.%f")
 _ZONES = ("", "Z", "%z")
+_BEGINNING = r"(\d{1,4}[-/. ]?(\d|[A-Za-z]{3})|[A-Z][a-z]{2,8} \d)[-/., \dA-Za-z]{2,}.{,30}$"
 
 
 class Dates:
@@ -78,7 +79,7 @@ class Dates:
 
 def _candidates(text):
     """The formats that fit one text."""
-    if len(text) < 6 or sum(map(str.isdigit, text)) < 3 or len(text) > 40:
+    if not re.match(_BEGINNING, text):
         return []
     is_iso = "T" in text
     formats = []
@@ -86,6 +87,11 @@ def _candidates(text):
         _DATES[: 3 if is_iso else None], _ISO_TIMES if is_iso else _TIMES, _ZONES
     ):
         format = date + time + zone * bool(time)
+        has_offset = re.search(r"[+-]\d\d:?\d\d$", text) is not None and ":" in text
+        if has_offset != (zone == "%z"):
+            continue
+        if not has_offset and any(format.count(mark) != text.count(mark) for mark in ":/,."):
+            continue
         try:
             datetime.datetime.strptime(text, format)
         except ValueError:

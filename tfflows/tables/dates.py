@@ -40,7 +40,10 @@ def to_times(series: Any, format: str | None = None) -> np.ndarray:
         series = pd.to_datetime(series, format=format or "ISO8601", errors="coerce", utc=True)
     if series.dt.tz is not None:
         series = series.dt.tz_convert("UTC").dt.tz_localize(None)
-    return series.to_numpy()
+    times = series.to_numpy()
+    if times.dtype == object:  # Arrow's timestamps, before pandas 3
+        times = pd.to_datetime(pd.Series(times)).to_numpy()
+    return times
 
 
 def format_ticks(column: Datetime, ticks: np.ndarray) -> np.ndarray:

@@ -1,19 +1,25 @@
 """Fitting a TableFlow to a table without choices: size, batches, steps and when to stop."""
 
 import math
-import time
+import tempfile
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 
 from tfflows.tables.columns import Cells
-from tfflows.tables.encoder import Encoded
+from tfflows.tables.encoder import Encoder
+from tfflows.tables.pace import Pace
 from tfflows.tables.schema import Schema
+from tfflows.tables.sources import is_paths
+from tfflows.tables.stored_rows import StoredRows, sample_cells, store_rows
 from tfflows.tables.table_flow import TableFlow
+from tfflows.tables.trainer import MAX_ADAPT_ROWS
 from tfflows.training.stop_on_nan import StopOnNaN
 
 MIN_ROWS = 10
+MAX_HELD_OUT = 20_000
 
 
 class Size(NamedTuple):
@@ -36,27 +42,12 @@ def size_for(num_rows: int) -> Size:
     return Size(256, 3, 0.0, 1024)
 
 
-class StopAfter(keras.callbacks.Callback):
-    """Ends training at the first batch after so many minutes."""
-
-    def __init__(self, minutes: float):
-        super().__init__()
-        self.minutes = minutes
-
-    def on_train_begin(self, logs=None):
-        self._end = time.monotonic() + 60 * self.minutes
-
-    def on_train_batch_end(self, batch, logs=None):
-        if time.monotonic() > self._end:
-            self.model.stop_training = True
-
-
 def fit(
     data: Any,
     schema: Schema | None = None,
     *,
     validation: float = 0.1,
-    max_epochs: int = 200,
+    max_steps: int = 6_000,
     max_minutes: float | None = None,
     seed: int = 0,
     learning_rate: float = 1e-3,
@@ -67,14 +58,14 @@ def fit(
 ) -> TableFlow:
     """A TableFlow of a table, trained until rows that are held out get no likelier.
 
-    AdamW, whose rate falls each time that the held-out nll has not for some epochs; the weights of
-    the best epoch are kept. Their history is `flow.training_history`.
+    AdamW at the pace of `Pace`; the weights of the best epoch are kept. Tables in files are encoded
+    into temporary files, and memory does not grow with their rows.
 
     Args:
         data: a pandas DataFrame, an Arrow table, a dict of arrays, or paths of .csv or .parquet.
         schema: of its columns; inferred by default.
         validation: share of the rows that is held out, at least one row.
-        max_epochs, max_minutes: training ends then, whatever the held-out nll does.
+        max_steps, max_minutes: training ends then, whatever the held-out nll does.
         seed: of the held-out rows, first weights and steps.
         learning_rate: the first.
         batch_size: rows per step; chosen by the number of rows by default.
@@ -89,44 +80,56 @@ def fit(
         flow = tfflows.tables.fit(frame)
         flow.sample(1000)
     """
-    schema = Schema.infer(data) if schema is None else schema
-    cells = schema.parse(data)
-    rows = len(next(iter(cells.values())).values)
-    if rows < MIN_ROWS:
-        raise ValueError(f"Expected a table of at least {MIN_ROWS} rows. Received: {rows}")
     if not 0 < validation < 1:
         raise ValueError(f"`validation` must be between 0 and 1. Received: {validation}")
-    keras.utils.set_random_seed(seed)
-    order = np.random.default_rng(seed).permutation(rows)
-    held_out, trained = np.split(order, [max(1, round(validation * rows))])
-    size = size_for(len(trained))
-    batch_size = batch_size or size.batch_size
-    chosen = size._asdict()
-    del chosen["batch_size"]
-    flow = TableFlow(schema, **{**chosen, **settings})
-    optimizer = keras.optimizers.AdamW(learning_rate, weight_decay=0.01, clipnorm=5.0)
-    flow.compile(optimizer)
-    flow.adapt_cells(_rows_of(cells, trained))
-    encoded = flow.fitted_encoder.encode(cells)
-    # Few rows make a noisy epoch: patience is counted in steps as well.
-    patience = max(5, math.ceil(300 / math.ceil(len(trained) / batch_size)))
-    stop = keras.callbacks.EarlyStopping(patience=3 * patience, restore_best_weights=True)
-    reduce = keras.callbacks.ReduceLROnPlateau(
-        factor=0.3, patience=patience, min_lr=learning_rate / 100
-    )
-    own = [StopOnNaN(), reduce, stop]
-    if max_minutes is not None:
-        own.append(StopAfter(max_minutes))
-    flow.fit(
-        Encoded(*(part[trained] for part in encoded)),
-        validation_data=Encoded(*(part[held_out] for part in encoded)),
-        epochs=max_epochs,
-        batch_size=batch_size,
-        verbose=verbose,
-        callbacks=[*own, *callbacks],
-    )
+    schema = Schema.infer(data) if schema is None else schema
+    with tempfile.TemporaryDirectory() as folder:
+        encoder, sample, trained, held_out = _encode(data, schema, validation, seed, Path(folder))
+        size = size_for(len(trained.codes))
+        batch_size = batch_size or size.batch_size
+        chosen = size._asdict()
+        del chosen["batch_size"]
+        keras.utils.set_random_seed(seed)
+        flow = TableFlow(schema, **{**chosen, **settings})
+        flow.begin_with(encoder, sample)
+        flow.compile(keras.optimizers.AdamW(learning_rate, weight_decay=0.01, clipnorm=5.0))
+        # Few rows make a noisy epoch: patience is counted in steps as well.
+        steps = math.ceil(len(trained.codes) / batch_size)
+        patience = max(3, math.ceil(300 / steps))
+        flow.fit(
+            StoredRows(trained, batch_size, seed),
+            validation_data=StoredRows(held_out, max(batch_size, 256)),
+            epochs=math.ceil(max_steps / steps),
+            verbose=verbose,
+            callbacks=[
+                StopOnNaN(),
+                Pace(learning_rate, max_steps, max_minutes, patience),
+                keras.callbacks.EarlyStopping(patience=10**9, restore_best_weights=True),
+                *callbacks,
+            ],
+        )
     return flow
 
 
-def _rows_of(cells, rows) -> dict[str, Cells]:
-    return {name: Cells(c.values[rows], c.missing[rows]) for name, c in cells.items()}
+def _encode(data, schema, validation, seed, folder):
+    """The encoder, cells of a sample, and rows to train and to hold out; of files in the folder."""
+    if is_paths(data):
+        sample = sample_cells(schema.read(data), MAX_ADAPT_ROWS, seed)
+    else:
+        sample = schema.parse(data)
+    rows = len(next(iter(sample.values())).values)
+    if rows < MIN_ROWS:
+        raise ValueError(f"Expected a table of at least {MIN_ROWS} rows. Received: {rows}")
+    if is_paths(data):
+        encoder = Encoder.fit(schema, sample)
+        parts = store_rows(encoder, schema.read(data), folder, validation, seed)
+        return encoder, sample, *parts
+    order = np.random.default_rng(seed).permutation(rows)
+    count = max(1, min(round(validation * rows), MAX_HELD_OUT))
+    cells_of = {name: Cells(*(part[order] for part in cells)) for name, cells in sample.items()}
+    held_out, trained = (
+        {name: Cells(*(part[rows] for part in cells)) for name, cells in cells_of.items()}
+        for rows in (slice(count), slice(count, None))
+    )
+    encoder = Encoder.fit(schema, trained)
+    return encoder, trained, encoder.encode(trained), encoder.encode(held_out)

@@ -27,21 +27,21 @@ from tfflows.tables.columns import (
     Column,
     Datetime,
     Ordinal,
-    dense_dtype,
-    kind_named,
 )
+from tfflows.tables.kinds import column_from_config, kind_named
 from tfflows.tables.number_rules import (
     dense_column,
     grid_column,
     number_column,
     plain,
 )
-from tfflows.tables.sources import chunks
+from tfflows.tables.sources import chunks, is_paths
 from tfflows.tables.summaries import MAX_TEXTS, ColumnSummary
 from tfflows.utils.damage import shortened
 from tfflows.utils.suggest import nearest
 
 _MIN_ROWS = 20
+_FIRST_ROWS = 4096
 # Texts that occur once, of all cells, above which new rows will hold texts that none has seen.
 _SHARE_OF_SINGLE = 0.01
 # Different numbers above which words among them are a fault and not further categories.
@@ -59,17 +59,11 @@ def infer_columns(data: Any, overrides: Mapping[str, Column | str | None]) -> li
         ValueError: the table has fewer than two rows, a column has no value at all, mixes numbers
             and text, or is text that hardly repeats; an override names no column.
     """
-    summaries: dict[str, ColumnSummary] = {}
     given = {name for name, kind in overrides.items() if not isinstance(kind, str)}
-    num_rows, names = 0, ()
-    for chunk in chunks(data):
-        names = tuple(chunk.columns)
-        for name, series in chunk.columns.items():
-            if name not in given:
-                dtype = chunk.dtypes[name]
-                summary = summaries.setdefault(name, ColumnSummary(name, dtype))
-                summary.update(series, chunk.rows, dtype)
-        num_rows += len(next(iter(chunk.columns.values()), ()))
+    summaries, num_rows = _summarize(chunks(data, numbers=_probable_numbers(data, given)), given)
+    if is_paths(data) and any(s.dtype and s.num_text for s in summaries.values()):
+        summaries, num_rows = _summarize(chunks(data), given)  # they were not all numbers
+    names = tuple(summaries)
     if num_rows < 2:
         raise ValueError(
             f"Expected at least 2 rows to infer a schema from. Received: {num_rows}; "
@@ -81,12 +75,42 @@ def infer_columns(data: Any, overrides: Mapping[str, Column | str | None]) -> li
                 f"Expected overrides to name columns of the data, {shortened(list(names), 200)}. "
                 f"Received: {name!r}{nearest(str(name), names)}"
             )
-    _refuse_empty([name for name, s in summaries.items() if s.num_missing == s.count])
+    _refuse_empty([n for n, s in summaries.items() if n not in given and not s.num_present])
     columns = [
         overrides[name] if name in given else _infer(summaries[name], overrides.get(name))
         for name in names
     ]
     return [column for column in columns if isinstance(column, Column)]
+
+
+def _summarize(parts, skip):
+    """(summaries by name, number of rows) of chunks; those of columns to skip stay empty."""
+    summaries: dict[str, ColumnSummary] = {}
+    num_rows = 0
+    for chunk in parts:
+        for name, series in chunk.columns.items():
+            dtype = chunk.dtypes[name]
+            summary = summaries.setdefault(name, ColumnSummary(name, dtype))
+            if name not in skip:
+                summary.update(series, chunk.rows, dtype)
+        num_rows += len(next(iter(chunk.columns.values()), ()))
+    return summaries, num_rows
+
+
+def _probable_numbers(data, skip):
+    """The dtypes of columns of numbers in the first rows of CSV files, which are read faster."""
+    first = next(chunks(data, rows=_FIRST_ROWS), None) if is_paths(data) else None
+    if first is None:
+        return {}
+    summaries, _ = _summarize([first], skip)
+    dtypes = {name: _number_dtype(s) for name, s in summaries.items() if s.dtype is None}
+    return {name: dtype for name, dtype in dtypes.items() if dtype}
+
+
+def _number_dtype(summary):
+    if summary.num_words or summary.has_bools or not summary.numbers.count:
+        return None
+    return "int64" if summary.numbers.is_integer else "float64"
 
 
 def _refuse_empty(names):
@@ -109,8 +133,8 @@ def _infer(summary, kind):
             _refuse_mixed(summary, "number" if summary.numbers.count else "word", "a date")
         return Datetime(summary.name, **_times(summary), **common)
     if not summary.num_words:
-        if summary.has_bools and set(summary.numbers.distinct) > {0, 1}:
-            _refuse_mixed(summary, "number", "a boolean")
+        if summary.has_bools and not set(summary.numbers.distinct) <= {0, 1}:
+            _refuse_mixed(summary, "bool", "a number")
         return _numbers(summary, common)
     if summary.dates.formats and summary.num_words == summary.num_present:
         return Datetime(summary.name, **_dates(summary), **common)
@@ -160,12 +184,21 @@ def _texts(summary, common):
             f"keep it by {override(name, repr('category'))}"
         )
     if sorted(text.lower() for text in texts) == ["false", "true"] and summary.dtype is None:
-        return Boolean(name, **common | {"dtype": "bool"})
+        return Boolean(name, dtype="bool", missing=common["missing"])
     if len(texts) == 2 and summary.num_text >= _MIN_ROWS:
         first, second = sorted(texts)
         is_turned = (second.lower(), first.lower()) in _PAIRS
         return Boolean(name, (second, first) if is_turned else (first, second), **common)
     return _category(summary, common)
+
+
+def _names(summary):
+    """All texts, and what numbers among them would be as text."""
+    texts = set(summary.texts or ())
+    if summary.numbers.count > summary.num_text - summary.num_words:
+        distinct = summary.numbers.distinct
+        texts |= set() if distinct is None else set(map(str, plain(distinct, summary.numbers)))
+    return sorted(texts)
 
 
 def _category(summary, common):
@@ -186,13 +219,13 @@ def forced_column(summary: ColumnSummary, kind: str, common: dict[str, Any]) -> 
             return Datetime(name, **_times(summary), **common)
         if summary.dates.formats:
             return Datetime(name, **_dates(summary), **common)
-        if numbers.is_integer and numbers.low >= 1000_01_01 and numbers.high <= 9999_12_31:
+        if not summary.num_words and numbers.is_integer and _are_compact_dates(numbers):
             return Datetime(name, "D", "%Y%m%d", dtype=summary.dtype or "int64", **common)
         _refuse_mixed(summary, "word" if summary.num_words else "number", "a date")
     if kind in ("ordinal", "category", "boolean"):
         if summary.num_words or summary.levels is not None:
             dtype = summary.dtype or "str"
-            values = summary.levels or sorted(summary.texts or ())
+            values = summary.levels or _names(summary)
             if kind == "ordinal" and not summary.is_ordered:
                 raise ValueError(
                     f"Column {name!r}: expected the order of its levels, by "
@@ -203,7 +236,8 @@ def forced_column(summary: ColumnSummary, kind: str, common: dict[str, Any]) -> 
             values = [] if numbers.distinct is None else plain(numbers.distinct, numbers)
         if not values:
             raise ValueError(f"Column {name!r} has too many different values for a {kind}")
-        return cls(name, values, dtype=dtype, **common)
+        config = {"kind": kind, "name": name, "values": list(values), "dtype": dtype, **common}
+        return column_from_config(config)
     if summary.num_words or not numbers.count:
         _refuse_mixed(summary, "word", "a number")
     common["dtype"] = summary.dtype or ("int64" if numbers.is_integer else "float64")
@@ -215,7 +249,12 @@ def forced_column(summary: ColumnSummary, kind: str, common: dict[str, Any]) -> 
                 f"Received: numbers from {numbers.low} to {numbers.high}"
             )
         return column
-    return dense_column(name, numbers, common | {"dtype": dense_dtype(summary.dtype)}, cls)
+    return dense_column(name, numbers, common, cls)
+
+
+def _are_compact_dates(numbers):
+    """Whether whole numbers may be dates such as 20241231."""
+    return 1000_01_01 <= numbers.low <= numbers.high <= 9999_12_31
 
 
 def override(name: str, value: str) -> str:

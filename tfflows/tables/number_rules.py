@@ -14,6 +14,7 @@ from tfflows.tables.columns import (
     Positive,
     Real,
 )
+from tfflows.tables.kinds import dense_dtype
 from tfflows.tables.summaries import ULPS_PER_STEP, Numbers
 
 # An atom has this share of the rows, and at least so many rows.
@@ -53,7 +54,7 @@ def plain(values: np.ndarray, numbers: Numbers) -> tuple:
 def grid_column(name: str, numbers: Numbers, common: dict[str, Any]) -> Integer | None:
     """The integer column of the grid that all numbers are on, None where there is none."""
     step, offset = _grid(numbers)
-    if step is None:
+    if step is None or numbers.high >= 2.0**63:
         return None
     column = Integer(name, step=step, offset=offset)
     ticks = column.to_ticks(numbers.sample)
@@ -63,8 +64,8 @@ def grid_column(name: str, numbers: Numbers, common: dict[str, Any]) -> Integer 
         return None
     low, high = _ends(ticks)
     low = numbers.low if low else 0 if numbers.low >= 0 and not offset else None
-    ends = (_on_grid(column, end) for end in (low, numbers.high if high else None))
-    return Integer(name, *ends, step, offset, **common)
+    low, high = _on_grid(column, low), _on_grid(column, numbers.high if high else None)
+    return Integer(name, low, high, step, offset, **common)
 
 
 def _are_whole(numbers):
@@ -82,14 +83,17 @@ def _grid(numbers):
     if distinct is None or len(distinct) < 3:
         return None, 0
     low, width = float(distinct[0]), float(distinct[-1]) - float(distinct[0])
-    num_steps = np.rint(width / np.diff(distinct.astype("float64")).min())
+    smallest = np.diff(distinct.astype("float64")).min()
+    if not smallest * MAX_STEPS >= width or np.isinf(width):
+        return None, 0
+    num_steps = np.rint(width / smallest)
     eps = float(np.finfo(distinct.dtype).eps)
     step = width / num_steps
-    if num_steps > MAX_STEPS or step < ULPS_PER_STEP * eps * max(-low, numbers.high):
+    if step < ULPS_PER_STEP * eps * max(-low, numbers.high):
         return None, 0
     if abs(low / step - round(low / step)) < 1e-6:
         per_unit = round(1 / step)
-        step = 1 / per_unit if abs(per_unit * step - 1) < 1e-9 else step
+        step = 1 / per_unit if abs(per_unit * step - 1) < max(1e-9, 4 * eps) else step
         low = 0
     is_on_grid = Integer("", step=step, offset=low).is_on_grid(distinct, eps)
     return (step, low) if np.all(is_on_grid) else (None, 0)
@@ -119,6 +123,7 @@ def dense_column(
     name: str, numbers: Numbers, common: dict[str, Any], cls: type[Column] | None = None
 ) -> Column:
     """A real, positive or interval column; `cls` where the user names it."""
+    common = common | {"dtype": dense_dtype(common["dtype"])}
     values, counts = np.unique(numbers.sample, return_counts=True)
     is_atom = counts >= max(_ATOM_SHARE * counts.sum(), _ATOM_ROWS)
     most = np.argsort(-counts * is_atom, kind="stable")[: min(_MAX_ATOMS, is_atom.sum())]
@@ -161,5 +166,6 @@ def _interval(name, numbers, values, counts, is_forced):
 
 
 def _is_skewed(x):
-    scaled = (x - x.mean()) / max(x.std(), 1e-300)
-    return x.max() >= 10 * x.min() and np.mean(scaled**3) > 1
+    x = x / x.max()
+    scaled = (x - x.mean()) / max(x.std(), 1e-12)
+    return x.min() <= 0.1 and np.mean(scaled**3) > 1

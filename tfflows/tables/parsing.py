@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from tfflows.tables.columns import Cells, Coded, Column, Datetime, Integer
+from tfflows.tables.columns import Cells, Coded, Column, Datetime, Dense, Integer
 from tfflows.tables.dates import parse_dates
 from tfflows.tables.rows import Rows
 from tfflows.utils.damage import shortened
@@ -50,6 +50,12 @@ def parse_column(
     return Cells(np.where(missing, values.dtype.type(0), values), missing)
 
 
+def csv_dtype(column: Dense | Integer) -> str:
+    """What the numbers of a column probably are in a CSV file: "int64" or "float64"."""
+    is_whole = isinstance(column, Integer) and column.grid == "a whole number"
+    return "int64" if is_whole and "float" not in (column.dtype or "") else "float64"
+
+
 def _numbers(column, series, missing, rows):
     """float64 `[n]`, all finite where not missing."""
     import pandas as pd
@@ -77,7 +83,7 @@ def _ticks(column, series, missing, rows):
     x = np.where(missing, 0.0, x)
     ticks = column.to_ticks(x)
     eps = np.finfo("float32").eps if series.dtype == "float32" else np.finfo("float64").eps
-    wrong = ~column.is_on_grid(x, eps) | (np.abs(ticks) >= 2.0**63)
+    wrong = (~column.is_on_grid(x, eps) | (np.abs(ticks) >= 2.0**63)) & ~missing
     if wrong.any():
         _refuse(column, series, wrong.argmax(), rows, column.grid)
     return ticks.astype("int64")
@@ -115,7 +121,7 @@ def _check_support(column, x, missing, rows):
 
 def _codes(column, series, missing, rows):
     categories, codes = _distinct(series, always=True)
-    table = np.array([code_of(column, value) for value in categories], "int64")
+    table = np.array([column.code_of(value) for value in categories], "int64")
     values = np.append(table, 0)[codes]
     wrong = (values < 0) & ~missing
     if wrong.any():
@@ -130,36 +136,6 @@ def _codes(column, series, missing, rows):
             f"{shortened(list(column.values), 100)}. Received: {shortened(value)}{hint}"
         )
     return values
-
-
-def code_of(column: Any, value: Any) -> int:
-    """The code of a value of an Ordinal, Category or Boolean; -1 where it has none."""
-    index = column.__dict__.get("_index")
-    if index is None:
-        index = _index(column.values)
-        column.__dict__["_index"] = index
-    if hasattr(value, "item"):
-        value = value.item()
-    code = index.get(value, -1)
-    if code < 0:
-        code = index.get(_key(value), -1)
-    if code < 0 and getattr(column, "other", False):
-        return len(column.values)
-    return code
-
-
-def _index(values):
-    index = {_key(value): code for code, value in enumerate(values)}
-    return index | {value: code for code, value in enumerate(values)}
-
-
-def _key(value):
-    """What text and the value that it stands for have in common: "1", "1.0", 1 and 1.0; "true"."""
-    text = str(value).strip()
-    try:
-        return ("number", float(text))
-    except ValueError:
-        return ("text", text.lower() if text.lower() in ("true", "false") else text)
 
 
 def _distinct(series, always=False):

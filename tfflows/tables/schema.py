@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from tfflows.tables import schema_yaml
-from tfflows.tables.columns import Cells, Column, Dense, change_kind, column_from_config
+from tfflows.tables.columns import Cells, Column, Dense, Integer
 from tfflows.tables.inference import infer_columns
-from tfflows.tables.parsing import parse_column
+from tfflows.tables.kinds import change_kind, column_from_config
+from tfflows.tables.parsing import csv_dtype, parse_column
 from tfflows.tables.sources import ROWS_PER_CHUNK, chunks
 from tfflows.tables.unparsing import unparse_column
 from tfflows.utils.atomic import replaced_on_success
@@ -162,7 +163,8 @@ class Schema:
 
     def _read(self, data, rows, columns, allow_missing):
         wanted = self._wanted(columns)
-        for chunk in chunks(data, [column.name for column in wanted], rows):
+        numbers = {c.name: csv_dtype(c) for c in wanted if isinstance(c, Dense | Integer)}
+        for chunk in chunks(data, [column.name for column in wanted], rows, numbers):
             yield {
                 column.name: parse_column(
                     column, chunk.columns[column.name], chunk.rows, allow_missing

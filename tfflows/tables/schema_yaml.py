@@ -7,7 +7,8 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
-from tfflows.tables.columns import Column, column_from_config
+from tfflows.tables.columns import Column
+from tfflows.tables.kinds import column_from_config
 from tfflows.utils.damage import one_line, shortened
 from tfflows.utils.suggest import nearest
 

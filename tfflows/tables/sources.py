@@ -1,5 +1,6 @@
 """Tables from what users have, chunk by chunk: pandas, Arrow, dicts, files, tf.data."""
 
+import dataclasses
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -34,7 +35,10 @@ class Chunk(NamedTuple):
 
 
 def chunks(
-    data: Any, names: Sequence[str] | None = None, rows: int | None = ROWS_PER_CHUNK
+    data: Any,
+    names: Sequence[str] | None = None,
+    rows: int | None = ROWS_PER_CHUNK,
+    numbers: Mapping[str, str] | None = None,
 ) -> Iterator[Chunk]:
     """The rows of a table in order, a few chunks in memory at a time.
 
@@ -44,6 +48,8 @@ def chunks(
             of a folder of them, or a list of paths; a tf.data.Dataset of dicts.
         names: of the columns to read; None reads all.
         rows: of every chunk but the last of a table or file. None: tables in memory in one chunk.
+        numbers: "int64" or "float64" for columns of CSV files that are probably such numbers,
+            which are read faster. From the first cell on that is not, a file comes as text.
 
     Raises:
         ValueError: no such column, columns of the same name or of different lengths, a damaged
@@ -52,9 +58,11 @@ def chunks(
     """
     if rows is not None and rows < 1:
         raise ValueError(f"Expected `rows` to be a positive number. Received: {rows}")
-    if _is_paths(data):
+    if is_paths(data):
         for path in _files(data):
-            yield from _file_chunks(path, names, rows or ROWS_PER_CHUNK)
+            for chunk in _file_chunks(path, names, rows or ROWS_PER_CHUNK, numbers or {}):
+                names = list(chunk.columns)  # which the next files must have as well
+                yield chunk
     elif hasattr(data, "element_spec"):
         yield from _dataset_chunks(data, names, rows or ROWS_PER_CHUNK)
     elif hasattr(data, "__arrow_c_stream__") and not hasattr(data, "iloc"):
@@ -63,7 +71,8 @@ def chunks(
         yield from _frame_chunks(_frame(data), names, rows)
 
 
-def _is_paths(data):
+def is_paths(data: Any) -> bool:
+    """Whether data are files: a path or a list of paths."""
     if isinstance(data, list | tuple):
         return bool(data) and all(isinstance(path, str | os.PathLike) for path in data)
     return isinstance(data, str | os.PathLike)
@@ -82,7 +91,7 @@ def _files(data):
     return [file for path in data for file in _files(path)]
 
 
-def _file_chunks(path, names, rows):
+def _file_chunks(path, names, rows, numbers):
     if path.suffix.lower() not in SUFFIXES:
         raise ValueError(f"A table's file must end in one of {list(SUFFIXES)}. Received: {path}")
     if not path.is_file():
@@ -90,16 +99,31 @@ def _file_chunks(path, names, rows):
         raise FileNotFoundError(f"There is no file {path}{nearest(path.name, near)}")
     if path.suffix.lower() in _TEXT:
         file = CsvFile.open(path)
-        wanted = _chosen(file.names, names, str(path))
-        tables = _rechunked(file.batches(wanted), rows)
-        yield from _numbered(tables, wanted, str(path), file.line)
+        yield from _csv_chunks(file, _chosen(file.names, names, str(path)), rows, numbers)
     else:
         import pyarrow.parquet
 
         with damage_named(path), pyarrow.parquet.ParquetFile(path) as file:
             present = file.schema_arrow.names
         wanted = _chosen(_without_index(present), names, str(path))
-        yield from _numbered(_parquet_tables(path, wanted, rows), wanted, str(path), None)
+        tables = _parquet_tables(path, wanted, rows)
+        yield from _numbered(tables, wanted, Rows(0, str(path)))
+
+
+def _csv_chunks(file, names, rows, numbers):
+    first = 0
+    try:
+        for table in _rechunked(file.batches(names, numbers), rows):
+            yield from _numbered([table], names, Rows(first, str(file.path), file.line), numbers)
+            first += table.num_rows
+    except ValueError:
+        if not numbers:
+            raise
+    else:
+        return
+    for table in _rechunked(file.batches(names, {}), rows, skip=first):
+        yield from _numbered([table], names, Rows(first, str(file.path), file.line), {})
+        first += table.num_rows
 
 
 def _parquet_tables(path, names, rows):
@@ -117,14 +141,16 @@ def _parquet_tables(path, names, rows):
         yield pa.Table.from_batches([batch])
 
 
-def _rechunked(batches, rows):
+def _rechunked(batches, rows, skip=0):
     """Arrow Tables of `rows` rows, and a last one, of batches of any number of rows."""
     import pyarrow as pa
 
     waiting, count = [], 0
     for batch in batches:
-        waiting.append(batch)
-        count += batch.num_rows
+        skipped = min(skip, batch.num_rows)
+        skip -= skipped
+        waiting.append(batch.slice(skipped))
+        count += batch.num_rows - skipped
         if count >= rows:
             table = pa.Table.from_batches(waiting)
             for start in range(0, count - rows + 1, rows):
@@ -135,19 +161,18 @@ def _rechunked(batches, rows):
         yield pa.Table.from_batches(waiting)
 
 
-def _numbered(tables, names, source, line):
-    """Chunks of Arrow Tables; columns of text files come as text."""
-    first = 0
+def _numbered(tables, names, rows, numbers=None):
+    """Chunks of Arrow Tables, which begin at `rows`; what `numbers` lacks in a CSV file is text."""
     for table in tables:
         columns, dtypes = {}, {}
         for name in names:
             array = table.column(name).combine_chunks()
-            if line is not None:
+            if numbers is not None and name not in numbers:
                 columns[name], dtypes[name] = text_column(array), None
             else:
                 columns[name], dtypes[name] = _from_arrow(array)
-        yield Chunk(columns, Rows(first, source, line), dtypes)
-        first += table.num_rows
+        yield Chunk(columns, rows, dtypes)
+        rows = dataclasses.replace(rows, first=rows.first + table.num_rows)
 
 
 def _arrow_chunks(data, names, rows):
@@ -157,7 +182,7 @@ def _arrow_chunks(data, names, rows):
     wanted = _chosen(_without_index(table.column_names), names, "the table")
     size = rows or max(1, table.num_rows)
     parts = (table.slice(start, size) for start in range(0, table.num_rows, size))
-    yield from _numbered(parts, wanted, "", None)
+    yield from _numbered(parts, wanted, Rows())
 
 
 def _without_index(names):
@@ -187,8 +212,8 @@ def _from_arrow(array):
 
 def _frame_chunks(frame, names, rows):
     wanted = _chosen(list(map(str, frame.columns)), names, "the table")
-    places = {str(name): place for place, name in enumerate(frame.columns)}
-    columns = {name: frame.iloc[:, places[name]].reset_index(drop=True) for name in wanted}
+    found = {str(name): column for name, column in frame.reset_index(drop=True).items()}
+    columns = {name: found[name] for name in wanted}
     dtypes: dict[str, str | None] = {name: str(c.dtype) for name, c in columns.items()}
     if rows is None or len(frame) <= rows:
         if len(frame):
@@ -271,7 +296,8 @@ def _chosen(present, names, source):
             f"Expected {source} to have columns of different names. "
             f"Received: {shortened(repeated, 200)} twice"
         )
-    absent = [name for name in names or () if name not in set(present)]
+    known = set(present)
+    absent = [name for name in names or () if name not in known]
     if absent:
         raise ValueError(
             f"Expected {source} to have the columns {shortened(absent, 200)}. "

@@ -12,6 +12,7 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 
 class Knots(NamedTuple):
@@ -27,8 +28,12 @@ class Knots(NamedTuple):
     slopes: Any
 
 
-def make_knots(x: np.ndarray, y: np.ndarray) -> Knots:
-    """Knots with slopes between those of the chords beside them; of at least two points."""
+def make_knots(x: ArrayLike, y: ArrayLike) -> Knots:
+    """Knots with slopes between those of the chords beside them; of at least two points.
+
+    A tail is not steeper than the way from the middle to its end, so that data a little beyond the
+    others get a little less density, not none.
+    """
     x, y = np.asarray(x, "float64"), np.asarray(y, "float64")
     chords = np.log(np.diff(y) / np.diff(x))
     widths = np.diff(x)
@@ -36,7 +41,11 @@ def make_knots(x: np.ndarray, y: np.ndarray) -> Knots:
     inner = share * chords[:-1] + (1 - share) * chords[1:]  # geometric means stay above 0
     # A slope far above a chord would put all of its segment's rise into a corner.
     inner = np.minimum(inner, np.minimum(chords[:-1], chords[1:]) + math.log(4))
-    return Knots(x, y, np.exp(np.concatenate([chords[:1], inner, chords[-1:]])))
+    middle = len(x) // 2
+    low = math.log((y[middle] - y[0]) / (x[middle] - x[0]))
+    high = math.log((y[-1] - y[middle - 1]) / (x[-1] - x[middle - 1]))
+    ends = min(chords[0], low), min(chords[-1], high)
+    return Knots(x, y, np.exp(np.concatenate([ends[:1], inner, ends[1:]])))
 
 
 def pad_knots(knots: Knots, num_knots: int) -> Knots:

@@ -17,6 +17,7 @@ MAX_DISTINCT_NUMBERS = 20_000
 # Rows kept for quantiles and for values that stand in many rows.
 _SAMPLE_ROWS = 100_000
 MAX_DECIMALS = 6
+_FIRST_ROWS = 100
 # Steps of a grid this fine beside the largest number are the rounding of the float itself.
 ULPS_PER_STEP = 1000
 
@@ -68,12 +69,15 @@ class Numbers:
         return np.concatenate([np.zeros(0), *self._sample])
 
     def _add_decimals(self, x, eps):
-        finest = max(self.high, -self.low) * eps * ULPS_PER_STEP
+        # Most numbers show their decimals in the first rows.
+        if len(x) > 2 * _FIRST_ROWS:
+            self._add_decimals(x[:_FIRST_ROWS], eps)
+        noise = max(self.high, -self.low) * eps
         while self.decimals is not None:
             scaled = x * 10.0**self.decimals
-            if 10.0**-self.decimals < finest:
+            if 10.0**-self.decimals < ULPS_PER_STEP * noise:
                 self.decimals = None
-            elif np.all(np.abs(scaled - np.rint(scaled)) <= 1e-6 + 2 * eps * np.abs(scaled)):
+            elif np.all(np.abs(scaled - np.rint(scaled)) <= 4 * noise * 10.0**self.decimals):
                 return
             else:
                 self.decimals = self.decimals + 1 if self.decimals < MAX_DECIMALS else None
@@ -110,7 +114,7 @@ class ColumnSummary:
         self.is_ordered = self.has_bools = False
         self.texts: dict[str, int] | None = {}
         self.numbers, self.dates = Numbers(), Dates()
-        self._first: dict[str, tuple[str, Any]] = {}
+        self._first: dict[str, tuple[Rows, int, Any]] = {}
 
     def update(self, series: Any, rows: Rows, dtype: str | None) -> None:
         """Add the cells of a chunk.
@@ -135,10 +139,16 @@ class ColumnSummary:
         elif series.dtype.kind == "M":
             self.dates.add_times(series)
         elif series.dtype.kind in "iuf" and not is_bool:
-            width = 4 if series.dtype == "float32" else 8
-            self._add_numbers(series.to_numpy(f"{series.dtype.kind}{width}"), at, rows)
+            is_single = str(series.dtype).lower() == "float32"
+            dtype = "float32" if is_single else f"{series.dtype.kind}8"
+            self._add_numbers(series.to_numpy(dtype), at, rows)
         else:
-            self._add_distinct(*pd.factorize(series), at, rows)
+            try:
+                codes, values = pd.factorize(series)
+            except TypeError:
+                self._refuse_unhashable(series, at, rows)
+                raise
+            self._add_distinct(codes, values, at, rows)
 
     @property
     def num_present(self) -> int:
@@ -146,23 +156,24 @@ class ColumnSummary:
         return self.count - self.num_missing
 
     def place_of(self, kind: str) -> str:
-        """The first cell of a kind, "word" or "number", and what stands there."""
-        place, value = self._first[kind]
-        return f"{place}: {shortened(value)}"
+        """The first cell of a kind, "word", "number" or "bool", and what stands there."""
+        rows, row, value = self._first[kind]
+        return f"{rows.place(row, self.name)}: {shortened(value)}"
 
     def _add_levels(self, categorical):
         new = [value for value in categorical.categories if value not in set(self.levels or ())]
         self.levels = (self.levels or []) + new
         self.is_ordered = bool(categorical.ordered)
 
-    def _add_numbers(self, x, at, rows):
+    def _add_numbers(self, x, at, rows, kind="number"):
         """Add numbers, which stand in the rows `at`."""
         finite = np.isfinite(x)
         if not finite.all():
             place = rows.place(at[finite.argmin()], self.name)
             raise ValueError(f"{place}: expected a finite number. Received: {x[finite.argmin()]}")
         if len(x):
-            self._first.setdefault("number", (rows.place(at[0], self.name), x[0].item()))
+            value = bool(x[0]) if kind == "bool" else x[0].item()
+            self._first.setdefault(kind, (rows, at[0], value))
         self.numbers.update(x)
 
     def _add_distinct(self, codes, values, at, rows):
@@ -174,12 +185,8 @@ class ColumnSummary:
         for kind in set(kinds.tolist()) - {""}:
             is_kind = kinds == kind
             cells = is_kind[codes]
-            first = rows.place(at[cells.argmax()], self.name), values[codes[cells.argmax()]]
             if kind == "other":
-                raise ValueError(
-                    f"{first[0]}: expected text, a number, a boolean or a date. "
-                    f"Received: {shortened(first[1])} of {type(first[1])}"
-                )
+                self._refuse(values[codes[cells.argmax()]], at[cells.argmax()], rows)
             if kind == "date":
                 self.dates.add_times(_times(values[is_kind]))
             elif kind == "text":
@@ -188,11 +195,24 @@ class ColumnSummary:
                 self.has_bools |= kind == "bool"
                 x = np.zeros(len(values), _number_type(values[is_kind]))
                 x[is_kind] = values[is_kind].astype(x.dtype)
-                self._add_numbers(x[codes[cells]], at[cells], rows)
+                self._add_numbers(x[codes[cells]], at[cells], rows, kind)
+
+    def _refuse_unhashable(self, series, at, rows):
+        for row, value in zip(at, series, strict=True):
+            if isinstance(value, list | dict | set | np.ndarray):
+                self._refuse(value, row, rows)
+
+    def _refuse(self, value, row, rows):
+        raise ValueError(
+            f"{rows.place(row, self.name)}: expected text, a number, a boolean or a date. "
+            f"Received: {shortened(value)} of {type(value)}"
+        )
 
     def _add_texts(self, values, counts, is_text, codes, at, rows):
         """Add the cells whose value is text, those that say a number to the numbers as well."""
         import pandas as pd
+        import pyarrow as pa
+        import pyarrow.compute as pc
 
         self.num_text += int(counts[is_text].sum())
         if self.texts is not None:
@@ -202,13 +222,13 @@ class ColumnSummary:
         x, is_word = np.full(len(values), np.nan), is_text.copy()
         x[is_text] = pd.to_numeric(pd.Series(values[is_text], dtype=object), errors="coerce")
         # A number with a leading zero is a name: 02139.
-        zeros = pd.Series(values[is_text], dtype=object).str.match(r"\s*[+-]?0\d")
-        is_word[is_text] = np.isnan(x[is_text]) | zeros.to_numpy(bool)
+        zeros = pc.match_substring_regex(pa.array(values[is_text], pa.string()), r"^\s*[+-]?0\d")
+        is_word[is_text] = np.isnan(x[is_text]) | zeros.to_numpy(zero_copy_only=False)
         words = is_word[codes]
         if words.any():
             self.num_words += int(words.sum())
-            place = rows.place(at[words.argmax()], self.name)
-            self._first.setdefault("word", (place, values[codes[words.argmax()]]))
+            row = words.argmax()
+            self._first.setdefault("word", (rows, at[row], values[codes[row]]))
             self.dates.add_texts(values[is_word])
         is_number = is_text & ~is_word
         cells = is_number[codes]

@@ -11,6 +11,7 @@ from tfflows.backend import rng
 from tfflows.tables.any_order import AnyOrder
 from tfflows.tables.columns import Cells
 from tfflows.tables.encoder import Encoded, Encoder
+from tfflows.tables.number_head import NumberHead
 
 MAX_ADAPT_ROWS = 200_000
 
@@ -43,20 +44,23 @@ class TableTrainer(keras.Model):
         Args:
             data: as `Schema.parse` takes it.
         """
-        self.adapt_cells(self.network.schema.parse(data))
+        self._adapt(self.network.schema.parse(data))
 
-    def adapt_cells(self, cells: Mapping[str, Cells]) -> None:
-        """As `adapt`, of cells that `Schema.parse` gave."""
+    def _adapt(self, cells):
         rows = len(next(iter(cells.values())).values)
         if rows > MAX_ADAPT_ROWS:
             chosen = np.random.default_rng(0).choice(rows, MAX_ADAPT_ROWS, replace=False)
-            cells = {k: type(c)(c.values[chosen], c.missing[chosen]) for k, c in cells.items()}
-        self.encoder = Encoder.fit(self.network.schema, cells)
-        codes = self.encoder.encode(cells).codes
+            cells = {k: Cells(c.values[chosen], c.missing[chosen]) for k, c in cells.items()}
+        self.begin_with(Encoder.fit(self.network.schema, cells), cells)
+
+    def begin_with(self, encoder: Encoder, cells: Mapping[str, Cells]) -> None:
+        """Take an encoder, and the frequencies of cells, as independent columns have them."""
+        self.encoder = encoder
+        codes = encoder.encode(cells).codes
         for group, head in zip(self.network.groups, self.network.heads, strict=True):
             head.set_frequencies(codes[:, group])
-            if hasattr(head, "set_marginals"):
-                head.set_marginals(self.encoder.marginals)
+            if isinstance(head, NumberHead):
+                head.set_marginals(encoder.marginals)
 
     @property
     def fitted_encoder(self) -> Encoder:
@@ -87,7 +91,8 @@ class TableTrainer(keras.Model):
         """`keras.Model.fit` on a table.
 
         Args:
-            x: a table, as `Schema.parse` takes it, or rows that `encoder.encode` made.
+            x: a table, as `Schema.parse` takes it, rows that `encoder.encode` made, or a
+                `keras.utils.PyDataset` of these.
             y: must be None, because all columns stand in the table.
             validation_data: another table, or None.
             kwargs: those of Keras: epochs, batch_size, callbacks, sample_weight, ...
@@ -100,21 +105,19 @@ class TableTrainer(keras.Model):
                 "A table flow has no targets: the table holds all columns, and y "
                 f"must be None. Received: y of type {type(y).__name__}"
             )
-        data = self._encode(x, may_adapt=True)
+        data, target = self._encode(x, may_adapt=True), None
         if validation_data is not None:
             kwargs["validation_data"] = self._encode(validation_data)
-        # Keras drops sample_weight where y is None.
-        target = (
-            np.zeros(len(data["codes"]), "float32")
-            if kwargs.get("sample_weight") is not None
-            else None
-        )
+        if kwargs.get("sample_weight") is not None:  # which Keras drops where y is None
+            target = np.zeros(len(data["codes"]), "float32")
         return super().fit(data, target, **kwargs)
 
     def _encode(self, data, may_adapt=False):
+        if isinstance(data, keras.utils.PyDataset):
+            return data
         if not isinstance(data, Encoded):
             cells = self.network.schema.parse(data)
             if may_adapt and self.encoder is None:
-                self.adapt_cells(cells)
+                self._adapt(cells)
             data = self.fitted_encoder.encode(cells)
         return {"codes": data.codes, "numbers": data.numbers}

@@ -45,6 +45,9 @@ def _from_codes(column, codes, missing):
     series = pd.Series(names[codes], dtype=object)
     if column.dtype is None and isinstance(column, Boolean) and not missing.any():
         return series.infer_objects()
+    is_text = all(isinstance(value, str) for value in column.values)
+    if np.any(codes == len(column.values)) and not is_text:
+        return series  # no dtype of numbers holds "(other)"
     return _cast(series, column.dtype, missing)
 
 
@@ -59,7 +62,10 @@ def _from_ticks(column, ticks, missing):
     times = ticks.astype(f"datetime64[{column.unit}]")
     times[missing] = np.datetime64("NaT")
     unit = dtype.partition("[")[2].partition("]")[0].partition(",")[0]
-    series = pd.Series(times.astype(f"datetime64[{unit}]"))
+    in_unit = times.astype(f"datetime64[{unit}]")
+    if np.any((in_unit.astype(times.dtype) != times) & ~missing):
+        return pd.Series(times.astype("datetime64[s]"))  # nanoseconds end in the year 2262
+    series = pd.Series(in_unit)
     return series.dt.tz_localize("UTC").astype(dtype) if "," in dtype else series
 
 
@@ -68,10 +74,18 @@ _PANDAS = ("s", "ms", "us", "ns")
 
 def _cast(series, dtype, missing):
     """A Series in a dtype; where that cannot hold missing values, in its nullable one."""
+    import pandas as pd
+
     if dtype is None or dtype == "object":
+        return series if dtype is None else series.astype(object)
+    if dtype == "str" and pd.Series(["a"]).dtype == object:  # before pandas 3
         return series
+    kind = pd.api.types.pandas_dtype(dtype)
     if missing.any():
-        if dtype.startswith(("int", "uint")):
-            dtype = dtype.replace("int", "Int").replace("uI", "UI")
-        dtype = "boolean" if dtype == "bool" else dtype
+        nullable = {"i": dtype.capitalize(), "u": f"UI{dtype[2:]}", "b": "boolean"}
+        dtype = nullable.get(kind.kind, dtype) if isinstance(kind, np.dtype) else dtype
+    if kind.kind in "iu" and series.dtype == "Int64" and len(series):
+        limits = np.iinfo(f"{kind.kind}{kind.itemsize}")
+        if not limits.min <= series.min() <= series.max() <= limits.max:
+            return series if missing.any() else series.astype("int64")
     return series.astype(dtype)

@@ -13,7 +13,7 @@ from tfflows.backend.tensor_ops import data_dtype
 from tfflows.layers import FlowLayer
 from tfflows.testing.weights import randomize
 
-DOMAINS = ("real", "unit", "integer")
+DOMAINS = ("real", "positive", "unit", "integer")
 IGNORED_CONDITION = (3,)  # shape of the condition that a layer which looks at none gets
 
 
@@ -47,13 +47,14 @@ class LayerCase:
         make: `make()` or `make(dtype=None)`, returns a new layer that is not built; a class will
             do. Without an argument `dtype` it is called under the global dtype policy in question.
         event_shape: shape of one example.
-        domain: what the layer takes: "real" (all numbers), "unit" (0 to 1) or "integer" (0 to 7).
+        domain: what the layer takes: "real" (all numbers), "positive" (above 0), "unit"
+            (0 to 1) or "integer" (0 to 7).
         condition_shape: shape of one condition that the layer looks at, or None where it looks at
             none. With one, the promises are checked with a condition and without.
         needs_condition: whether the layer cannot do without its condition.
-        draw_data: `(n) -> x [n, *event_shape]`, for a domain that is none of the three.
-        draw_latents: `(n) -> z [n, *latent]`; by default normal for "real" and "unit", uniform for
-            "integer", and latents of data where there is `draw_data`.
+        draw_data: `(n) -> x [n, *event_shape]`, for a domain that is none of these.
+        draw_latents: `(n) -> z [n, *latent]`; by default uniform for "integer", normal
+            for the others, and latents of data where there is `draw_data`.
         latent_noise: how far forward(inverse(z)) may be from z, for a layer that draws noise.
         float32_tolerance, float64_tolerance: of round trips, and of log-dets in float64.
         skip: names of promises not to check, of `LAYER_PROMISES`.
@@ -128,7 +129,8 @@ class LayerCase:
             return rng.uniform(0.02, 0.98, shape).astype(dtype)
         if self.domain == "integer":
             return rng.integers(0, 8, shape).astype(dtype)
-        return rng.normal(size=shape).astype(dtype)
+        x = rng.normal(size=shape)
+        return (np.exp(x) if self.domain == "positive" else x).astype(dtype)
 
     def latents(
         self,

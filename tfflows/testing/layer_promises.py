@@ -104,8 +104,10 @@ def _inputs_of_every_scale(case, x):
     inputs = {"x as given": x}
     if case.draw_data is not None:
         return inputs  # zeros and scales may be outside of its domain
-    top = {"real": 3.0, "unit": 1.0, "integer": 7.0}[case.domain]
-    inputs |= {"zeros": np.zeros_like(x), "a constant": np.full_like(x, top)}
+    top = {"unit": 1.0, "integer": 7.0}.get(case.domain, 3.0)
+    inputs["a constant"] = np.full_like(x, top)
+    if case.domain != "positive":
+        inputs["zeros"] = np.zeros_like(x)
     if case.domain != "integer":
         limits = (0, 1) if case.domain == "unit" else (-np.inf, np.inf)
         for scale in (1e-6, 1e6):

@@ -8,7 +8,7 @@ from keras import ops
 
 from tfflows.backend.processes import take_from_first_process
 from tfflows.backend.tensor_ops import Tensor
-from tfflows.layers import Dequantize, FlowLayer
+from tfflows.layers import FlowLayer
 from tfflows.layers.compiled_layers import compiled_layers
 from tfflows.layers.data_dependent_layer import DataDependentLayer
 from tfflows.training.batch import Batch
@@ -113,8 +113,8 @@ class AdaptiveDensity(Density):
         self.data_schema = named
 
     def _check_events(self, x):
-        integers = isinstance(self.first_layer, Dequantize)
-        check_events(x, self.event_shape, self.data_range, integers)
+        names = self.data_schema.columns if len(self.event_shape) == 1 else None
+        check_events(x, self.event_shape, self.first_layer, names)
         if len(self.event_shape) == 1 and self.compute_dtype == "float32":
             check_float32(x)
 

@@ -106,7 +106,14 @@ class Density(Checkpointed, keras.Model):
     @property
     def data_range(self) -> tuple | None:
         """Smallest and largest value that the first layer takes, or None."""
-        return getattr(self.first_layer, "data_range", None)
+        return None if self.first_layer is None else self.first_layer.data_range
+
+    @property
+    def checks_data(self) -> bool:
+        """Whether some finite data have no density, which the first layer says of arrays."""
+        layer = self.first_layer
+        checks = layer is not None and type(layer).check_data is not FlowLayer.check_data
+        return checks or self.data_range is not None
 
     @property
     def first_layer(self) -> FlowLayer | None:

@@ -4,6 +4,7 @@ import itertools
 import time
 import types
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -12,6 +13,7 @@ from keras import ops
 
 from tfflows.datasets.column_checks import ColumnSample, warn_of_discrete
 from tfflows.datasets.readers.float32 import merged_columns
+from tfflows.layers import FlowLayer
 from tfflows.training.batch import Batch
 from tfflows.utils.checks import check_shape
 
@@ -154,33 +156,26 @@ def _prepend(first, generator):
 
 
 def check_events(
-    x: Any, event_shape: tuple, data_range: tuple | None = None, integers: bool = False
+    x: Any,
+    event_shape: tuple,
+    layer: FlowLayer | None = None,
+    names: Sequence[str] | None = None,
 ) -> None:
-    """Raise ValueError unless x is `[n, *event_shape]` of finite numbers in `data_range`.
+    """Raise ValueError unless x is `[n, *event_shape]` of finite numbers that a layer takes.
 
     Args:
         x: array or tensor with a shape and a dtype.
         event_shape: shape of one event.
-        data_range: smallest and largest value allowed, or None.
-        integers: whether every value must be a whole number.
+        layer: the first layer that changes values, or None.
+        names: of the columns of x, or None.
     """
     check_shape(x, event_shape)
     if x.shape[0] == 0:
         raise ValueError(f"The data are empty. Received: x of shape {tuple(x.shape)}")
     values = ops.convert_to_numpy(x)
-    low, high = check_finite("x", values)
-    if data_range is not None and (low < data_range[0] or high > data_range[1]):
-        raise ValueError(
-            f"Expected data from {data_range[0]} to {data_range[1]}. "
-            f"Received: values from {low} to {high}"
-        )
-    if integers and not np.issubdtype(values.dtype, np.integer):
-        fractions = values[values != np.floor(values)]
-        if fractions.size:
-            raise ValueError(
-                "The flow dequantizes, and expects whole numbers such as raw pixels. "
-                f"Received: {fractions.size} others, the first {fractions[0]}"
-            )
+    check_finite("x", values)
+    if layer is not None:
+        layer.check_data(values, names)
 
 
 def warn_raw_pixels(x: Any) -> None:

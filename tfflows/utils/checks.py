@@ -3,6 +3,7 @@
 import math
 import numbers
 import operator
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -47,6 +48,34 @@ def check_shape(x, event_shape: tuple) -> None:
         raise ValueError(
             f"Expected x of shape {('batch', *event_shape)}. Received: x of shape {tuple(x.shape)}"
         )
+
+
+def refuse_outside(
+    outside: np.ndarray,
+    x: np.ndarray,
+    expected: str,
+    names: Sequence[str] | None = None,
+    offset: int = 0,
+) -> None:
+    """Raise ValueError where a value has no density, naming the first such value and its place.
+
+    Args:
+        outside: booleans `[n, *event]`.
+        x: values of that shape.
+        expected: what they must be.
+        names: of the last axis, or None.
+        offset: index of the first element of the last axis.
+    """
+    if not outside.any():
+        return
+    place = tuple(int(i) for i in np.argwhere(outside)[0])
+    last = place[-1] + offset
+    at = f"x[{', '.join(map(str, [*place[:-1], last]))}]"
+    if names is not None:
+        at = f"row {place[0]} of column {names[place[-1]]}"
+    raise ValueError(
+        f"Expected {expected}. Received: {x[place]} at {at}, the first of {outside.sum()}"
+    )
 
 
 def _is_number(dtype) -> bool:
