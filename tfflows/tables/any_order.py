@@ -240,7 +240,9 @@ def _groups(schema: Schema) -> list[np.ndarray]:
     return [np.array(groups[key], "int32") for key in sorted(groups)]
 
 
-def orders(num_columns: int, count: int, fixed: Sequence[int] | None = None) -> np.ndarray:
+def orders(
+    num_columns: int, count: int, fixed: Sequence[int] | np.ndarray | None = None
+) -> np.ndarray:
     """Orders of the columns, int32 `[count, columns]`: a fixed one, or the schema's and others.
 
     The first is the order of the schema, so that a longer list begins with a shorter one.
