@@ -114,7 +114,7 @@ class AnyOrder(keras.layers.Layer):
             own_codes = ops.take(codes, group, axis=1)
             if isinstance(head, NumberHead):
                 parts.append(head.log_prob(own, own_codes, cells, allow_missing))
-            else:
+            elif isinstance(head, CategoryHead):
                 parts.append(head.log_prob(own, own_codes, allow_missing))
         return ops.take(ops.concatenate(parts, axis=1), self._order_of_schema, axis=1)
 
