@@ -183,11 +183,14 @@ def inputs_of(rows, signature):
 
 @needs_tensorflow
 def test_names_that_tensorflow_cannot_take_are_mapped(served):
-    names = ["age", "a_b", "a b", "a-b", "Ünter", "class", "seed", "AGE!", "9", "", "self"]
+    names = [
+        "age", "a_b", "a b", "a-b", "Ünter", "class", "seed", "AGE!", "9", "", "self",
+        "in_bytes",
+    ]  # fmt: skip
     mapped = argument_names(names)
     assert list(mapped.values()) == [
         "age", "a_b", "a_b_2", "a_b_3", "column__nter", "column_class", "column_seed", "AGE_",
-        "column_9", "column_", "column_self",
+        "column_9", "column_", "column_self", "in_bytes_",
     ]  # fmt: skip
     specs = served.signatures["log_prob"].structured_input_signature[1]
     assert set(served.description["arguments"].values()) == set(specs)
