@@ -111,10 +111,11 @@ class AnyOrder(keras.layers.Layer):
         for group, head in zip(self.groups, self.heads, strict=True):
             shared = features.shape[1] == 1
             own = ops.repeat(features, len(group), 1) if shared else ops.take(features, group, 1)
-            arguments = [own, ops.take(codes, group, axis=1)]
+            own_codes = ops.take(codes, group, axis=1)
             if isinstance(head, NumberHead):
-                arguments.append(cells)
-            parts.append(head.log_prob(*arguments, allow_missing))
+                parts.append(head.log_prob(own, own_codes, cells, allow_missing))
+            else:
+                parts.append(head.log_prob(own, own_codes, allow_missing))
         return ops.take(ops.concatenate(parts, axis=1), self._order_of_schema, axis=1)
 
     def log_terms(
