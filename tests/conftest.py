@@ -17,6 +17,12 @@ os.environ.setdefault(
 import keras  # noqa: E402
 import pytest  # noqa: E402
 
+if keras.backend.backend() == "tensorflow":
+    import tensorflow as tf
+
+    # Rewriting graphs for speed takes a third of the time of tests, which run each once or twice.
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+
 gc.set_threshold(200_000, 50, 100)  # tracing makes many objects and little garbage
 
 
@@ -25,6 +31,17 @@ def _seeded():
     keras.utils.set_random_seed(0)
     yield
     keras.config.set_dtype_policy("float32")
+
+
+@pytest.fixture
+def optimized_graphs():
+    """Graphs as TensorFlow rewrites them for users, for tests of what a graph computes."""
+    if keras.backend.backend() != "tensorflow":
+        yield
+        return
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": False})
+    yield
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
 
 @pytest.fixture(scope="session")

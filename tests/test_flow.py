@@ -228,7 +228,11 @@ def test_saved_and_loaded_flows_agree(name, tmp_path):
     np.testing.assert_allclose(loaded.log_prob(x), flow.log_prob(x), rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["nice", "real_nvp", "real_nvp_batch_norm"])
+@pytest.mark.parametrize(
+    "name",
+    # A stack without statistics of its data, and one with those of each batch too.
+    [pytest.param("nice", marks=pytest.mark.slow), "real_nvp", "real_nvp_batch_norm"],
+)
 def test_a_loaded_flow_trains_on_and_stays_adapted(name, tmp_path):
     flow = MODELS[name]()
     flow.compile("adam")

@@ -303,6 +303,11 @@ def _flow(*stack, base=None):
 
 def test_flows_pass():
     check_flow(lambda: small_flow(num_couplings=2), export=on_tensorflow())
+
+
+@pytest.mark.slow
+def test_flows_with_a_condition_or_of_integers_pass():
+    """In quick runs tests/models/test_models.py has both: real_nvp with a condition, and glow."""
     check_flow(lambda dtype=None: small_flow((3,), num_couplings=2, dtype=dtype))
     check_flow(_flow(_dequantize, layers.Logit, layers.ActNorm, _coupling))
 

@@ -159,7 +159,7 @@ def test_report_evaluates_the_rows_that_were_held_out(fitted):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("score", "--given", "sexx"), "Received: 'sexx'; did you mean sex or"),
+        (("score", "--given", "sexx"), "Received: 'sexx'; did you mean sex"),
         (("score", "--out", "scores.txt"), "--out must be a .csv or .parquet file"),
         (("sample", "--where", "age"), "Expected COLUMN=VALUE or COLUMN:LOW..HIGH. Received"),
         (("sample", "--where", "agee:30..40"), "did you mean age?"),

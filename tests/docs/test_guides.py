@@ -72,6 +72,22 @@ def test_the_code_of_a_guide_runs_as_printed(page, tmp_path, monkeypatch):
 
 
 @needs_tensorflow
+def test_the_readme_runs_with_two_couplings_and_one_epoch(tmp_path, monkeypatch):
+    """A short form of the next test, in this process."""
+    monkeypatch.chdir(tmp_path)
+    first, *others = python_blocks("README.md")
+    short = first.code.replace("num_couplings=8", "num_couplings=2").replace("epochs=5", "epochs=1")
+    assert "num_couplings=2" in short
+    assert "epochs=1" in short
+    names = {"__name__": "__main__"}
+    for code in (short, CHECK, *(block.code for block in others)):
+        exec(compile(code, "README.md", "exec"), names)
+    assert (tmp_path / "moons.keras").exists()
+    assert (tmp_path / "savedmodels/moons/1/saved_model.pb").exists()
+
+
+@pytest.mark.slow
+@needs_tensorflow
 def test_the_readme_runs_as_printed_in_a_new_process(tmp_path):
     first, *others = python_blocks("README.md")
     code = first.code + CHECK + "".join(block.code for block in others)

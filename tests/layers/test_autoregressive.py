@@ -97,7 +97,8 @@ def test_no_optimizer_step_leaks_through_the_masks():
         ("residual", 8, "float64"),
         ("one_layer", 9, "float64"),
         ("residual", 17, "float64"),
-        ("residual", 70, "float64"),  # panels of several blocks, steps without a unit
+        # Panels of several blocks, steps without a unit; "wide" has several too.
+        pytest.param("residual", 70, "float64", marks=pytest.mark.slow),
         ("wide", 75, "float64"),  # of uneven numbers of units
         ("one_layer", 43, "float32"),
     ],

@@ -38,8 +38,8 @@ def test_the_adjoint_equation_gives_the_gradients_of_backpropagation():
     x, condition, gradients = rows(4, 3), rows(4, 2), []
     tight = DormandPrince(1e-8, 1e-8)
     for settings in (
-        {"solver": FixedStep("rk4", 16)},
-        {"solver": FixedStep("rk4", 16), "adjoint": True},
+        {"solver": FixedStep("rk4", 8)},
+        {"solver": FixedStep("rk4", 8), "adjoint": True},
         {"solver": tight},
     ):
         layer = make(condition_shape=(None, 2), trace="exact", **settings)
@@ -119,7 +119,7 @@ def test_the_log_norms_of_normal_rows_have_mean_0_and_deviation_1():
 
 def test_images_go_through_convolutions():
     network = DynamicsConvNet((3,), dtype="float64")
-    layer = make(network, (2, 2, 2), trace="exact", solver=FixedStep("rk4", 16))
+    layer = make(network, (2, 2, 2), trace="exact", solver=FixedStep("rk4", 8))
     x = rows(3, 2, 2, 2)
     z, log_det = layer.forward_and_log_det(x)
     stepped, stepped_log_det = layer.forward_and_log_det(x, training=True)

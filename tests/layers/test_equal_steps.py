@@ -15,6 +15,10 @@ from tfflows.testing.derivatives import value_and_gradients
 
 
 def make_glow(**kwargs):
+    return models.Glow((4, 4, 1), 1, 3, 4, quantization_levels=None, **kwargs)
+
+
+def make_glow_of_scales(**kwargs):
     return models.Glow((8, 8, 1), 2, 3, 4, quantization_levels=None, **kwargs)
 
 
@@ -43,8 +47,9 @@ def make_masks(**kwargs):
     return Flow(stack, (4, 4, 1), dtype=kwargs.get("dtype"))
 
 
-QUICK = [make_glow, make_realnvp]
-SLOW = [make_jet, make_nsf, make_maf, make_masks]  # to compile layer by layer
+# Layer by layer, all take long to compile: a graph and XLA's are tried on one model each.
+QUICK = [(make_glow, False), (make_realnvp, True)]
+ALL = [make_glow, make_glow_of_scales, make_realnvp, make_jet, make_nsf, make_maf, make_masks]
 
 
 def compiled(function, jit):
@@ -56,10 +61,15 @@ def compiled(function, jit):
     return tf.function(function, jit_compile=jit, autograph=False)
 
 
-@pytest.mark.parametrize("jit", [True, pytest.param(False, marks=needs_tensorflow)])
+def marked(make, jit):
+    marks = [] if jit else [needs_tensorflow]
+    return pytest.param(make, jit, marks=marks + [pytest.mark.slow] * ((make, jit) not in QUICK))
+
+
 @pytest.mark.parametrize(
-    "make", QUICK + [pytest.param(make, marks=pytest.mark.slow) for make in SLOW]
+    ("make", "jit"), [marked(make, jit) for make in ALL for jit in (True, False)]
 )
+@pytest.mark.usefixtures("optimized_graphs")
 def test_a_scan_computes_what_the_layers_compute(make, jit, monkeypatch):
     scans = []
     monkeypatch.setattr(equal_steps, "scan", lambda *args: scans.append(args) or scan(*args))

@@ -219,15 +219,42 @@ def test_a_folder_of_other_results_is_refused(tmp_path, flow, monkeypatch):
     score(flow, source, out)
     other = small_flow(num_couplings=1)
     other.set_weights([w + 1 for w in flow.get_weights()])
-    with pytest.raises(ValueError, match=f"{out} has scores of another call, with model '"):
+    with pytest.raises(ValueError, match=f"{out} has scores of another call, whose model was one"):
         score(other, source, out)
-    with pytest.raises(ValueError, match=r"with keep \[\]. Received: keep \['a'\]"):
+    with pytest.raises(ValueError, match=r"whose keep was \[\]. Received: \['a'\]"):
         score(flow, source, out, keep=["a"])
     with pytest.raises(FileExistsError, match=r"in must be a new folder.*a folder with a.parquet"):
-        score(flow, out / "a.parquet", source)
+        score(flow, write(tmp_path / "more/b.parquet"), source)
     with pytest.raises(ValueError, match="outside of that of the rows"):
         score(flow, source, source / "out")
     assert json.loads((out / "_scores.json").read_text())["source"] == str(source)
+
+
+def test_columns_that_do_not_fit_are_refused_before_ray_starts(tmp_path, flow, monkeypatch):
+    def start(address):
+        raise AssertionError("Ray was started")
+
+    monkeypatch.setattr(tfflows.ray.scoring, "session", start)
+    source, out = tmp_path / "in", tmp_path / "out"
+    write(source / "a.parquet", np.ones((5, 3)), ("id", "a", "b"))
+    message = r"rows of 2 numbers.*: 3 in .*/in/a.parquet, the columns id, a, b; choose them"
+    with pytest.raises(ValueError, match=message):
+        score(flow, source, out)
+    with pytest.raises(ValueError, match=r"a.parquet has no column 'c' among its 3: id, a, b"):
+        score(flow, source, out, ["a", "c"])
+    with pytest.raises(ValueError, match=r"no column 'ida' .* did you mean id or a\?$"):
+        score(flow, source, out, ["a", "b"], keep=["ida"])
+    assert not out.exists()
+
+
+def test_a_call_that_scored_nothing_leaves_the_folder_for_others(tmp_path, flow, monkeypatch):
+    in_this_process(monkeypatch)
+    source, out = tmp_path / "in", tmp_path / "out"
+    write(source / "a.parquet", np.full((5, 2), np.nan))
+    with pytest.raises(ValueError, match="missing values"):
+        score(flow, source, out)
+    assert [path.name for path in out.iterdir()] == ["_scores.json"]
+    assert score(flow, source, out, missing="nan").missing == 5
 
 
 def test_missing_values_are_counted_over_all_files(tmp_path, flow, monkeypatch):
@@ -248,8 +275,11 @@ def test_missing_values_are_counted_over_all_files(tmp_path, flow, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"num_actors": 3}, "3 actors of 1 CPUs and 0 GPUs do not fit into 2 CPUs and 0 GPUs"),
-        ({"gpus_per_actor": 0.5}, "1 actors of 1 CPUs and 0.5 GPUs do not fit"),
+        (
+            {"num_actors": 3},
+            "has 2 CPUs and 0 GPUs here, too few for 3 actors of 1 CPUs and 0 GPUs",
+        ),
+        ({"gpus_per_actor": 0.5}, "too few for 1 actors of 1 CPUs and 0.5 GPUs each"),
         ({"num_actors": 0}, "num_actors must be a positive integer"),
         ({"missing": "skip"}, "missing must be one of .*'skip'"),
         ({"batch_size": 0}, "batch_size must be a positive integer"),
@@ -272,8 +302,8 @@ def test_the_command_says_what_was_scored_and_what_not(tmp_path, flow, monkeypat
     said = run(*command, code=1)
     assert "b.csv differs in columns from" in said
     said = run(*command, "--skip-bad", code=1)
-    assert "log-densities of 0 rows of 0 files to" in said
-    assert "1 files had their scores already" in said
+    assert "log-densities" not in said
+    assert f"1 files had their scores in {tmp_path / 'out'} already" in said
     assert "Not scored: " in said
 
 

@@ -96,7 +96,7 @@ def test_a_folder_with_a_run_is_refused_before_ray_starts(tmp_path):
 def test_workers_that_do_not_fit_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(ray, "is_initialized", lambda: True)
     monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 2.0})
-    with pytest.raises(ValueError, match="3 workers of 1 CPUs and 0 GPUs do not fit into 2 CPUs"):
+    with pytest.raises(ValueError, match="has 2 CPUs and 0 GPUs here, too few for 3 workers"):
         tfflows.ray.train(make(), tmp_path / "run", 3)
     with pytest.raises(ValueError, match="num_workers must be a positive integer"):
         tfflows.ray.train(make(), tmp_path / "run", 0)

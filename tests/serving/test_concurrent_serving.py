@@ -20,7 +20,9 @@ FLOWS = {
 
 
 @needs_tensorflow
-@pytest.mark.parametrize("name", FLOWS)
+@pytest.mark.parametrize(
+    "name", ["coupling", pytest.param("autoregressive", marks=pytest.mark.slow)]
+)
 def test_eight_threads_get_the_answers_of_one(name, tmp_path):
     make, count = FLOWS[name]
     flow = randomize(make(), spread=0.1)

@@ -44,7 +44,12 @@ FLOWS = {
     "standardized": lambda: small_flow(None, 2, preprocessing=[layers.Standardize()]),
     "float64": lambda: small_flow(None, 2, dtype="float64"),
 }
-SLOW = ("iaf", "jet", "nsf_autoregressive", "base_of_classes")  # like others, and long to trace
+# Like others, and long to trace: a solver (ffjord), scales (multi_scale_real_nvp), couplings
+# (real_nvp), a network of masks (made_mixture).
+SLOW = (
+    "base_of_classes", "iaf", "jet", "made", "multi_scale_ffjord", "nsf", "nsf_autoregressive",
+    "real_nvp_batch_norm",
+)  # fmt: skip
 # A JAX process starts a TensorFlow one for each export: one of them shows what all would.
 TRIED = list(FLOWS) if keras.backend.backend() == "tensorflow" else ["real_nvp"]
 EXPECTED = ["decode", "encode", "log_prob", "sample", "sample_seeds", "serving_default"]

@@ -12,6 +12,9 @@ from pathlib import Path
 import pytest
 from marks import needs_tensorflow
 
+from tfflows.runs.recipe import make_recipe
+from tfflows.runs.run import run_recipe
+
 
 @needs_tensorflow
 def test_mirrored_training_equals_training_on_one_device():
@@ -22,29 +25,29 @@ def test_mirrored_training_equals_training_on_one_device():
     assert "EQUAL" in done.stdout
 
 
-RUN = """
-import json, sys
-from tfflows.runs.recipe import make_recipe
-from tfflows.runs.run import run_recipe
-recipe = make_recipe({
+RECIPE = {
     "name": "mirrored",
     "data": {"name": "moons"},
     "model": {"name": "realnvp", "arguments": {"num_couplings": 1, "hidden_units": [4]}},
     "optimizer": {"ema": 0.9},
     "training": {"epochs": 2, "steps_per_epoch": 20, "batch_size": 64},
-    "backend": {"jit": False, "strategy": sys.argv[2] if len(sys.argv) > 2 else None},
-})
-run_recipe(recipe, sys.argv[1], verbose=0)
+}
+RUN = """
+import json, sys
+from tfflows.runs.recipe import make_recipe
+from tfflows.runs.run import run_recipe
+run_recipe(make_recipe(json.loads(sys.argv[1])), sys.argv[2], verbose=0)
 """
 
 
 @needs_tensorflow
 def test_a_run_under_a_strategy_equals_one_without(tmp_path):
-    found = []
-    for strategy in ((), ("mirrored",)):
-        folder = tmp_path / "-".join(("run", *strategy))
-        command = [sys.executable, "-c", RUN, str(folder), *strategy]
-        done = subprocess.run(command, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        found.append(json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1]))
-    assert found[0]["val_nll"] == pytest.approx(found[1]["val_nll"], abs=1e-5)
+    plain = {**RECIPE, "backend": {"jit": False}}
+    run_recipe(make_recipe(plain), tmp_path / "plain", verbose=0)
+    mirrored = {**RECIPE, "backend": {"jit": False, "strategy": "mirrored"}}
+    command = [sys.executable, "-c", RUN, json.dumps(mirrored), str(tmp_path / "mirrored")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    ends = [(tmp_path / name / "metrics.jsonl").read_text() for name in ("plain", "mirrored")]
+    one, other = (json.loads(text.splitlines()[-1])["val_nll"] for text in ends)
+    assert one == pytest.approx(other, abs=1e-5)

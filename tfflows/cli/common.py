@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tfflows.utils.errors import first_paragraph
+from tfflows.utils.quiet import silent_stderr
 from tfflows.utils.suggest import nearest
 
 if TYPE_CHECKING:
@@ -104,23 +105,17 @@ def import_backend() -> None:
     if "keras" in sys.modules:
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    stderr, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 2)
-    try:
+    with silent_stderr():
         import tfflows.backend  # noqa: F401, imports Keras if it has a backend for us
-    finally:
-        os.dup2(stderr, 2)
-        os.close(stderr)
-        os.close(null)
 
 
 def open_any(path: Path) -> "Flow | ServedFlow":
     """The flow of a .keras file, a run folder, a SavedModel or a folder of the zoo."""
     import_backend()
-    from tfflows.saving import load_model
+    from tfflows.saving import load_flow
 
     try:
-        return load_model(path)
+        return load_flow(path)
     except FileNotFoundError as error:
         raise click.UsageError(str(error)) from error
 

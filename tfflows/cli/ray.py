@@ -71,12 +71,13 @@ def score(
     )
     gaps = f", {done.missing:,} of them NaN because of missing values" if done.missing else ""
     gaps += f"; left out {done.dropped:,} rows with missing values" if done.dropped else ""
-    click.echo(
-        f"Wrote the log-densities of {done.rows:,} rows of {done.files} files to {out}{gaps}; "
-        f"{done.seconds:.1f} s, {done.rows_per_second:,.0f} rows/s"
-    )
+    if done.files or not done.skipped:
+        click.echo(
+            f"Wrote the log-densities of {done.rows:,} rows of {done.files} files to {out}{gaps}; "
+            f"{done.seconds:.1f} s, {done.rows_per_second:,.0f} rows/s"
+        )
     if done.skipped:
-        click.echo(f"{done.skipped} files had their scores already")
+        click.echo(f"{done.skipped} files had their scores in {out} already")
     for text in done.refused.values():
         click.echo(f"Not scored: {text}", err=True)
     if done.refused:
@@ -135,10 +136,18 @@ def train(recipe, workers, settings, out, resume, max_failures, cpus, gpus, addr
 @click.option("--gpus", type=click.FloatRange(0), default=0, show_default=True, help="Per replica.")
 @click.option("--batch-rows", type=click.IntRange(1), default=1024, show_default=True)
 @click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", type=int, default=8000, show_default=True, help="Of HTTP.")
-@click.option("--grpc-port", type=int, default=9000, show_default=True, help="0 for no gRPC.")
+@click.option(
+    "--port", type=click.IntRange(1, 65535), default=8000, show_default=True, help="Of HTTP."
+)
+@click.option(
+    "--grpc-port", type=click.IntRange(0, 65535), default=9000, show_default=True,
+    help="0 for no gRPC.",
+)  # fmt: skip
+@click.option("--direct", is_flag=True, help="Each replica listens as well, past Ray's proxy.")
 @address_option
-def serve(model_path, name, replicas, cpus, gpus, batch_rows, host, port, grpc_port, address):
+def serve(
+    model_path, name, replicas, cpus, gpus, batch_rows, host, port, grpc_port, direct, address
+):  # fmt: skip
     """Answer HTTP and gRPC by the names of signatures, until Ctrl-C."""
     import_backend()
     from tfflows.ray import serve as serve_model
@@ -153,10 +162,13 @@ def serve(model_path, name, replicas, cpus, gpus, batch_rows, host, port, grpc_p
         host=host,
         port=port,
         grpc_port=grpc_port or None,
+        direct=direct,
         address=address,
     )
     with service:
         click.echo(f"POST {service.url}/log_prob; gRPC {service.grpc or 'off'}")
+        if service.replicas:
+            click.echo(f"Replicas: {', '.join(service.replicas)}")
         click.echo(f"Metrics: {', '.join(service.metrics)}")
         try:
             while True:

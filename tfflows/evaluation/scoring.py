@@ -17,6 +17,7 @@ from tfflows.datasets.readers.npy import ArrayTable
 from tfflows.datasets.readers.table import TableReader, open_table
 from tfflows.datasets.rows import as_condition
 from tfflows.utils.atomic import replaced_on_success
+from tfflows.utils.damage import cut
 
 if TYPE_CHECKING:
     from tfflows.flow import Flow
@@ -112,6 +113,17 @@ def score_file(
     return ScoreSummary(count, unusable, rows.reader.dropped, tuple(lowest))
 
 
+def check_columns(
+    flow: "Flow | ServedFlow",
+    source: str | Path,
+    columns: Sequence[str | int] | None = None,
+    condition_columns: Sequence[str | int] = (),
+    keep: Sequence[str | int] = (),
+) -> None:
+    """ValueError where `score_file` would refuse a file because of its columns."""
+    _FileRows(flow, source, columns, condition_columns, "refuse", keep)
+
+
 def score_rows(
     flow: "Flow | ServedFlow", x: np.ndarray, condition: np.ndarray | None = None
 ) -> tuple[np.ndarray, int]:
@@ -160,6 +172,7 @@ class _FileRows:
         self._check_condition(columns, condition_columns)
         names = None if columns is None else [*columns, *condition_columns]
         places = choose_columns(table, names, label=label)
+        self._check_dims([table.names[i] for i in places])
         noise = UniformNoise(table, places, schema.dequantized or (), seed=0)
         self.reader = TableReader(table, places, label, missing, noise)
         kept = [find_column(table, column) for column in keep]
@@ -176,6 +189,15 @@ class _FileRows:
         if condition_columns and columns is None:
             raise ValueError("Condition columns require that the columns of x are named as well")
 
+    def _check_dims(self, names):
+        count, flow = len(names) - self._num_condition, self._flow
+        if count != flow.dims:
+            raise ValueError(
+                f"The model requires rows of {flow.dims} numbers, for {flow.event_shape}. "
+                f"Received: {count} in {self._source}, the columns {cut(', '.join(names))}; "
+                "choose them by columns"
+            )
+
     def batches(self, size):
         """x `[n, *event_shape]`, condition or None, row numbers `[n]`, lists of kept texts."""
         if size < 1:
@@ -189,11 +211,6 @@ class _FileRows:
     def _split(self, flat):
         flow = self._flow
         x, condition = np.split(flat, [flat.shape[1] - self._num_condition], axis=1)
-        if x.shape[1] != flow.dims:
-            raise ValueError(
-                f"The model requires rows of {flow.dims} numbers, for {flow.event_shape}. "
-                f"Received: {x.shape[1]} in {self._source}; choose them by columns"
-            )
         x = x.reshape(-1, *flow.event_shape)
         return x, condition.reshape(-1, *flow.condition_shape) if self._num_condition else None
 

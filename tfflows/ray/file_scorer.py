@@ -3,17 +3,19 @@
 import contextlib
 import dataclasses
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tfflows.datasets.readers.table import open_table
-from tfflows.evaluation.scoring import score_file
+from tfflows.evaluation.scoring import check_columns, score_file
+from tfflows.flow import Flow
 from tfflows.ray.files import Place, SourceFile
 from tfflows.ray.score_folder import ScoreFolder
 from tfflows.ray.shipped_model import ShippedModel
+from tfflows.serving.served_flow import ServedFlow
 from tfflows.utils.damage import shortened
 from tfflows.utils.errors import first_paragraph, is_of_system
 
@@ -27,6 +29,10 @@ class ScoreSettings:
     batch_size: int
     missing: str
     keep: Sequence[str | int]
+
+    def check(self, flow: Flow | ServedFlow, path: Path) -> None:
+        """ValueError where the columns of a file do not fit the flow."""
+        check_columns(flow, path, self.columns, self.condition_columns, self.keep)
 
     def meaning(self) -> dict[str, Any]:
         """What changes the scores, as JSON holds it."""
@@ -46,11 +52,20 @@ class Header:
     names: tuple[str, ...]
 
     @classmethod
-    def of_first(cls, files: Sequence[SourceFile]) -> "Header | None":
-        """The header of the first file that can be read."""
+    def of_first(
+        cls, files: Sequence[SourceFile], check: Callable[[Path], None] | None = None
+    ) -> "Header | None":
+        """The header of the first file that can be read, which `check` may refuse."""
         for file in files:
-            with contextlib.suppress(ValueError), file.place.local_copy() as path:
-                return cls(file.place, tuple(open_table(path).names))
+            with file.place.local_copy() as path:
+                try:
+                    names = tuple(open_table(path).names)
+                except ValueError:
+                    continue
+                if check is not None:
+                    with _named(path, file.place):
+                        check(path)
+                return cls(file.place, names)
         return None
 
     def check(self, names: Sequence[str], place: Place, in_order: bool) -> None:
@@ -61,6 +76,15 @@ class Header:
                 f"{shortened(list(self.names), 200)}. Received: {shortened(list(names), 200)}; "
                 "name those of x by columns="
             )
+
+
+@contextlib.contextmanager
+def _named(path: Path, place: Place) -> Iterator[None]:
+    """Errors say the place of a file, and not where its copy is."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(str(error).replace(str(path), str(place))) from error
 
 
 class FileScorer:
@@ -106,7 +130,7 @@ class FileScorer:
         with file.place.local_copy() as path, tempfile.TemporaryDirectory() as temporary:
             target = self._folder.place_of(file)
             out = Path(target.path if target.is_local else f"{temporary}/scores.parquet")
-            try:
+            with _named(path, file.place):
                 if settings.columns is None and self._header is not None:
                     in_order = self._flow.data_schema.columns is None
                     self._header.check(open_table(path).names, file.place, in_order)
@@ -120,8 +144,6 @@ class FileScorer:
                     missing=settings.missing,
                     keep=settings.keep,
                 )
-            except ValueError as error:
-                raise ValueError(str(error).replace(str(path), str(file.place))) from error
             if not target.is_local:
                 target.upload(out)
         return done

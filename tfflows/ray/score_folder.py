@@ -44,16 +44,22 @@ class ScoreFolder:
                 f"Received: {self.place}"
             )
         description = self.place / _DESCRIPTION
-        if description.modified() is None:
-            self._refuse_other_files()
+        names = self._find_names()
+        if names and _DESCRIPTION not in names:
+            raise FileExistsError(
+                f"{self.place} must be a new folder, or one of earlier scores of the same model. "
+                f"Received: a folder with {min(names)}"
+            )
+        if names <= {_DESCRIPTION}:  # also where a call failed before its first file was scored
             self._write(description, meaning)
             return
         found = json.loads(description.read())
         for key, expected in meaning.items():
             if found.get(key) != expected:
                 raise ValueError(
-                    f"{self.place} has scores of another call, with {key} {found.get(key)!r}. "
-                    f"Received: {key} {expected!r}; give another folder, or remove that one"
+                    f"{self.place} has scores of another call, whose {key} was "
+                    f"{_shown(key, found.get(key))}. Received: {_shown(key, expected)}; give "
+                    "another folder, or remove that one"
                 )
 
     def place_of(self, file: SourceFile) -> Place:
@@ -71,19 +77,21 @@ class ScoreFolder:
             for folder in {posixpath.dirname(self.place_of(file).path) for file in files}:
                 remove_leftovers(Path(folder))
 
-    def _refuse_other_files(self):
+    def _find_names(self):
         from pyarrow import fs
 
         selector = fs.FileSelector(self.place.path, allow_not_found=True)
-        others = self.place.filesystem.get_file_info(selector)
-        if others:
-            raise FileExistsError(
-                f"{self.place} must be a new folder, or one of earlier scores of the same model. "
-                f"Received: a folder with {posixpath.basename(others[0].path)}"
-            )
+        infos = self.place.filesystem.get_file_info(selector)
+        return {posixpath.basename(info.path) for info in infos}
 
     def _write(self, description, meaning):
         with tempfile.TemporaryDirectory() as folder:
             local = Path(folder) / _DESCRIPTION
             local.write_text(json.dumps(meaning, indent=2) + "\n", "utf-8")
             description.upload(local)
+
+
+def _shown(key, value):
+    if key == "model":
+        return f"one of weights {str(value)[:12]}..."
+    return "all" if key == "columns" and value is None else repr(value)

@@ -5,6 +5,7 @@ import dataclasses
 import logging
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +13,9 @@ from tfflows.datasets.readers.table import MISSING_POLICIES
 from tfflows.ray.file_scorer import FileScorer, Header, ScoreSettings
 from tfflows.ray.files import Place, find_files
 from tfflows.ray.score_folder import ScoreFolder
-from tfflows.ray.session import session, worker_environment
+from tfflows.ray.session import check_fit, import_ray, session, worker_environment
 from tfflows.ray.shipped_model import ShippedModel
+from tfflows.saving import load_flow
 from tfflows.utils.checks import check_positive
 
 if TYPE_CHECKING:
@@ -100,12 +102,17 @@ def score(
             other columns or of another folder; there are fewer cores or GPUs than asked for.
         OSError: a file cannot be read or written, or `out` holds other files.
         ImportError: Ray is not installed.
+        ConnectionError: nothing answers at the address.
     """
     begun = time.perf_counter()
+    import_ray()
     _check(missing, batch_size, cpus_per_actor, gpus_per_actor, num_actors)
     root, files = find_files(source)
-    shipped = ShippedModel.of(model)
+    flow = load_flow(model) if isinstance(model, str | Path) else model
+    shipped = ShippedModel.of(flow)
     settings = ScoreSettings(columns, condition_columns, batch_size, missing, keep)
+    # Before processes are started, which takes long. Past a bad file others may be good.
+    header = Header.of_first(files, None if skip_bad else partial(settings.check, flow))
     folder = ScoreFolder(Place.of(out), root)
     folder.begin({"model": shipped.fingerprint, "source": root, **settings.meaning()})
     todo = [file for file in files if not folder.has(file)]
@@ -113,7 +120,7 @@ def score(
     if todo:
         with session(address) as ray:
             count = _count_actors(ray, num_actors, cpus_per_actor, gpus_per_actor, len(todo))
-            scorer = (shipped, folder, todo, settings, Header.of_first(files))
+            scorer = (shipped, folder, todo, settings, header)
             resources = {"num_cpus": cpus_per_actor, "num_gpus": gpus_per_actor}
             with contextlib.closing(_run(scorer, len(todo), count, resources, verbose)) as rows:
                 results = _collect(rows, todo, skip_bad)
@@ -138,17 +145,19 @@ def _check(missing, batch_size, cpus_per_actor, gpus_per_actor, num_actors):
         raise ValueError(f"gpus_per_actor must be >= 0. Received: {gpus_per_actor!r}")
 
 
+def _with_progress(error, num_written):
+    ends = "" if error.endswith("?") else "."
+    if not num_written:
+        return f"{error}{ends}"
+    return (
+        f"{error}{ends} The scores of {num_written} files are written, and the same call goes on "
+        "from there; --skip-bad or skip_bad=True goes on past bad files"
+    )
+
+
 def _count_actors(ray, num_actors, cpus, gpus, num_files):
     """How many actors to start, or ValueError where the cluster has not so much."""
-    there = ray.cluster_resources()
-    fit = int(there.get("CPU", 0) // cpus)
-    if gpus:
-        fit = min(fit, int(there.get("GPU", 0) / gpus))
-    if fit < (num_actors or 1):
-        raise ValueError(
-            f"{num_actors or 1} actors of {cpus} CPUs and {gpus:g} GPUs do not fit into "
-            f"{there.get('CPU', 0):g} CPUs and {there.get('GPU', 0):g} GPUs"
-        )
+    fit = check_fit(ray, "actors", num_actors or 1, cpus, gpus)
     return min(num_actors or fit, num_files)
 
 
@@ -176,10 +185,7 @@ def _collect(rows, files, skip_bad) -> list[dict[str, Any]]:
     for result in rows:
         if result["error"] and not (skip_bad and result["is_bad_file"]):
             kind = ValueError if result["is_bad_file"] else OSError
-            raise kind(
-                f"{result['error']}. The scores of {len(results)} files are written, and the same "
-                "call goes on from there"
-            )
+            raise kind(_with_progress(result["error"], len(results)))
         results.append(result)
     if len(results) < len(files):
         raise OSError(f"Ray gave results of {len(results)} of {len(files)} files: call it again")

@@ -8,10 +8,9 @@ import zipfile
 from pathlib import Path
 
 from tfflows.flow import Flow
-from tfflows.saving import load_model
+from tfflows.saving import load_flow
 from tfflows.serving.description import hash_weights
 from tfflows.serving.served_flow import ServedFlow
-from tfflows.serving.versions import latest_version
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,21 +28,12 @@ class ShippedModel:
     fingerprint: str
 
     @classmethod
-    def of(cls, model: Flow | str | Path) -> "ShippedModel":
-        """The model, checked by being loaded here.
-
-        Args:
-            model: a flow, or what `tfflows.load_model` takes.
-
-        Raises:
-            OSError, ValueError: as `tfflows.load_model`.
-        """
-        flow = model if isinstance(model, Flow) else load_model(model)
+    def of(cls, flow: Flow | ServedFlow) -> "ShippedModel":
+        """What `tfflows.load_model` gave, as bytes."""
         if isinstance(flow, ServedFlow):
-            folder = latest_version(Path(str(model)))
-            variables = sorted((folder / "variables").glob("*"))
+            variables = sorted((flow.folder / "variables").glob("*"))
             digest = hashlib.sha256(b"".join(path.read_bytes() for path in variables))
-            return cls("savedmodel", _zipped(folder), digest.hexdigest())
+            return cls("savedmodel", _zipped(flow.folder), digest.hexdigest())
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "flow.keras"
             flow.save(path)
@@ -52,7 +42,7 @@ class ShippedModel:
     def load(self) -> Flow | ServedFlow:
         """The model, in this process."""
         with tempfile.TemporaryDirectory() as folder:
-            return load_model(self.write(Path(folder)))
+            return load_flow(self.write(Path(folder)))
 
     def write(self, folder: Path) -> Path:
         """Write the model into a folder; returns what `tfflows.load_model` takes."""

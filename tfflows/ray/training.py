@@ -9,10 +9,10 @@ from typing import Any
 import keras
 
 from tfflows.backend.processes import leave_processes
-from tfflows.ray.session import session, worker_environment
+from tfflows.ray.session import check_fit, import_ray, session, worker_environment
 from tfflows.runs import Recipe, join_processes, make_recipe, read_recipe, run_recipe
 from tfflows.runs.folder import RunFolder
-from tfflows.saving import load_model
+from tfflows.saving import load_flow
 from tfflows.utils.checks import check_positive
 from tfflows.utils.errors import first_paragraph
 from tfflows.utils.remote import refuse_remote
@@ -63,6 +63,7 @@ def train(
         RuntimeError: a worker died more often than `max_failures`.
         ImportError: Ray is not installed.
     """
+    import_ray()
     check_positive(num_workers=num_workers, cpus_per_worker=cpus_per_worker)
     if not isinstance(recipe, Recipe):
         recipe = read_recipe(find_recipe(str(recipe)))
@@ -77,7 +78,7 @@ def train(
         "verbose": verbose,
     }
     with session(address) as ray:
-        _check_resources(ray, num_workers, cpus_per_worker, gpus_per_worker)
+        check_fit(ray, "workers", num_workers, cpus_per_worker, gpus_per_worker)
         _fit(config, num_workers, cpus_per_worker, gpus_per_worker, max_failures)
     return folder / "best.keras"
 
@@ -89,16 +90,6 @@ def _with_strategy(recipe) -> dict[str, Any]:
     if strategy == "multi_worker":  # under which XLA fails
         backend["jit"] = False
     return {**content, "backend": backend}
-
-
-def _check_resources(ray, num_workers, cpus, gpus):
-    there = ray.cluster_resources()
-    needed = {"CPU": num_workers * cpus, "GPU": num_workers * gpus}
-    if any(there.get(kind, 0) < number for kind, number in needed.items()):
-        raise ValueError(
-            f"{num_workers} workers of {cpus} CPUs and {gpus:g} GPUs do not fit into "
-            f"{there.get('CPU', 0):g} CPUs and {there.get('GPU', 0):g} GPUs"
-        )
 
 
 def _fit(config, num_workers, cpus, gpus, max_failures):
@@ -162,7 +153,7 @@ def _train_worker(config):
     join_processes()
     recipe = make_recipe(config["recipe"])
     weights = recipe.model.weights
-    weights = None if weights is None or is_begun else load_model(weights)
+    weights = None if weights is None or is_begun else load_flow(weights)
     resume = config["resume"] or is_begun
     run_recipe(recipe, folder, resume, config["verbose"], weights=weights)
     leave_processes()

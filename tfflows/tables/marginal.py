@@ -19,9 +19,9 @@ from scipy import special
 from tfflows.tables.columns import Column, Datetime, Dense, Integer, Interval, Positive
 from tfflows.tables.spline import Knots, make_knots, spline, spline_inverse
 
-MAX_KNOTS = 256
 UNBOUNDED = 1e6  # z of the outer edges of the first and last whole number that there can be
 _MAX_QUANTILES = 48
+_MAX_SPIKES = 20_000
 _MAX_SLOPE, _MIN_SLOPE = 100.0, 0.01
 
 
@@ -78,12 +78,14 @@ class Marginal:
         Args:
             x, xp: as in `forward`.
         """
-        z, log_det = self.forward(x, xp)
         if not self.is_whole:
+            z, log_det = self.forward(x, xp)
             return z, z, z, log_det
         low, high = (None if end is None else end - self.origin for end in self.whole_bounds)
-        lower, _ = self.forward(x - 0.5, xp)
-        upper, _ = self.forward(x + 0.5, xp)
+        # All at once: an exported graph holds the spline of each column once.
+        places, slopes = self.forward(xp.concatenate([x, x - 0.5, x + 0.5]), xp)
+        z, lower, upper = xp.split(places, 3)
+        log_det = xp.split(slopes, 3)[0]
         if low is not None:
             lower = xp.where(x <= low, -UNBOUNDED, lower)
         if high is not None:
@@ -115,13 +117,13 @@ class Marginal:
 
     def get_config(self) -> dict[str, Any]:
         """The numbers as JSON holds them; the column stands in the schema."""
-        knots = {name: np.asarray(v).tolist() for name, v in self.knots._asdict().items()}
+        knots = {"x": np.asarray(self.knots.x).tolist(), "y": np.asarray(self.knots.y).tolist()}
         return {"origin": self.origin, "center": self.center, "scale": self.scale, "knots": knots}
 
     @classmethod
     def from_config(cls, column: Column, config: Mapping[str, Any]) -> "Marginal":
         """The marginal of `get_config`."""
-        knots = Knots(**{k: np.asarray(v, "float64") for k, v in config["knots"].items()})
+        knots = make_knots(**config["knots"])
         return cls(column, int(config["origin"]), config["center"], config["scale"], knots)
 
 
@@ -167,20 +169,38 @@ def _knots_of_dense(t):
 
 
 def _knots_of_whole(t, scale):
-    """Knots at the edges between whole numbers: each frequent value gets its share of z."""
+    """Knots at the edges between whole numbers: each value that comes again gets its share of z.
+
+    What the values' shares leave is spread over the range, as the values are.
+    """
     values, counts = np.unique(t, return_counts=True)
-    if 2 * len(values) > MAX_KNOTS - 2:
-        frequent = values[counts >= max(10, 5e-4 * len(t))]
-        frequent = frequent[np.argsort(-counts[np.isin(values, frequent)], kind="stable")[:96]]
-        z = _normal_places(len(t), _MAX_QUANTILES)
-        places = np.quantile(t, special.ndtr(z), method="nearest")
-        values = np.unique(np.concatenate([[t[-1]], places[1:], frequent]))
-        split = np.isin(values, frequent)
-        edges = np.unique(np.concatenate([[t[0] - 0.5], values + 0.5, values[split] - 0.5]))
-    else:
-        edges = np.unique(np.concatenate([values - 0.5, values + 0.5]))
-    below = np.searchsorted(t, edges) / len(t)
-    # Empty stretches get a little, and so does what lies beyond the data.
-    share = 0.99 * below + 0.01 * (edges - edges[0]) / (edges[-1] - edges[0])
+    z = _normal_places(len(values), min(len(values), _MAX_QUANTILES))
+    places = np.unique(np.append(np.round(special.ndtr(z) * (len(values) - 1)), len(values) - 1))
+    places = places.astype("int64")
+    smooth_edges = np.append(values[0] - 0.5, values[places] + 0.5)
+    smooth_share = np.append(0, places + 1) / len(values)
+    expected = _expected_counts(counts)
+    if len(values) > _MAX_SPIKES:
+        expected[counts < np.sort(counts)[-_MAX_SPIKES]] = 0
+    spikes = values[expected > 0]
+    edges = np.unique(np.concatenate([smooth_edges, spikes - 0.5, spikes + 0.5]))
+    masses = expected / len(t)
+    below = np.append(0, np.cumsum(masses))[np.searchsorted(values, edges)]
+    share = below + (1 - masses.sum()) * np.interp(edges, smooth_edges, smooth_share)
     outside = max(0.5 / (len(t) + 1), 1e-4)
     return make_knots(edges / scale, special.ndtri(outside + (1 - 2 * outside) * share))
+
+
+def _expected_counts(counts):
+    """How often values that came so often will come again, in as many rows.
+
+    The estimate of Good (1953), "The population frequencies of species": (r + 1) N(r + 1) / N(r) of
+    values that came r times, where N(r) values did. Where few did, r less a half.
+    """
+    expected = counts - 0.5
+    of_count = np.bincount(counts, minlength=8)
+    for r in range(1, 6):
+        if of_count[r] >= 20:
+            estimate = (r + 1) * of_count[r + 1] / of_count[r]
+            expected[counts == r] = min(estimate, r - 0.1) if estimate > 0.01 else 0
+    return expected

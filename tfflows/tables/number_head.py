@@ -11,10 +11,11 @@ from scipy import special
 from tfflows.backend import rng
 from tfflows.backend.tensor_ops import Tensor
 from tfflows.tables.category_head import NEVER, draw_categories
-from tfflows.tables.marginal import MAX_KNOTS, Marginal
-from tfflows.tables.spline import Knots, pad_knots, spline, spline_inverse
+from tfflows.tables.marginal import Marginal
+from tfflows.tables.spline import Knots, make_knots, pad_knots, spline, spline_inverse
 
 NUM_FEATURES = 32
+MAX_KNOTS = 512  # of columns whose draws are made whole here
 _MIN_LOG_SCALE, _MAX_LOG_SCALE = -8.0, 3.0
 
 
@@ -78,21 +79,23 @@ class NumberHead(keras.layers.Layer):
         # What turns a drawn z into a whole number and back; see `set_marginals`.
         still = {"initializer": "zeros", "trainable": False}
         self.knots = self.add_weight((columns, 3, MAX_KNOTS), name="knots", **still)
-        self.units = self.add_weight((columns, 4), name="units", **still)
+        self.units = self.add_weight((columns, 5), name="units", **still)
         self.built = True
 
     def set_marginals(self, marginals: Sequence[Marginal]) -> None:
         """Take the maps of the columns, by which drawn numbers become whole."""
-        knots = [np.stack(pad_knots(marginal.knots, MAX_KNOTS)) for marginal in marginals]
-        self.knots.assign(np.stack(knots))
-        units = []
+        knots, units = [], []
         for marginal in marginals:
             ends = marginal.whole_bounds if marginal.is_whole else (None, None)
             low, high = (
                 sign * 3e38 if end is None else end - marginal.origin
                 for sign, end in zip((-1, 1), ends, strict=True)
             )
-            units.append([marginal.center, marginal.scale, low, high])
+            is_rounded = marginal.is_whole and len(marginal.knots.x) <= MAX_KNOTS
+            own = marginal.knots if is_rounded else make_knots([-1.0, 1.0], [-1.0, 1.0])
+            knots.append(np.stack(pad_knots(own, MAX_KNOTS)))
+            units.append([marginal.center, marginal.scale, low, high, is_rounded])
+        self.knots.assign(np.stack(knots))
         self.units.assign(np.array(units, "float32"))
 
     def set_frequencies(self, codes: np.ndarray) -> None:
@@ -169,13 +172,13 @@ class NumberHead(keras.layers.Layer):
     def _rounded(self, place, z):
         """z of the whole number in whose cell z lies; z itself of a real number."""
         knots = Knots(*ops.unstack(ops.take(self.knots, place, axis=0), 3, axis=0))
-        center, scale, low, high = ops.unstack(ops.take(self.units, place, axis=0), 4)
+        units = ops.unstack(ops.take(self.units, place, axis=0), 5)
+        center, scale, low, high, is_rounded = units
         x = ops.round(spline_inverse(ops, z, knots) * scale + center)
         rounded, _ = spline(ops, (ops.clip(x, low, high) - center) / scale, knots)
         # float32 holds whole numbers up to 2**24; beyond, neighbours have about the same z.
         is_near = ops.abs(x) < 2.0**22
-        is_whole = ops.take(np.array(self.whole), place, axis=0)
-        return ops.where(ops.logical_and(is_whole, is_near), rounded, z)
+        return ops.where(ops.logical_and(is_rounded > 0, is_near), rounded, z)
 
     def get_config(self):
         return {

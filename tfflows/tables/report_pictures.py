@@ -46,7 +46,7 @@ def _figure(width, height):
         "ytick.major.size": 0,
         "text.parse_math": False,  # a column may be named $x$
     }
-    with matplotlib.rc_context(style):
+    with matplotlib.rc_context(style):  # pyright: ignore[reportArgumentType]
         yield Figure(figsize=(width, height), layout="constrained")
 
 

@@ -12,6 +12,7 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 
 class Knots(NamedTuple):
@@ -27,7 +28,7 @@ class Knots(NamedTuple):
     slopes: Any
 
 
-def make_knots(x: np.ndarray, y: np.ndarray) -> Knots:
+def make_knots(x: ArrayLike, y: ArrayLike) -> Knots:
     """Knots with slopes between those of the chords beside them; of at least two points.
 
     A tail is not steeper than the way from the middle to its end, so that data a little beyond the

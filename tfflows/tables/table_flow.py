@@ -1,27 +1,26 @@
 """TableFlow: the exact density of typed rows, for any order and any set of given columns."""
 
-import math
-import types
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
 
-from tfflows.backend import compilation, rng
-from tfflows.tables.any_order import AnyOrder, orders
+from tfflows.backend import rng
+from tfflows.tables.any_order import AnyOrder
 from tfflows.tables.columns import Cells
 from tfflows.tables.encoder import Encoded, Encoder, number_columns
+from tfflows.tables.export import export_table
+from tfflows.tables.given import per_row, places_of
 from tfflows.tables.schema import Schema
-from tfflows.tables.trainer import TableTrainer
+from tfflows.tables.table_density import TableDensity
 from tfflows.utils.atomic import replaced_on_success
-from tfflows.utils.suggest import nearest
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
-class TableFlow(TableTrainer):
+class TableFlow(TableDensity):
     """An autoregressive flow over the typed columns of a table.
 
         log p(row) = sum_i log p(column i | columns before i)
@@ -59,8 +58,7 @@ class TableFlow(TableTrainer):
         **kwargs,
     ):
         network = AnyOrder(schema, width, num_blocks, num_components, activation, dropout)
-        super().__init__(network, _fixed_order(schema, order), **kwargs)
-        self.schema, self.order = schema, order
+        super().__init__(network, order, **kwargs)
         self._settings = {
             "width": width,
             "num_blocks": num_blocks,
@@ -68,7 +66,6 @@ class TableFlow(TableTrainer):
             "activation": activation,
             "dropout": dropout,
         }
-        self._compiled_methods = types.SimpleNamespace()  # a dict would be saved with the model
 
     def log_prob(
         self,
@@ -92,7 +89,7 @@ class TableFlow(TableTrainer):
                 flow's one order does not begin with the given columns.
         """
         encoded = self.fitted_encoder.encode(self.schema.parse(data))
-        places = self._places(given)
+        places = places_of(self.schema, given)
         seen = np.zeros(encoded.codes.shape, "float32")
         seen[:, places] = 1
         return self.log_prob_of_encoded(encoded, seen, num_orders, batch_size=batch_size)
@@ -115,22 +112,6 @@ class TableFlow(TableTrainer):
         return self.log_prob_of_encoded(
             encoded, np.asarray(given, "float32"), num_orders, batch_size=batch_size
         )
-
-    def log_prob_of_encoded(
-        self, encoded: Encoded, seen: np.ndarray, num_orders: int = 1, batch_size: int = 4096
-    ) -> np.ndarray:
-        """`log_prob` of rows that `encoder.encode` made; `seen` is 1 for given cells."""
-        self._check_seen(seen)
-        chains = self._orders(num_orders)
-        parts = [
-            self._in_chunks(self._log_density, batch_size, (*encoded, seen), chain)
-            for chain in chains
-        ]
-        mean = np.logaddexp.reduce(np.stack(parts).astype("float64"), axis=0) - math.log(len(parts))
-        return mean.astype("float32")
-
-    def _log_density(self, codes, cells, seen, order):
-        return ops.sum(self.network.log_terms(codes, cells, seen, order), axis=1)
 
     def sample(
         self,
@@ -156,8 +137,8 @@ class TableFlow(TableTrainer):
         """
         if num_samples < 0:
             raise ValueError(f"Expected `num_samples` to be at least 0. Received: {num_samples}")
-        columns = {name: _per_row(name, v, num_samples) for name, v in (given or {}).items()}
-        self._places(columns)
+        columns = {name: per_row(name, v, num_samples) for name, v in (given or {}).items()}
+        places_of(self.schema, columns)
         cells = self.schema.parse(columns, columns=list(columns)) if columns else {}
         drawn = self.sample_cells(num_samples, cells, None, seed, num_orders, batch_size)
         return self.schema.unparse(drawn, to=to)
@@ -184,10 +165,12 @@ class TableFlow(TableTrainer):
         """
         encoded = self._encode_some(given, num_samples)
         seen = np.zeros(encoded.codes.shape, "float32")
-        seen[:, self._places(given)] = 1
-        wanted = None if columns is None else self._places(columns)
-        drawn = self._draw(encoded, seen, rng.make_seed(seed), num_orders, True, batch_size, wanted)
-        chain = self._chain(self._orders(1)[0], wanted)
+        seen[:, places_of(self.schema, given)] = 1
+        wanted = None if columns is None else places_of(self.schema, columns)
+        drawn = self.draw_encoded(
+            encoded, seen, rng.make_seed(seed), num_orders, True, batch_size, wanted
+        )
+        chain = self.chain(self.orders(1)[0], wanted)
         names = {self.schema.names[place] for place in chain} | set(given)
         return {name: given.get(name, drawn[name]) for name in self.schema.names if name in names}
 
@@ -228,7 +211,7 @@ class TableFlow(TableTrainer):
         """As `impute` with one draw, of cells that `Schema.parse` gave with `allow_missing`."""
         seen = np.stack([~cell.missing for cell in cells.values()], axis=1).astype("float32")
         encoded = self.fitted_encoder.encode(cells)
-        drawn = self._draw(encoded, seen, rng.make_seed(seed), num_orders, False, batch_size)
+        drawn = self.draw_encoded(encoded, seen, rng.make_seed(seed), num_orders, False, batch_size)
         return {
             name: Cells(
                 np.where(cell.missing, drawn[name].values, cell.values),
@@ -243,100 +226,6 @@ class TableFlow(TableTrainer):
         codes = np.zeros((rows, len(self.schema)), "int32")
         return Encoded(codes, np.zeros((rows, len(number_columns(self.schema)), 4), "float32"))
 
-    def _draw(self, encoded, seen, seed, num_orders, allow_missing, batch_size, wanted=None):
-        """Cells of all columns, of which those that are seen are the given ones.
-
-        Places that are wanted leave the other columns undrawn.
-        """
-        self._check_seen(seen)
-        chains = self._orders(num_orders)
-        draw = np.random.default_rng(np.asarray(seed).view("uint32").tolist())
-        chain_of = draw.integers(0, len(chains), len(seen))
-        codes = encoded.codes.copy()
-        z = encoded.numbers[:, :, 0].copy()
-        method = self._draw_any if allow_missing else self._draw_values
-        for number, chain in enumerate(chains):
-            rows = np.flatnonzero(chain_of == number) if len(chains) > 1 else slice(None)
-            chain = self._chain(chain, wanted)
-            chain = chain[~seen.all(axis=0)[chain]] if len(seen) else chain[:0]
-            arrays = (codes[rows], encoded.numbers[rows], seen[rows])
-            noise = np.asarray(seed, "int32") + np.array([number, 0], "int32")
-            codes[rows], z[rows] = self._in_chunks(method, batch_size, arrays, chain, noise)
-        return self.fitted_encoder.decode(codes, z, int(draw.integers(2**31)))
-
-    def _chain(self, order, wanted):
-        """The part of an order that draws the wanted columns, or all of it."""
-        if wanted is None:
-            return order
-        places = np.flatnonzero(np.isin(order, wanted))
-        if self.fixed_order is None:
-            return order[places]
-        return order[: places.max(initial=-1) + 1]
-
-    def _draw_any(self, codes, cells, seen, order, seed):
-        return self.network.draw(codes, cells, seen, order, seed, allow_missing=True)
-
-    def _draw_values(self, codes, cells, seen, order, seed):
-        return self.network.draw(codes, cells, seen, order, seed, allow_missing=False)
-
-    def _places(self, names: Sequence[str] | Mapping[str, Any]) -> list[int]:
-        """Places of columns in the schema, by their names."""
-        if isinstance(names, str):
-            raise ValueError(f"Expected `given` to be a list of names. Received: {names!r}")
-        for name in names:
-            if name not in self.schema:
-                raise ValueError(
-                    f"Expected `given` to name columns of the table. Received: {name!r}"
-                    f"{nearest(str(name), self.schema.names)}"
-                )
-        return [self.schema.names.index(name) for name in names]
-
-    def _check_seen(self, seen):
-        """In one order, what is given must come first."""
-        if self.fixed_order is None:
-            return
-        in_order = seen[:, self.fixed_order]
-        late = np.argwhere(in_order[:, 1:] > in_order[:, :-1])
-        if len(late):
-            name = self.schema.names[self.fixed_order[late[0][1] + 1]]
-            raise ValueError(
-                f"The flow is trained on one order of its columns, {list(self.order)}, and can "
-                f"condition on the first of them only; train with order='random' for any. "
-                f"Received: {name!r} given without those before it"
-            )
-
-    def _orders(self, count: int) -> np.ndarray:
-        if count < 1 or (count > 1 and self.fixed_order is not None):
-            raise ValueError(
-                "Expected `num_orders` to be at least 1, and 1 where the flow is trained on one "
-                f"order. Received: {count}"
-            )
-        return orders(len(self.schema), count, self.fixed_order)
-
-    def _in_chunks(self, method: Callable, batch_size: int, arrays: Sequence, order, *seeds):
-        """`method` of rows, a few sizes of chunks at a time, so that few functions are compiled."""
-        rows = len(arrays[0])
-        parts = []
-        for number, start in enumerate(range(0, max(rows, 1), batch_size)):
-            chunk = [array[start : start + batch_size] for array in arrays]
-            count = len(chunk[0])
-            size = min(batch_size, 1 << max(count - 1, 0).bit_length())
-            padded = [
-                np.concatenate([a, np.zeros((size - count, *a.shape[1:]), a.dtype)]) for a in chunk
-            ]
-            noise = [seed + np.array([0, number * 2**12], "int32") for seed in seeds]
-            results = self._compiled(method)(*map(ops.convert_to_tensor, (*padded, order, *noise)))
-            parts.append([ops.convert_to_numpy(r)[:count] for r in keras.tree.flatten(results)])
-        merged = [np.concatenate(part) for part in zip(*parts, strict=True)]
-        return merged[0] if len(merged) == 1 else merged
-
-    def _compiled(self, method):
-        name = method.__name__
-        if not hasattr(self._compiled_methods, name):
-            compiled = compilation.compile_method(self, method, jit=False)
-            setattr(self._compiled_methods, name, compiled)
-        return getattr(self._compiled_methods, name)
-
     def save(self, filepath: str | Path, overwrite: bool = True, **kwargs) -> None:
         """`keras.Model.save` that replaces `filepath` only once the new file is whole."""
         if Path(filepath).suffix != ".keras":
@@ -345,6 +234,46 @@ class TableFlow(TableTrainer):
             raise FileExistsError(f"{filepath} exists already: overwrite=True replaces it")
         with replaced_on_success(filepath) as temporary:
             super().save(temporary, **kwargs)
+
+    def export(
+        self,
+        filepath: str | Path,
+        format: str = "tf_saved_model",  # Keras' own name
+        verbose: bool | None = None,
+        input_signature: None = None,
+        *,
+        warmup: bool = False,
+    ) -> Path | str:
+        """Write a SavedModel that takes and gives cells as they stand in the data.
+
+        It has the signatures log_prob, sample, sample_given and impute, with one input or output
+        per column: see `tfflows.tables.export.export_table`.
+
+        Args:
+            filepath: a version folder such as "models/adult/1", which must not exist yet, or a
+                model folder such as "models/adult", which gets the next version.
+            format: "tf_saved_model".
+            verbose: whether to print where the model was written.
+            input_signature: must be None, because every signature has its own inputs.
+            warmup: whether to add requests that TensorFlow Serving runs when it loads the model.
+
+        Returns:
+            The version folder; of a remote path (gs://, ...) a string.
+
+        Raises:
+            FileExistsError: the version is there already.
+            ValueError: the flow is not fitted, or a column cannot stand in a SavedModel.
+            OSError: the files cannot be written; nothing is left of the attempt.
+        """
+        if input_signature is not None:
+            raise ValueError(
+                "A table flow is exported with one input per column: input_signature must be None. "
+                f"Received: {input_signature!r}"
+            )
+        path = export_table(self, filepath, format, warmup=warmup)
+        if verbose:
+            sys.stdout.write(f"Saved artifact at '{path}'.\n")
+        return path
 
     def get_config(self) -> dict[str, Any]:
         config = {"name": self.name, "dtype": self.dtype, "order": self.order, **self._settings}
@@ -362,30 +291,3 @@ class TableFlow(TableTrainer):
                 {"schema": schema.get_config(), "marginals": marginals}
             )
         return flow
-
-
-def _fixed_order(schema, order) -> np.ndarray | None:
-    """Places of the columns in an order of names; None for random orders."""
-    if isinstance(order, str):
-        if order != "random":
-            raise ValueError(f"order must be 'random' or a list of names. Received: {order!r}")
-        return None
-    names = list(order)
-    if sorted(names) != sorted(schema.names):
-        raise ValueError(
-            f"Expected `order` to hold each of the columns {list(schema.names)} once. "
-            f"Received: {names}"
-        )
-    return np.array([schema.names.index(name) for name in names], "int32")
-
-
-def _per_row(name, value, num_rows):
-    """A value for all rows, or one per row, as an array."""
-    if isinstance(value, str | bytes) or np.ndim(value) == 0:
-        return np.full(num_rows, value, dtype=object if isinstance(value, str) else None)
-    if len(value) != num_rows:
-        raise ValueError(
-            f"Expected `given` to hold one value of {name!r}, or one per row, {num_rows}. "
-            f"Received: {len(value)}"
-        )
-    return np.asarray(value)

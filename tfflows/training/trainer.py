@@ -11,6 +11,7 @@ import numpy as np
 from keras import ops
 
 from tfflows.backend import compilation, replicas, rng
+from tfflows.backend.adam import fuse_adam
 from tfflows.backend.tensor_ops import Tensor, batch_mean
 from tfflows.distributions import Distribution
 from tfflows.layers import FlowLayer
@@ -134,6 +135,7 @@ class Trainer(CheckedData):
             auto_scale_loss=auto_scale_loss,
         )
         replicas.clip_sum_of_replicas(self)
+        fuse_adam(self.optimizer)
 
     def get_compile_config(self):
         """Keras' own, and the objective; a `ReverseKL` holds a function, which no file keeps."""
