@@ -13,6 +13,11 @@ from sklearn.utils.estimator_checks import estimator_checks_generator
 from tfflows.tables import Schema, TableEstimator
 
 TINY = {"width": 4, "num_blocks": 1, "num_components": 2, "max_steps": 1, "batch_size": 256}
+EXPECTED_FAILURES = {
+    "check_methods_subset_invariance": "1e-7 is asked for, and batches of other sizes differ by "
+    "the rounding of float32",
+    "check_methods_sample_order_invariance": "as check_methods_subset_invariance",
+}
 # Those that fit nothing; the others are slow.
 QUICK = (
     "check_estimators_unfitted",
@@ -29,7 +34,9 @@ QUICK = (
 def checks():
     for estimator, check in estimator_checks_generator(TableEstimator(random_state=0, **TINY)):
         name = check.func.__name__ if hasattr(check, "func") else check.__name__
-        marks = () if name in QUICK else pytest.mark.slow
+        marks = [] if name in QUICK else [pytest.mark.slow]
+        if name in EXPECTED_FAILURES:
+            marks.append(pytest.mark.xfail(reason=EXPECTED_FAILURES[name]))
         yield pytest.param(estimator, check, marks=marks, id=name)
 
 
@@ -62,6 +69,7 @@ def test_scores_and_samples_are_those_of_the_flow(fitted):
     assert scores.shape == (30,)
     assert scores.dtype == "float64"
     np.testing.assert_allclose(scores, fitted.flow_.log_prob(rows), rtol=1e-6)
+    np.testing.assert_allclose(fitted.score_samples(rows[:7]), scores[:7], rtol=1e-5)
     assert fitted.score(rows) == scores.mean()
     drawn = fitted.sample(25, random_state=1)
     assert list(drawn.dtypes) == list(table().dtypes)
