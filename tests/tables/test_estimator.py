@@ -1,4 +1,4 @@
-"""TableDensity by scikit-learn's own checks, and by its conventions for densities."""
+"""TableEstimator by scikit-learn's own checks, and by its conventions for densities."""
 
 import pickle
 
@@ -10,9 +10,14 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
-from tfflows.tables import Schema, TableDensity
+from tfflows.tables import Schema, TableEstimator
 
-TINY = {"width": 4, "num_blocks": 1, "num_components": 2, "max_epochs": 1, "batch_size": 256}
+TINY = {"width": 4, "num_blocks": 1, "num_components": 2, "max_steps": 1, "batch_size": 256}
+EXPECTED_FAILURES = {
+    "check_methods_subset_invariance": "1e-7 is asked for, and batches of other sizes differ by "
+    "the rounding of float32",
+    "check_methods_sample_order_invariance": "as check_methods_subset_invariance",
+}
 # Those that fit nothing; the others are slow.
 QUICK = (
     "check_estimators_unfitted",
@@ -27,9 +32,11 @@ QUICK = (
 
 
 def checks():
-    for estimator, check in estimator_checks_generator(TableDensity(random_state=0, **TINY)):
+    for estimator, check in estimator_checks_generator(TableEstimator(random_state=0, **TINY)):
         name = check.func.__name__ if hasattr(check, "func") else check.__name__
-        marks = () if name in QUICK else pytest.mark.slow
+        marks = [] if name in QUICK else [pytest.mark.slow]
+        if name in EXPECTED_FAILURES:
+            marks.append(pytest.mark.xfail(reason=EXPECTED_FAILURES[name]))
         yield pytest.param(estimator, check, marks=marks, id=name)
 
 
@@ -53,7 +60,7 @@ def table(rows=120, seed=0):
 
 @pytest.fixture(scope="module")
 def fitted():
-    return TableDensity(random_state=3, **TINY).fit(table())
+    return TableEstimator(random_state=3, **TINY).fit(table())
 
 
 def test_scores_and_samples_are_those_of_the_flow(fitted):
@@ -62,6 +69,7 @@ def test_scores_and_samples_are_those_of_the_flow(fitted):
     assert scores.shape == (30,)
     assert scores.dtype == "float64"
     np.testing.assert_allclose(scores, fitted.flow_.log_prob(rows), rtol=1e-6)
+    np.testing.assert_allclose(fitted.score_samples(rows[:7]), scores[:7], rtol=1e-5)
     assert fitted.score(rows) == scores.mean()
     drawn = fitted.sample(25, random_state=1)
     assert list(drawn.dtypes) == list(table().dtypes)
@@ -88,23 +96,23 @@ def test_a_pickle_has_equal_scores(fitted):
 def test_arrays_come_back_as_arrays_with_missing_cells():
     X = np.random.default_rng(0).normal(size=(60, 2))
     X[:9, 1] = np.nan
-    density = TableDensity(random_state=0, **TINY).fit(X)
-    assert density.sample(40).shape == (40, 2)
-    assert np.isfinite(density.score_samples(X)).all()
-    assert density.schema_.names == ("x0", "x1")
+    estimator = TableEstimator(random_state=0, **TINY).fit(X)
+    assert estimator.sample(40).shape == (40, 2)
+    assert np.isfinite(estimator.score_samples(X)).all()
+    assert estimator.schema_.names == ("x0", "x1")
     with pytest.raises(ValueError, match="minimum of 10 is required"):
-        density.fit(X[:9])
+        estimator.fit(X[:9])
     with pytest.raises(ValueError, match="minimum of 10 is required"):
-        density.fit(pd.DataFrame(X[:9]))
+        estimator.fit(pd.DataFrame(X[:9]))
 
 
 @pytest.mark.slow
 def test_a_search_finds_the_longer_training():
     search = GridSearchCV(
-        TableDensity(random_state=0, **TINY).set_params(batch_size=16, learning_rate=0.01),
-        {"max_epochs": [1, 15]},
+        TableEstimator(random_state=0, **TINY).set_params(batch_size=16, learning_rate=0.01),
+        {"max_steps": [7, 200]},
         cv=2,
     )
     x = np.random.default_rng(0).normal(size=(200, 1))
     search.fit(np.hstack([x, 2 * x + 0.1 * np.random.default_rng(1).normal(size=(200, 1))]))
-    assert search.best_params_ == {"max_epochs": 15}
+    assert search.best_params_ == {"max_steps": 200}

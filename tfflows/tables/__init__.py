@@ -22,7 +22,7 @@ from tfflows.tables.served_table import ServedTable
 from tfflows.tables.table_flow import TableFlow
 
 if TYPE_CHECKING:
-    from tfflows.tables.estimator import TableDensity
+    from tfflows.tables.estimator import TableEstimator
 
 __all__ = [
     "Boolean",
@@ -37,7 +37,7 @@ __all__ = [
     "Real",
     "Schema",
     "ServedTable",
-    "TableDensity",
+    "TableEstimator",
     "TableFlow",
     "fit",
     "plain_flow",
@@ -47,8 +47,8 @@ __all__ = [
 
 
 def __getattr__(name):
-    if name == "TableDensity":  # the only part that needs scikit-learn
-        from tfflows.tables.estimator import TableDensity
+    if name == "TableEstimator":  # the only part that needs scikit-learn
+        from tfflows.tables.estimator import TableEstimator
 
-        return TableDensity
+        return TableEstimator
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -15,7 +15,7 @@ from tfflows.tables.fitting import MIN_ROWS, fit
 from tfflows.tables.schema import Schema
 
 
-class TableDensity(DensityMixin, BaseEstimator):
+class TableEstimator(DensityMixin, BaseEstimator):
     """Density of the rows of a table by a `TableFlow`, with the calls of scikit-learn.
 
     X is a DataFrame, whose columns may hold numbers, text, booleans, dates and missing cells, or an
@@ -27,7 +27,7 @@ class TableDensity(DensityMixin, BaseEstimator):
             of rows.
         order: "random", or the names of all columns in the order that is trained.
         validation: share of the rows that is held out, by which training stops.
-        max_epochs, max_minutes: training ends then at the latest.
+        max_steps, max_minutes: training ends then at the latest.
         learning_rate: the first.
         batch_size: rows per step; None chooses by the number of rows.
         random_state: seed of the fit, and of samples.
@@ -41,9 +41,9 @@ class TableDensity(DensityMixin, BaseEstimator):
         n_iter_: epochs that were trained.
 
     Example:
-        density = tfflows.tables.TableDensity(random_state=0).fit(frame)
-        unusual = frame[density.score_samples(frame) < -20]
-        more = density.sample(1000)
+        estimator = tfflows.tables.TableEstimator(random_state=0).fit(frame)
+        unusual = frame[estimator.score_samples(frame) < -20]
+        more = estimator.sample(1000)
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class TableDensity(DensityMixin, BaseEstimator):
         dropout: float | None = None,
         order: str | list[str] = "random",
         validation: float = 0.1,
-        max_epochs: int = 200,
+        max_steps: int = 6_000,
         max_minutes: float | None = None,
         learning_rate: float = 1e-3,
         batch_size: int | None = None,
@@ -70,14 +70,14 @@ class TableDensity(DensityMixin, BaseEstimator):
         self.dropout = dropout
         self.order = order
         self.validation = validation
-        self.max_epochs = max_epochs
+        self.max_steps = max_steps
         self.max_minutes = max_minutes
         self.learning_rate = learning_rate
         self.batch_size = batch_size
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, X: Any, y: None = None) -> "TableDensity":
+    def fit(self, X: Any, y: None = None) -> "TableEstimator":
         """Fit the flow to rows; y is ignored.
 
         Raises:
@@ -93,7 +93,7 @@ class TableDensity(DensityMixin, BaseEstimator):
             frame,
             self.schema,
             validation=self.validation,
-            max_epochs=self.max_epochs,
+            max_steps=self.max_steps,
             max_minutes=self.max_minutes,
             seed=self._seed(),
             learning_rate=self.learning_rate,
