@@ -279,3 +279,18 @@ def test_wrong_givens_are_refused(small, given, said):
 def test_an_unfitted_flow_says_what_to_do():
     with pytest.raises(ValueError, match="call fit"):
         TableFlow(SMALL).log_prob(every_row())
+
+
+def test_the_loss_of_random_sets_is_the_mean_over_orders(small):
+    rows = every_row().sample(40, random_state=1)
+    encoded = small.encoder.encode(small.schema.parse(rows))
+    inputs = {"codes": encoded.codes, "numbers": encoded.numbers}
+    losses = [keras.ops.mean(small(inputs, training=True)) for _ in range(400)]
+    estimate, error = np.mean(losses), np.std(losses) / 20
+    exact = [
+        -small.network.log_terms(*encoded, np.zeros((40, 4), "float32"), np.array(order))
+        for order in itertools.permutations(range(4))
+    ]
+    expected = np.mean([keras.ops.convert_to_numpy(keras.ops.sum(e, axis=1)) for e in exact])
+    assert error < 0.1
+    assert abs(estimate - expected) < 4 * error

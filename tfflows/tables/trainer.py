@@ -76,8 +76,11 @@ class TableTrainer(keras.Model):
             seen = ops.zeros_like(codes, dtype="float32")
             terms = self.network.log_terms(codes, numbers, seen, self.fixed_order, True, training)
             return -ops.sum(terms, axis=1)
-        seed = rng.replica_seed(self._seeds) if training else np.array([0, 1], "int32")
-        seen, weight = self.network.random_seen(ops.shape(codes)[0], seed)
+        rows = ops.shape(codes)[0]
+        # Outside of training a batch says its own seed, the same in each epoch.
+        content = ops.stack([ops.sum(codes), ops.cast(rows, "int32")])
+        seed = rng.replica_seed(self._seeds) if training else content
+        seen, weight = self.network.random_seen(rows, seed)
         terms = self.network.log_terms_of_unseen(codes, numbers, seen, training)
         return -weight * ops.sum(terms, axis=1)
 
