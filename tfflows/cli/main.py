@@ -1,4 +1,4 @@
-"""The command line, `tfflows`: train, evaluate, score, sample, plot, export, info, ray, zoo.
+"""`tfflows`: train, evaluate, score, sample, plot, export, info, ray, table, zoo.
 
 Exit codes: 0 done, 1 failure (files, data, training), 2 usage (an option or value that cannot be).
 """
@@ -12,6 +12,7 @@ from tfflows.cli.info import info
 from tfflows.cli.plot import plot
 from tfflows.cli.ray import ray_commands
 from tfflows.cli.sample import animate_command, sample
+from tfflows.cli.table import table_commands
 from tfflows.cli.train import train
 from tfflows.cli.zoo import zoo_commands
 
@@ -32,6 +33,7 @@ for _command in (
     export,
     info,
     ray_commands,
+    table_commands,
     zoo_commands,
 ):
     main.add_command(_command)

@@ -104,7 +104,7 @@ def run_recipe(
 def _run(recipe, folder, weights, verbose, strategy, is_begun):
     keras.utils.set_random_seed(recipe.seed)
     data = RunData.load(recipe)
-    facts = {"data": data.describe(), "versions": _versions()}
+    facts = {"data": data.describe(), "versions": versions()}
     if is_begun:
         strategy.by_chief(lambda: folder.check_data(facts["data"]))
     _check_chief_has_the_same(recipe, facts["data"], strategy)
@@ -253,7 +253,8 @@ def _decay_kernels_only(optimizer, flow):
     optimizer.exclude_from_weight_decay(var_list=others)
 
 
-def _versions():
+def versions() -> dict[str, str]:
+    """Of the packages and the machine that train, for a run's facts."""
     backend = keras.backend.backend()
     packages = ("tfflows", "keras", backend, "numpy")
     found = {package: version(package) for package in packages}

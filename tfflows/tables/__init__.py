@@ -14,6 +14,7 @@ from tfflows.tables.columns import (
 )
 from tfflows.tables.fitting import fit
 from tfflows.tables.plain_flows import plain_flow, support_layers
+from tfflows.tables.report import write_report
 from tfflows.tables.schema import Schema
 from tfflows.tables.table_flow import TableFlow
 
@@ -33,4 +34,5 @@ __all__ = [
     "fit",
     "plain_flow",
     "support_layers",
+    "write_report",
 ]

@@ -19,7 +19,6 @@ from tfflows.tables.trainer import MAX_ADAPT_ROWS
 from tfflows.training.stop_on_nan import StopOnNaN
 
 MIN_ROWS = 10
-MAX_HELD_OUT = 20_000
 
 
 class Size(NamedTuple):
@@ -120,16 +119,20 @@ def _encode(data, schema, validation, seed, folder):
     rows = len(next(iter(sample.values())).values)
     if rows < MIN_ROWS:
         raise ValueError(f"Expected a table of at least {MIN_ROWS} rows. Received: {rows}")
-    if is_paths(data):
+    if is_paths(data) and rows == MAX_ADAPT_ROWS:  # there are more than that
         encoder = Encoder.fit(schema, sample)
         parts = store_rows(encoder, schema.read(data), folder, validation, seed)
         return encoder, sample, *parts
-    order = np.random.default_rng(seed).permutation(rows)
-    count = max(1, min(round(validation * rows), MAX_HELD_OUT))
-    cells_of = {name: Cells(*(part[order] for part in cells)) for name, cells in sample.items()}
-    held_out, trained = (
-        {name: Cells(*(part[rows] for part in cells)) for name, cells in cells_of.items()}
-        for rows in (slice(count), slice(count, None))
+    is_held_out = held_out_rows(rows, validation, seed)
+    trained, held_out = (
+        {name: Cells(*(part[chosen] for part in cells)) for name, cells in sample.items()}
+        for chosen in (~is_held_out, is_held_out)
     )
     encoder = Encoder.fit(schema, trained)
     return encoder, trained, encoder.encode(trained), encoder.encode(held_out)
+
+
+def held_out_rows(rows: int, validation: float, seed: int) -> np.ndarray:
+    """Which rows of a table `fit` holds out, at least one: bool `[rows]`."""
+    random = np.random.default_rng(seed).random(rows)  # as `store_rows` draws them, in chunks
+    return random < max(validation, random.min() + 1e-12)

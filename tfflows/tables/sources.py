@@ -59,7 +59,7 @@ def chunks(
     if rows is not None and rows < 1:
         raise ValueError(f"Expected `rows` to be a positive number. Received: {rows}")
     if is_paths(data):
-        for path in _files(data):
+        for path in files_of(data):
             for chunk in _file_chunks(path, names, rows or ROWS_PER_CHUNK, numbers or {}):
                 names = list(chunk.columns)  # which the next files must have as well
                 yield chunk
@@ -78,7 +78,8 @@ def is_paths(data: Any) -> bool:
     return isinstance(data, str | os.PathLike)
 
 
-def _files(data):
+def files_of(data: Any) -> list[Path]:
+    """The files of a path, of all in a folder, or of a list of paths."""
     if not isinstance(data, list | tuple):
         path = Path(data)
         if not path.is_dir():
@@ -88,7 +89,7 @@ def _files(data):
         if not found:
             raise ValueError(f"Expected {path} to hold files {list(_IN_FOLDERS)}. Received: none")
         return found
-    return [file for path in data for file in _files(path)]
+    return [file for path in data for file in files_of(path)]
 
 
 def _file_chunks(path, names, rows, numbers):

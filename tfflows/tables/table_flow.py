@@ -157,13 +157,39 @@ class TableFlow(TableTrainer):
         if num_samples < 0:
             raise ValueError(f"Expected `num_samples` to be at least 0. Received: {num_samples}")
         columns = {name: _per_row(name, v, num_samples) for name, v in (given or {}).items()}
-        places = self._places(columns)
+        self._places(columns)
         cells = self.schema.parse(columns, columns=list(columns)) if columns else {}
-        encoded = self._encode_some(cells, num_samples)
+        drawn = self.sample_cells(num_samples, cells, None, seed, num_orders, batch_size)
+        return self.schema.unparse(drawn, to=to)
+
+    def sample_cells(
+        self,
+        num_samples: int,
+        given: Mapping[str, Cells],
+        columns: Sequence[str] | None = None,
+        seed: rng.Seed = None,
+        num_orders: int = 1,
+        batch_size: int = 4096,
+    ) -> dict[str, Cells]:
+        """As `sample`, of cells that `Schema.parse` gave, and of some columns only.
+
+        Args:
+            num_samples, seed, num_orders, batch_size: as in `sample`.
+            given: cells `[num_samples]` of columns that rows are drawn given.
+            columns: names of those that are drawn, without the rest of the row; None draws all. A
+                flow of one order draws those before them as well.
+
+        Returns:
+            Cells of the given columns and of those that were drawn.
+        """
+        encoded = self._encode_some(given, num_samples)
         seen = np.zeros(encoded.codes.shape, "float32")
-        seen[:, places] = 1
-        drawn = self._draw(encoded, seen, rng.make_seed(seed), num_orders, True, batch_size)
-        return self.schema.unparse({**drawn, **cells}, to=to)
+        seen[:, self._places(given)] = 1
+        wanted = None if columns is None else self._places(columns)
+        drawn = self._draw(encoded, seen, rng.make_seed(seed), num_orders, True, batch_size, wanted)
+        chain = self._chain(self._orders(1)[0], wanted)
+        names = {self.schema.names[place] for place in chain} | set(given)
+        return {name: given.get(name, drawn[name]) for name in self.schema.names if name in names}
 
     def impute(
         self,
@@ -190,17 +216,26 @@ class TableFlow(TableTrainer):
             name: Cells(np.tile(cell.values, num_draws), np.tile(cell.missing, num_draws))
             for name, cell in cells.items()
         }
+        return self.schema.unparse(self.impute_cells(cells, seed, num_orders, batch_size), to=to)
+
+    def impute_cells(
+        self,
+        cells: Mapping[str, Cells],
+        seed: rng.Seed = None,
+        num_orders: int = 1,
+        batch_size: int = 4096,
+    ) -> dict[str, Cells]:
+        """As `impute` with one draw, of cells that `Schema.parse` gave with `allow_missing`."""
         seen = np.stack([~cell.missing for cell in cells.values()], axis=1).astype("float32")
         encoded = self.fitted_encoder.encode(cells)
         drawn = self._draw(encoded, seen, rng.make_seed(seed), num_orders, False, batch_size)
-        filled = {
+        return {
             name: Cells(
                 np.where(cell.missing, drawn[name].values, cell.values),
                 np.zeros(len(cell.missing), bool),
             )
             for name, cell in cells.items()
         }
-        return self.schema.unparse(filled, to=to)
 
     def _encode_some(self, cells, rows) -> Encoded:
         if cells:
@@ -208,8 +243,11 @@ class TableFlow(TableTrainer):
         codes = np.zeros((rows, len(self.schema)), "int32")
         return Encoded(codes, np.zeros((rows, len(number_columns(self.schema)), 4), "float32"))
 
-    def _draw(self, encoded, seen, seed, num_orders, allow_missing, batch_size):
-        """Cells of all columns, of which those that are seen are the given ones."""
+    def _draw(self, encoded, seen, seed, num_orders, allow_missing, batch_size, wanted=None):
+        """Cells of all columns, of which those that are seen are the given ones.
+
+        Places that are wanted leave the other columns undrawn.
+        """
         self._check_seen(seen)
         chains = self._orders(num_orders)
         draw = np.random.default_rng(np.asarray(seed).view("uint32").tolist())
@@ -219,11 +257,21 @@ class TableFlow(TableTrainer):
         method = self._draw_any if allow_missing else self._draw_values
         for number, chain in enumerate(chains):
             rows = np.flatnonzero(chain_of == number) if len(chains) > 1 else slice(None)
+            chain = self._chain(chain, wanted)
             chain = chain[~seen.all(axis=0)[chain]] if len(seen) else chain[:0]
             arrays = (codes[rows], encoded.numbers[rows], seen[rows])
             noise = np.asarray(seed, "int32") + np.array([number, 0], "int32")
             codes[rows], z[rows] = self._in_chunks(method, batch_size, arrays, chain, noise)
         return self.fitted_encoder.decode(codes, z, int(draw.integers(2**31)))
+
+    def _chain(self, order, wanted):
+        """The part of an order that draws the wanted columns, or all of it."""
+        if wanted is None:
+            return order
+        places = np.flatnonzero(np.isin(order, wanted))
+        if self.fixed_order is None:
+            return order[places]
+        return order[: places.max(initial=-1) + 1]
 
     def _draw_any(self, codes, cells, seen, order, seed):
         return self.network.draw(codes, cells, seen, order, seed, allow_missing=True)
