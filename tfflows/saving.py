@@ -6,7 +6,11 @@ from typing import Any
 
 from tfflows import zoo
 from tfflows.flow import Flow
+from tfflows.serving.description import read_description
 from tfflows.serving.served_flow import ServedFlow
+from tfflows.serving.versions import latest_version
+from tfflows.tables.served_table import ServedTable, is_table
+from tfflows.tables.table_flow import TableFlow
 from tfflows.utils.remote import refuse_remote
 from tfflows.zoo.loading import load_keras_file
 
@@ -15,7 +19,7 @@ def load_model(
     filepath: str | Path,
     custom_objects: Mapping[str, Any] | None = None,
     unsafe: bool = False,
-) -> Flow | ServedFlow:
+) -> Flow | ServedFlow | TableFlow | ServedTable:
     """The flow in a .keras file, a run (its best one), a SavedModel or a model of the zoo.
 
     A .keras file may name classes of tfflows, those that the user's own modules registered, and
@@ -35,7 +39,7 @@ def load_model(
             programs then: only for sources that are trusted like one.
 
     Returns:
-        A `Flow`, not compiled; a `ServedFlow` for a SavedModel.
+        A `Flow` or `TableFlow`, not compiled; a `ServedFlow` or `ServedTable` for a SavedModel.
 
     Raises:
         OSError: nothing is there.
@@ -50,6 +54,19 @@ def load_model(
     if zoo.is_model(path):
         return zoo.load(path)
     if path.is_dir() and not (path / "best.keras").exists():
-        return ServedFlow(path, unsafe)
+        folder = latest_version(path)
+        served = ServedTable if is_table(read_description(folder)) else ServedFlow
+        return served(folder, unsafe)
     path = path / "best.keras" if path.is_dir() else path
-    return load_keras_file(path, custom_objects, unsafe)
+    return load_keras_file(path, (Flow, TableFlow), custom_objects, unsafe)
+
+
+def load_flow(filepath: str | Path) -> Flow | ServedFlow:
+    """As `load_model`, of a flow over arrays; ValueError for one over a table."""
+    flow = load_model(filepath)
+    if isinstance(flow, TableFlow | ServedTable):
+        raise ValueError(
+            f"Expected a flow over arrays. Received: {filepath}, a {type(flow).__name__}, which "
+            "takes tables"
+        )
+    return flow

@@ -7,7 +7,7 @@ import numpy as np
 
 from tfflows.evaluation.scoring import score_rows
 from tfflows.flow import Flow
-from tfflows.saving import load_model
+from tfflows.saving import load_flow
 from tfflows.serving.served_flow import ServedFlow
 
 try:
@@ -57,7 +57,7 @@ class FlowModelHandler(_Base):
 
     def load_model(self) -> Flow | ServedFlow:
         """The flow, which Beam shares among the threads of a process."""
-        return load_model(self._model)
+        return load_flow(self._model)
 
     def run_inference(
         self,

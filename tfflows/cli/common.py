@@ -112,10 +112,10 @@ def import_backend() -> None:
 def open_any(path: Path) -> "Flow | ServedFlow":
     """The flow of a .keras file, a run folder, a SavedModel or a folder of the zoo."""
     import_backend()
-    from tfflows.saving import load_model
+    from tfflows.saving import load_flow
 
     try:
-        return load_model(path)
+        return load_flow(path)
     except FileNotFoundError as error:
         raise click.UsageError(str(error)) from error
 

@@ -15,7 +15,7 @@ from tfflows.ray.files import Place, find_files
 from tfflows.ray.score_folder import ScoreFolder
 from tfflows.ray.session import check_fit, import_ray, session, worker_environment
 from tfflows.ray.shipped_model import ShippedModel
-from tfflows.saving import load_model
+from tfflows.saving import load_flow
 from tfflows.utils.checks import check_positive
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def score(
     import_ray()
     _check(missing, batch_size, cpus_per_actor, gpus_per_actor, num_actors)
     root, files = find_files(source)
-    flow = load_model(model) if isinstance(model, str | Path) else model
+    flow = load_flow(model) if isinstance(model, str | Path) else model
     shipped = ShippedModel.of(flow)
     settings = ScoreSettings(columns, condition_columns, batch_size, missing, keep)
     # Before processes are started, which takes long. Past a bad file others may be good.

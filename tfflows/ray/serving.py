@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tfflows.flow import Flow
 from tfflows.ray.session import check_fit, import_ray, start, worker_environment
 from tfflows.ray.shipped_model import ShippedModel
-from tfflows.saving import load_model
+from tfflows.saving import load_flow
 from tfflows.utils.checks import check_positive
 
 if TYPE_CHECKING:
@@ -190,11 +190,11 @@ def _default_name(model):
 
 
 def _as_savedmodel(model):
-    flow = load_model(model) if isinstance(model, str | Path) else model
+    flow = load_flow(model) if isinstance(model, str | Path) else model
     if not isinstance(flow, Flow):
         return ShippedModel.of(flow)
     with tempfile.TemporaryDirectory() as folder:
-        return ShippedModel.of(load_model(flow.export(Path(folder) / "1")))
+        return ShippedModel.of(load_flow(flow.export(Path(folder) / "1")))
 
 
 def _replicas(name, host, port):

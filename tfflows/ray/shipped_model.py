@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path
 
 from tfflows.flow import Flow
-from tfflows.saving import load_model
+from tfflows.saving import load_flow
 from tfflows.serving.description import hash_weights
 from tfflows.serving.served_flow import ServedFlow
 
@@ -42,7 +42,7 @@ class ShippedModel:
     def load(self) -> Flow | ServedFlow:
         """The model, in this process."""
         with tempfile.TemporaryDirectory() as folder:
-            return load_model(self.write(Path(folder)))
+            return load_flow(self.write(Path(folder)))
 
     def write(self, folder: Path) -> Path:
         """Write the model into a folder; returns what `tfflows.load_model` takes."""

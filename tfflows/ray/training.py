@@ -12,7 +12,7 @@ from tfflows.backend.processes import leave_processes
 from tfflows.ray.session import check_fit, import_ray, session, worker_environment
 from tfflows.runs import Recipe, join_processes, make_recipe, read_recipe, run_recipe
 from tfflows.runs.folder import RunFolder
-from tfflows.saving import load_model
+from tfflows.saving import load_flow
 from tfflows.utils.checks import check_positive
 from tfflows.utils.errors import first_paragraph
 from tfflows.utils.remote import refuse_remote
@@ -153,7 +153,7 @@ def _train_worker(config):
     join_processes()
     recipe = make_recipe(config["recipe"])
     weights = recipe.model.weights
-    weights = None if weights is None or is_begun else load_model(weights)
+    weights = None if weights is None or is_begun else load_flow(weights)
     resume = config["resume"] or is_begun
     run_recipe(recipe, folder, resume, config["verbose"], weights=weights)
     leave_processes()

@@ -2,11 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -19,25 +20,38 @@ DESCRIPTION_FILE = Path("assets.extra") / "tfflows.json"
 FORMAT = 1
 
 
-def write_description(folder: Path, flow: "Density") -> None:
-    """Write what a flow is into the SavedModel in a version folder; no server reads it."""
-    schema = getattr(flow, "data_schema", None)
+def write_description(folder: Path, model: keras.Model, facts: Mapping[str, Any]) -> None:
+    """Write what a model is into the SavedModel in a version folder; no server reads it.
+
+    Args:
+        folder: of the SavedModel.
+        model: which was exported.
+        facts: what there is to say of its kind, as JSON can hold it.
+    """
     content = {
         "format": FORMAT,
         "versions": {name: version(name) for name in ("tfflows", "keras", "tensorflow")},
-        "model": type(flow).__name__,
-        "parameters": flow.count_params(),
+        "model": type(model).__name__,
+        "parameters": model.count_params(),
+        **facts,
+        "weights_sha256": hash_weights(model.weights),
+    }
+    path = folder / DESCRIPTION_FILE
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+
+def facts_of_flow(flow: "Density") -> dict[str, Any]:
+    """What the description of a flow over arrays says."""
+    schema = getattr(flow, "data_schema", None)
+    return {
         "event_shape": flow.event_shape,
         "latent_shape": flow.latent_shape,
         "condition_shape": flow.condition_shape,
         "is_discrete": flow.is_discrete,
         "data_range": flow.data_range,
         "data_schema": schema.get_config() if schema else {},
-        "weights_sha256": hash_weights(flow.weights),
     }
-    path = folder / DESCRIPTION_FILE
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")
 
 
 def read_description(folder: Path) -> dict[str, Any] | None:

@@ -8,13 +8,10 @@ import numpy as np
 
 from tfflows.backend import rng
 from tfflows.backend.tensor_ops import Tensor
-from tfflows.serving.description import DESCRIPTION_FILE, hash_weights, read_description
-from tfflows.serving.graph_operations import check_operations
-from tfflows.serving.versions import latest_version
+from tfflows.serving.description import DESCRIPTION_FILE
+from tfflows.serving.loading import load_saved_model
 from tfflows.utils.checks import check_draw, check_shape
 from tfflows.utils.data_schema import DataSchema
-from tfflows.utils.errors import first_paragraph
-from tfflows.utils.finite_weights import check_finite_weights
 
 
 class ServedFlow:
@@ -46,27 +43,14 @@ class ServedFlow:
     """
 
     def __init__(self, filepath: str | Path, unsafe: bool = False):
-        import tensorflow as tf
-
-        folder = latest_version(Path(filepath))
-        if not unsafe:
-            check_operations(folder)
-        self.description: dict[str, Any] | None = read_description(folder)
-        self.data_schema = _schema(self.description, folder)
-        self.folder = folder
-        try:
-            self._model = tf.saved_model.load(str(folder))
-        except Exception as error:  # whatever TensorFlow makes of a damaged graph or checkpoint
-            raise ValueError(
-                f"{folder} is not a readable SavedModel: {first_paragraph(error)[:300]}"
-            ) from error
+        self.folder, self._model, self.description = load_saved_model(filepath, unsafe)
+        self.data_schema = _schema(self.description, self.folder)
         wanted = {"log_prob", "encode", "decode"}
         if not wanted <= set(self._model.signatures):
             raise ValueError(
                 f"A served flow has the signatures {sorted(wanted)}. "
-                f"Received: {folder} with {sorted(self._model.signatures)}"
+                f"Received: {self.folder} with {sorted(self._model.signatures)}"
             )
-        self._check_weights(getattr(self._model, "weights", ()))
         inputs = self._model.signatures["log_prob"].structured_input_signature[1]
         self._dtype = inputs["x"].dtype
         self.event_shape = tuple(inputs["x"].shape[1:])
@@ -78,15 +62,6 @@ class ServedFlow:
     def signatures(self) -> dict[str, Any]:
         """The TensorFlow function of each signature, by its name."""
         return dict(self._model.signatures)
-
-    def _check_weights(self, weights):
-        check_finite_weights(weights, str(self.folder))
-        stated = (self.description or {}).get("weights_sha256")
-        if stated is not None and stated != (found := hash_weights(weights)):
-            raise ValueError(
-                f"{self.folder} has other weights than {DESCRIPTION_FILE} says. "
-                f"Expected: sha256 {stated}. Received: {found}"
-            )
 
     @property
     def dims(self) -> int:

@@ -1,6 +1,7 @@
 """TableFlow: the exact density of typed rows, for any order and any set of given columns."""
 
 import math
+import sys
 import types
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,10 +15,11 @@ from tfflows.backend import compilation, rng
 from tfflows.tables.any_order import AnyOrder, orders
 from tfflows.tables.columns import Cells
 from tfflows.tables.encoder import Encoded, Encoder, number_columns
+from tfflows.tables.export import export_table
+from tfflows.tables.given import per_row, places_of
 from tfflows.tables.schema import Schema
 from tfflows.tables.trainer import TableTrainer
 from tfflows.utils.atomic import replaced_on_success
-from tfflows.utils.suggest import nearest
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -92,7 +94,7 @@ class TableFlow(TableTrainer):
                 flow's one order does not begin with the given columns.
         """
         encoded = self.fitted_encoder.encode(self.schema.parse(data))
-        places = self._places(given)
+        places = places_of(self.schema, given)
         seen = np.zeros(encoded.codes.shape, "float32")
         seen[:, places] = 1
         return self.log_prob_of_encoded(encoded, seen, num_orders, batch_size=batch_size)
@@ -156,8 +158,8 @@ class TableFlow(TableTrainer):
         """
         if num_samples < 0:
             raise ValueError(f"Expected `num_samples` to be at least 0. Received: {num_samples}")
-        columns = {name: _per_row(name, v, num_samples) for name, v in (given or {}).items()}
-        self._places(columns)
+        columns = {name: per_row(name, v, num_samples) for name, v in (given or {}).items()}
+        places_of(self.schema, columns)
         cells = self.schema.parse(columns, columns=list(columns)) if columns else {}
         drawn = self.sample_cells(num_samples, cells, None, seed, num_orders, batch_size)
         return self.schema.unparse(drawn, to=to)
@@ -184,8 +186,8 @@ class TableFlow(TableTrainer):
         """
         encoded = self._encode_some(given, num_samples)
         seen = np.zeros(encoded.codes.shape, "float32")
-        seen[:, self._places(given)] = 1
-        wanted = None if columns is None else self._places(columns)
+        seen[:, places_of(self.schema, given)] = 1
+        wanted = None if columns is None else places_of(self.schema, columns)
         drawn = self._draw(encoded, seen, rng.make_seed(seed), num_orders, True, batch_size, wanted)
         chain = self._chain(self._orders(1)[0], wanted)
         names = {self.schema.names[place] for place in chain} | set(given)
@@ -279,18 +281,6 @@ class TableFlow(TableTrainer):
     def _draw_values(self, codes, cells, seen, order, seed):
         return self.network.draw(codes, cells, seen, order, seed, allow_missing=False)
 
-    def _places(self, names: Sequence[str] | Mapping[str, Any]) -> list[int]:
-        """Places of columns in the schema, by their names."""
-        if isinstance(names, str):
-            raise ValueError(f"Expected `given` to be a list of names. Received: {names!r}")
-        for name in names:
-            if name not in self.schema:
-                raise ValueError(
-                    f"Expected `given` to name columns of the table. Received: {name!r}"
-                    f"{nearest(str(name), self.schema.names)}"
-                )
-        return [self.schema.names.index(name) for name in names]
-
     def _check_seen(self, seen):
         """In one order, what is given must come first."""
         if self.fixed_order is None:
@@ -346,6 +336,46 @@ class TableFlow(TableTrainer):
         with replaced_on_success(filepath) as temporary:
             super().save(temporary, **kwargs)
 
+    def export(
+        self,
+        filepath: str | Path,
+        format: str = "tf_saved_model",  # Keras' own name
+        verbose: bool | None = None,
+        input_signature: None = None,
+        *,
+        warmup: bool = False,
+    ) -> Path | str:
+        """Write a SavedModel that takes and gives cells as they stand in the data.
+
+        It has the signatures log_prob, sample, sample_given and impute, with one input or output
+        per column: see `tfflows.tables.export.export_table`.
+
+        Args:
+            filepath: a version folder such as "models/adult/1", which must not exist yet, or a
+                model folder such as "models/adult", which gets the next version.
+            format: "tf_saved_model".
+            verbose: whether to print where the model was written.
+            input_signature: must be None, because every signature has its own inputs.
+            warmup: whether to add requests that TensorFlow Serving runs when it loads the model.
+
+        Returns:
+            The version folder; of a remote path (gs://, ...) a string.
+
+        Raises:
+            FileExistsError: the version is there already.
+            ValueError: the flow is not fitted, or a column cannot stand in a SavedModel.
+            OSError: the files cannot be written; nothing is left of the attempt.
+        """
+        if input_signature is not None:
+            raise ValueError(
+                "A table flow is exported with one input per column: input_signature must be None. "
+                f"Received: {input_signature!r}"
+            )
+        path = export_table(self, filepath, format, warmup=warmup)
+        if verbose:
+            sys.stdout.write(f"Saved artifact at '{path}'.\n")
+        return path
+
     def get_config(self) -> dict[str, Any]:
         config = {"name": self.name, "dtype": self.dtype, "order": self.order, **self._settings}
         if self.encoder is None:
@@ -377,15 +407,3 @@ def _fixed_order(schema, order) -> np.ndarray | None:
             f"Received: {names}"
         )
     return np.array([schema.names.index(name) for name in names], "int32")
-
-
-def _per_row(name, value, num_rows):
-    """A value for all rows, or one per row, as an array."""
-    if isinstance(value, str | bytes) or np.ndim(value) == 0:
-        return np.full(num_rows, value, dtype=object if isinstance(value, str) else None)
-    if len(value) != num_rows:
-        raise ValueError(
-            f"Expected `given` to hold one value of {name!r}, or one per row, {num_rows}. "
-            f"Received: {len(value)}"
-        )
-    return np.asarray(value)

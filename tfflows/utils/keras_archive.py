@@ -27,7 +27,7 @@ Model = TypeVar("Model", bound=keras.Model)
 
 def read_archive(
     path: Path,
-    kind: type[Model],
+    kind: type[Model] | tuple[type[Model], ...],
     compile: bool = False,
     custom_objects: Mapping[str, Any] | None = None,
 ) -> Model:
@@ -35,7 +35,7 @@ def read_archive(
 
     Args:
         path: the file.
-        kind: class of the model that is expected.
+        kind: class of the model that is expected, or several.
         compile: whether to compile it as it was, with its optimizer's state.
         custom_objects: the user's own classes and functions by name.
 
@@ -66,7 +66,7 @@ def read_archive(
 def make_model(
     config: Any,
     source: str,
-    kind: type[Model],
+    kind: type[Model] | tuple[type[Model], ...],
     custom_objects: Mapping[str, Any] | None = None,
 ) -> Model:
     """The model of a config, by Keras in its safe mode, whatever the process has set.
@@ -74,7 +74,7 @@ def make_model(
     Args:
         config: what JSON holds.
         source: what was read, for errors.
-        kind: class of the model that is expected.
+        kind: class of the model that is expected, or several.
         custom_objects: the user's own classes and functions by name.
 
     Raises:

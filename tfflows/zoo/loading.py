@@ -10,7 +10,7 @@ from tfflows import distributions, layers, models, networks, transforms  # noqa:
 from tfflows.flow import Flow
 from tfflows.utils.bounded_json import read_json
 from tfflows.utils.errors import first_paragraph
-from tfflows.utils.keras_archive import CONFIG, WEIGHTS, make_model, read_archive
+from tfflows.utils.keras_archive import CONFIG, WEIGHTS, Model, make_model, read_archive
 from tfflows.zoo.sources import find
 
 
@@ -46,12 +46,16 @@ def load_folder(folder: Path, load_weights: bool = True) -> Flow:
 
 
 def load_keras_file(
-    path: Path, custom_objects: Mapping[str, Any] | None = None, unsafe: bool = False
-) -> Flow:
+    path: Path,
+    kind: type[Model] | tuple[type[Model], ...],
+    custom_objects: Mapping[str, Any] | None = None,
+    unsafe: bool = False,
+) -> Model:
     """The flow of a .keras file, not compiled.
 
     Args:
         path: the file.
+        kind: class of the model that is expected, or several.
         custom_objects: the user's own classes and functions by name.
         unsafe: whether Keras makes whatever the file names, lambdas as well, without any check.
 
@@ -59,11 +63,11 @@ def load_keras_file(
         ValueError: the file is not readable, not a flow, or names a class that is not listed.
     """
     if not unsafe:
-        return read_archive(path, Flow, custom_objects=custom_objects)
+        return read_archive(path, kind, custom_objects=custom_objects)
     try:
         flow = keras.saving.load_model(path, custom_objects, compile=False, safe_mode=False)
     except Exception as error:  # whatever zip, json, h5py, Keras or a layer's arguments raise
         raise ValueError(f"{path} is not a readable model: {first_paragraph(error)}") from error
-    if not isinstance(flow, Flow):
+    if not isinstance(flow, kind):
         raise ValueError(f"{path} holds a {type(flow).__name__}, which is not a flow")
     return flow

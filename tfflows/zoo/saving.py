@@ -8,6 +8,7 @@ from pathlib import Path
 import keras
 
 from tfflows.datasets.sets.bsds_patches import patch_images
+from tfflows.flow import Flow
 from tfflows.layers import Dequantize, Logit, Pad, RadialGaussianize, Standardize, Whiten
 from tfflows.runs.curve import CURVE, best_epoch, read_epochs
 from tfflows.runs.data import load_split
@@ -73,7 +74,7 @@ def save_to_zoo(
         raise ValueError(f"A model's name matches {NAME}. Received: {folder.name!r}")
     if not (run / "best.keras").exists():
         raise ValueError(f"{run} is not a run of `tfflows train`: it has no best.keras")
-    flow = load_keras_file(run / "best.keras")
+    flow = load_keras_file(run / "best.keras", Flow)
     recipe = read_recipe(run / "recipe.yaml")
     rows, info = load_split(recipe, "test", data_dir)
     units = units or ("bits/dim" if flow.is_discrete else "nats")
