@@ -195,7 +195,7 @@ def _histograms(axes, column, parts):
     if isinstance(column, Datetime):
         from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
-        locator = AutoDateLocator(maxticks=5)
+        locator = AutoDateLocator(minticks=2, maxticks=5)
         axes.xaxis.set_major_locator(locator)
         axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
     elif axes.get_xscale() == "linear":

@@ -27,8 +27,8 @@ class TableData(Section):
     """A table, and which of its rows are for training, for validation and for the test.
 
     `file` is a .csv or .parquet file, or a .npz file with an array `X` whose columns are named x0,
-    x1, ...; `source` says where it is from. `max_rows` rows of it are taken by `seed`, or all;
-    `seed` splits them too. `validation` and `test` are fractions.
+    x1, ...; `max_rows` of the array's rows are taken by `seed`, or all. `source` says where it is
+    from. `validation` and `test` are the fractions that `seed` draws.
     """
 
     name: Text
@@ -119,12 +119,10 @@ class TableRecipe:
                 f"There is no {path}: give the folder of {self.data.file} as the folder of the "
                 f"data. Its source: {self.data.source}"
             )
-        cells = self.schema.parse(_array_columns(path) if path.suffix == ".npz" else path)
-        size = num_rows_of(cells)
-        rows = np.random.default_rng(self.data.seed).permutation(size)
-        rows = np.sort(rows[: self.data.max_rows])
+        table = path if path.suffix != ".npz" else _array_columns(path, self.data)
+        cells = self.schema.parse(table)
         fractions = {"validation": self.data.validation, "test": self.data.test}
-        rows = rows[split_rows(self.data.name, len(rows), split, fractions, self.data.seed)]
+        rows = split_rows(self.data.name, num_rows_of(cells), split, fractions, self.data.seed)
         return take_rows(cells, rows)
 
 
@@ -138,7 +136,7 @@ def take_rows(cells: dict[str, Cells], rows: np.ndarray) -> dict[str, Cells]:
     return {name: Cells(cell.values[rows], cell.missing[rows]) for name, cell in cells.items()}
 
 
-def _array_columns(path):
+def _array_columns(path, data):
     with np.load(path, allow_pickle=False) as arrays:
         if "X" not in arrays or arrays["X"].ndim != 2:
             found = {name: arrays[name].shape for name in arrays.files}
@@ -146,7 +144,8 @@ def _array_columns(path):
                 f"{path}: Expected an array X of shape (rows, columns). Received: {found}"
             )
         x = arrays["X"]
-    return {f"x{i}": x[:, i] for i in range(x.shape[1])}
+    rows = np.sort(np.random.default_rng(data.seed).permutation(len(x))[: data.max_rows])
+    return {f"x{i}": x[rows, i] for i in range(x.shape[1])}
 
 
 def train_table(

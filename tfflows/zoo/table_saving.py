@@ -25,7 +25,7 @@ from tfflows.zoo.table_recipe import RECIPE, TableRecipe, num_rows_of
 from tfflows.zoo.tables import evaluate_table, fixture_arrays, spread
 
 _FAMILY = "table"
-_MAX_DRAWN_ROWS = 20_000
+_DRAWN_SAMPLES = 10_000
 
 
 def is_table_run(folder: Path) -> bool:
@@ -67,7 +67,10 @@ def save_table_to_zoo(
         write_model(flow, temporary)
         save_fixture(fixture_arrays(flow, spread(test, FIXTURE_ROWS)), temporary)
         check_fixture(load_folder(temporary), card, temporary)
-        _draw(flow, spread(test, _MAX_DRAWN_ROWS), temporary / "samples.png")
+        samples = flow.sample_cells(_DRAWN_SAMPLES, {}, seed=0)
+        write_marginals(
+            flow.schema, spread(test, _DRAWN_SAMPLES), samples, temporary / "samples.png"
+        )
         (temporary / "README.md").write_bytes(model_readme(card).encode())
         write_card(card.model_copy(update={"files": describe_files(temporary)}), temporary)
     return read_card(folder)
@@ -99,8 +102,3 @@ def _training(run, recipe, machine):
         machine=machine or versions["machine"],
         versions={name: value for name, value in versions.items() if name != "machine"},
     )
-
-
-def _draw(flow, cells, path):
-    count = num_rows_of(cells)
-    write_marginals(flow.schema, cells, flow.sample_cells(count, {}, seed=0), path)
