@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -121,7 +122,7 @@ def write_marginals(
             notes = _draw_marginal(axes, column, rows[column.name], samples[column.name])
             axes.set_title(cut(column.name, 30), fontsize=9, loc="left")
             if notes:
-                axes.set_xlabel("\n".join(notes), fontsize=6)
+                axes.set_xlabel("\n".join(textwrap.fill(note, 40) for note in notes), fontsize=6)
         for axes in list(places):
             axes.set_visible(False)
         labels = {"rows": ROWS, "samples": SAMPLES}
