@@ -111,10 +111,11 @@ class AnyOrder(keras.layers.Layer):
         for group, head in zip(self.groups, self.heads, strict=True):
             shared = features.shape[1] == 1
             own = ops.repeat(features, len(group), 1) if shared else ops.take(features, group, 1)
-            arguments = [own, ops.take(codes, group, axis=1)]
+            own_codes = ops.take(codes, group, axis=1)
             if isinstance(head, NumberHead):
-                arguments.append(cells)
-            parts.append(head.log_prob(*arguments, allow_missing))
+                parts.append(head.log_prob(own, own_codes, cells, allow_missing))
+            else:
+                parts.append(head.log_prob(own, own_codes, allow_missing))
         return ops.take(ops.concatenate(parts, axis=1), self._order_of_schema, axis=1)
 
     def log_terms(
@@ -240,7 +241,9 @@ def _groups(schema: Schema) -> list[np.ndarray]:
     return [np.array(groups[key], "int32") for key in sorted(groups)]
 
 
-def orders(num_columns: int, count: int, fixed: Sequence[int] | None = None) -> np.ndarray:
+def orders(
+    num_columns: int, count: int, fixed: Sequence[int] | np.ndarray | None = None
+) -> np.ndarray:
     """Orders of the columns, int32 `[count, columns]`: a fixed one, or the schema's and others.
 
     The first is the order of the schema, so that a longer list begins with a shorter one.

@@ -8,7 +8,7 @@ from tfflows.tables.columns import Cells
 from tfflows.tables.conditions import Conditions
 from tfflows.tables.table_flow import TableFlow
 
-_MAX_ROWS = 65_536
+_BATCH, _MAX_BATCHES = 4096, 16
 
 
 class ConditionalDraws:
@@ -65,8 +65,9 @@ class ConditionalDraws:
         """Given and ranged columns of `num_samples` rows that satisfy the conditions."""
         parts, missing = [], num_samples
         while missing > 0:
-            expected = missing / max(self.acceptance, 1e-9) if self.num_drawn else missing
-            size = int(min(_MAX_ROWS, 64 + 1.1 * expected))
+            expected = missing / self.acceptance if self.num_accepted else missing
+            # Whole batches, because each other number of rows would be compiled anew.
+            size = _BATCH * int(min(_MAX_BATCHES, 1 + 1.1 * expected / _BATCH))
             ranges = self._conditions.ranges
             drawn = self._flow.sample_cells(
                 size, self._repeated(size), list(ranges), seed=self._seed()

@@ -10,7 +10,7 @@ import numpy as np
 
 from tfflows.tables.columns import Cells, Column, Datetime, Integer, Ordinal
 from tfflows.tables.csv_files import MISSING_MARKS
-from tfflows.tables.parsing import code_of, parse_column
+from tfflows.tables.parsing import parse_column
 from tfflows.tables.rows import Rows
 from tfflows.tables.schema import Schema
 from tfflows.utils.suggest import nearest
@@ -169,7 +169,7 @@ def _number(text):
 
 
 def _level(column, text):
-    code = code_of(column, text)
+    code = column.code_of(text)
     if code < 0:
         raise ValueError(
             f"expected one of the levels {_shown(list(map(str, column.values)))}. "

@@ -20,8 +20,9 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from tfflows.backend.tensor_ops import Tensor
 from tfflows.tables.columns import Boolean, Category, Coded, Column, Datetime, Dense, Integer
-from tfflows.tables.encoder import atoms_of, has_other, num_codes
+from tfflows.tables.encoder import has_other, num_codes
 from tfflows.tables.graph_dates import check_format, format_dates, parse_dates
 from tfflows.tables.marginal import Marginal
 from tfflows.tables.served_cells import MISSING, is_text, texts_of
@@ -69,7 +70,7 @@ def check_servable(column: Column) -> None:
 
 
 def encode_cells(
-    column: Column, marginal: Marginal | None, cells: tf.Tensor, allow_missing: bool
+    column: Column, marginal: Marginal | None, cells: Tensor, allow_missing: bool
 ) -> GraphCells:
     """Cells `[n]` as the network takes them; the graph fails where one does not fit the column.
 
@@ -95,34 +96,38 @@ def encode_cells(
     return GraphCells(tf.where(missing, last, codes), numbers, missing)
 
 
-def decode_cells(
-    column: Column,
-    marginal: Marginal | None,
-    codes: tf.Tensor,
-    z: tf.Tensor | None,
-    noise: tf.Tensor | None,
-    missing: bool,
-) -> tf.Tensor:
-    """Cells `[n]` of drawn codes and z, of `served_dtype(column, missing)`.
+def decode_codes(column: Coded, codes: Tensor, missing: bool) -> Tensor:
+    """Cells `[n]` of drawn codes, of `served_dtype(column, missing)`.
 
     Args:
-        column, marginal: as in `encode_cells`.
+        column: Ordinal, Category or Boolean.
         codes: int32 `[n]`.
-        z: float32 `[n]`, of a column of numbers.
-        noise: float64 `[n]` in (0, 1): digits of z beyond float32.
         missing: whether cells may be missing.
     """
     dtype = served_dtype(column, missing)
-    if isinstance(column, Coded):
-        values = _served_values(column, dtype)
-        values += [OTHER] * has_other(column)
-        return tf.gather(tf.constant([*values, _mark(dtype)] if missing else values, dtype), codes)
-    z = tf.cast(z, tf.float32)
+    values = _served_values(column, dtype) + [OTHER] * has_other(column)
+    return tf.gather(tf.constant([*values, _mark(dtype)] if missing else values, dtype), codes)
+
+
+def decode_numbers(
+    marginal: Marginal, codes: Tensor, z: Tensor, noise: Tensor, missing: bool
+) -> Tensor:
+    """Cells `[n]` of drawn codes and z, of `served_dtype(marginal.column, missing)`.
+
+    Args:
+        marginal: of the column.
+        codes: int32 `[n]`.
+        z: float32 `[n]`.
+        noise: float64 `[n]` in (0, 1), for digits beyond float32.
+        missing: whether cells may be missing.
+    """
+    column = marginal.column
+    dtype = served_dtype(column, missing)
     last_digit = tf.math.nextafter(tf.abs(z), tf.constant(math.inf, tf.float32)) - tf.abs(z)
     fine = tf.cast(z, tf.float64) + (noise - 0.5) * tf.cast(last_digit, tf.float64)
     x = marginal.inverse(fine, ops)
     if isinstance(column, Dense):
-        for number, atom in enumerate(atoms_of(column)):
+        for number, atom in enumerate(column.atoms):
             x = tf.where(codes == 1 + number, tf.constant(atom, tf.float64), x)
     else:
         x = _from_ticks(column, _to_whole(marginal, x), dtype)

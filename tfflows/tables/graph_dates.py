@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from tfflows.backend.tensor_ops import Tensor
 from tfflows.tables.columns import Datetime
 
 _SECONDS = {"D": 86_400, "h": 3_600, "m": 60, "s": 1}
@@ -91,7 +92,7 @@ def date_from_days(days: Any) -> tuple[Any, Any, Any]:
     return year + era * 400 + month // 10, (month + 2) % 12 + 1, day
 
 
-def parse_dates(column: Datetime, texts: tf.Tensor) -> ParsedDates:
+def parse_dates(column: Datetime, texts: Tensor) -> ParsedDates:
     """Ticks of texts `[n]` in the column's format, or ISO 8601; times with a zone as UTC."""
     if column.format is None:
         pattern, parts = _ISO, "YmdHMSfz"
@@ -177,7 +178,7 @@ def _offset(zones):
     return tf.cast(sign, tf.int64) * (hours * 3_600 + minutes * 60)
 
 
-def format_dates(column: Datetime, ticks: tf.Tensor) -> tf.Tensor:
+def format_dates(column: Datetime, ticks: Tensor) -> Tensor:
     """Texts of ticks int64 `[n]` in the column's format, or ISO 8601 of its unit."""
     if column.unit in _SECONDS:
         seconds, nanoseconds = ticks * _SECONDS[column.unit], tf.zeros_like(ticks)

@@ -94,7 +94,8 @@ def _scores(report):
         "error: lower is better. The gap to the flow is paired, row by row. The AUC is of "
         "gradient-boosted trees that tell a model's samples from the rows: 0.5 if they cannot.</p>"
         '\n<div class="scroll"><table>\n<tr><th>model</th><th class="number">nats per row</th>'
-        '<th class="number">gap to the flow</th><th></th><th class="number">AUC</th></tr>\n'
+        '<th class="number">gap to the flow</th><th class="bar"></th>'
+        '<th class="number">AUC</th></tr>\n'
         f"{rows}</table></div>\n"
         '<p class="soft">The likelihood of the Gaussian copula is an estimate, which is a lower '
         "bound in expectation where more than one column has masses.</p>\n"
@@ -157,7 +158,7 @@ def _marginals(report):
         "<p>Rows and as many samples. The distance is the total variation of categories, and the "
         "largest difference of the distribution functions of numbers and dates, from 0 to 1. With "
         f"so many rows, two draws of one distribution of numbers differ by up to {noise:.3f}, 19 "
-        f"times of 20.{note}</p>\n"
+        f"times of 20. The drawings leave out the outer half percent at each end.{note}</p>\n"
         f'<p class="key soft"><span><i style="background:{ROWS}"></i>rows</span>'
         f'<span><i style="background:{SAMPLES}"></i>samples</span></p>\n'
         f'<div class="grid">\n{"".join(cards)}</div>\n'

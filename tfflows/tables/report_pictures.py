@@ -15,6 +15,7 @@ from tfflows.utils.damage import cut
 
 ROWS, SAMPLES, INK, GRID = "#b6c2d2", "#1d4ed8", "#334155", "#e2e8f0"
 _MAX_BARS = 8
+_NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 _COMMON_SHARE = 0.3
 _MAX_POINTS = 30  # whole numbers that have a bar of their own
 
@@ -47,13 +48,13 @@ def _figure(width, height):
         "ytick.major.size": 0,
         "text.parse_math": False,  # a column may be named $x$
     }
-    with matplotlib.rc_context(style):
+    with matplotlib.rc_context(style):  # pyright: ignore[reportArgumentType]
         yield Figure(figsize=(width, height), layout="constrained")
 
 
 def _svg(figure):
     file = io.StringIO()
-    figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
+    figure.savefig(file, format="svg", transparent=True, metadata=_NO_METADATA)
     text = file.getvalue()
     return text[text.index("<svg") :]
 
@@ -183,9 +184,6 @@ def _histograms(axes, column, parts):
         parts = [part[part != common] for part in parts]
     low, high = np.quantile(parts[0], [0.005, 0.995])
     edges = _edges(column, parts[0], low, high)
-    inside = [((part >= edges[0]) & (part <= edges[-1])).mean() for part in parts if len(part)]
-    if min(inside, default=1) < 0.999:
-        notes.append("the ends are cut off")
     heights = [np.histogram(part, edges)[0] / max(1, len(part)) for part in parts]
     if column.kind == "positive" and edges[-1] > 100 * max(edges[0], 1e-300):
         axes.set_xscale("log")

@@ -29,11 +29,10 @@ def served_cells(column: Column, cells: Cells) -> np.ndarray:
         Text as objects; int64, or float64 where a cell is missing or no number is whole.
     """
     values, missing = np.asarray(cells.values), np.asarray(cells.missing)
-    if is_text(column):
-        if isinstance(column, Coded):
-            texts = np.array([*texts_of(column), OTHER], object)[values.astype("int64")]
-        else:
-            texts = format_ticks(column, values)
+    if isinstance(column, Datetime):
+        return np.where(missing, MISSING, format_ticks(column, values))
+    if isinstance(column, Coded) and is_text(column):
+        texts = np.array([*texts_of(column), OTHER], object)[values.astype("int64")]
         return np.where(missing, MISSING, texts)
     if isinstance(column, Coded):
         values = np.array(column.values)[values.astype("int64")]

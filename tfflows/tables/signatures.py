@@ -10,9 +10,9 @@ from keras import ops
 from tfflows.tables.any_order import orders
 from tfflows.tables.argument_names import argument_names
 from tfflows.tables.columns import Coded
-from tfflows.tables.encoder import number_columns
 from tfflows.tables.graph_columns import (
-    decode_cells,
+    decode_codes,
+    decode_numbers,
     encode_cells,
     served_dtype,
 )
@@ -139,20 +139,17 @@ class _TableGraph:
 
     def _decode(self, codes, z, seed, allow_missing):
         noise = tf.random.stateless_uniform(tf.shape(z), seed + 1, dtype=tf.float64, alg="philox")
-        places = {c.name: place for place, c in enumerate(number_columns(self.schema))}
-        cells = {}
+        place, cells = 0, {}
         for i, column in enumerate(self.schema):
-            numbers = (None, None)
-            if not isinstance(column, Coded):
-                place = places[column.name]
-                numbers = (z[:, place], noise[:, place])
-            cells[self.arguments[column.name]] = decode_cells(
-                column,
-                self.marginals.get(column.name),
-                codes[:, i],
-                *numbers,
-                missing=column.missing and allow_missing,
-            )
+            may_miss = column.missing and allow_missing
+            if isinstance(column, Coded):
+                drawn = decode_codes(column, codes[:, i], may_miss)
+            else:
+                marginal = self.marginals[column.name]
+                numbers = codes[:, i], z[:, place], noise[:, place]
+                drawn = decode_numbers(marginal, *numbers, may_miss)
+                place += 1
+            cells[self.arguments[column.name]] = drawn
         return cells
 
     def _check_order(self, missing):

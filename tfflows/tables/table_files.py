@@ -9,10 +9,10 @@ import numpy as np
 
 from tfflows.tables.conditional_draws import ConditionalDraws
 from tfflows.tables.encoder import Encoded
+from tfflows.tables.given import places_of
 from tfflows.tables.sources import chunks, files_of
 from tfflows.tables.table_flow import TableFlow
 from tfflows.utils.atomic import replaced_on_success
-from tfflows.utils.suggest import nearest
 
 SUFFIXES = (".csv", ".parquet")
 _ROWS = 16_384
@@ -54,13 +54,13 @@ def score_table(
     Raises:
         ValueError: a cell does not fit the schema, by its row and column, or a wrong argument.
     """
-    given = _places(flow, given)
+    places = places_of(flow.schema, given)
     count, lowest = 0, []
     kept_parts = chunks(data, keep, _ROWS) if keep else None
     with _writing(data, out) as write:
         for cells in flow.schema.read(data, _ROWS):
             encoded = flow.fitted_encoder.encode(cells)
-            scores = flow.log_prob_of_encoded(encoded, _seen(encoded, given), num_orders)
+            scores = flow.log_prob_of_encoded(encoded, _seen(encoded, places), num_orders)
             kept = {} if kept_parts is None else _plain(next(kept_parts))
             write({**kept, "log_prob": scores})
             lowest = _lowest(lowest, scores, count, kept, top)
@@ -79,16 +79,6 @@ def _plain(chunk):
 def _check_rows(count, data):
     if not count:
         raise ValueError(f"Expected {data} to have rows. Received: none")
-
-
-def _places(flow, given):
-    for name in given:
-        if name not in flow.schema:
-            raise ValueError(
-                f"Expected `given` to name columns of the table. Received: {name!r}"
-                f"{nearest(name, flow.schema.names)}"
-            )
-    return [flow.schema.names.index(name) for name in given]
 
 
 def _seen(encoded: Encoded, places):
@@ -133,8 +123,8 @@ def impute_table(
         How many rows `data` has, and how many cells were missing.
     """
     first = next(chunks(data, rows=1), None)
-    _check_rows(first is not None, data)
-    names = list(first.columns)
+    names = [] if first is None else list(first.columns)
+    _check_rows(names, data)
     others = [name for name in names if name not in flow.schema]
     parts = chunks(data, others, _ROWS) if others else None
     random, count, holes = np.random.default_rng(seed), 0, 0

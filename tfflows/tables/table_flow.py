@@ -1,29 +1,26 @@
 """TableFlow: the exact density of typed rows, for any order and any set of given columns."""
 
-import math
 import sys
-import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
 
-from tfflows.backend import compilation, rng
-from tfflows.tables.any_order import AnyOrder, orders
+from tfflows.backend import rng
+from tfflows.tables.any_order import AnyOrder
 from tfflows.tables.columns import Cells
 from tfflows.tables.encoder import Encoded, Encoder, number_columns
 from tfflows.tables.export import export_table
 from tfflows.tables.given import per_row, places_of
 from tfflows.tables.schema import Schema
-from tfflows.tables.trainer import TableTrainer
+from tfflows.tables.table_density import TableDensity
 from tfflows.utils.atomic import replaced_on_success
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
-class TableFlow(TableTrainer):
+class TableFlow(TableDensity):
     """An autoregressive flow over the typed columns of a table.
 
         log p(row) = sum_i log p(column i | columns before i)
@@ -61,8 +58,7 @@ class TableFlow(TableTrainer):
         **kwargs,
     ):
         network = AnyOrder(schema, width, num_blocks, num_components, activation, dropout)
-        super().__init__(network, _fixed_order(schema, order), **kwargs)
-        self.schema, self.order = schema, order
+        super().__init__(network, order, **kwargs)
         self._settings = {
             "width": width,
             "num_blocks": num_blocks,
@@ -70,7 +66,6 @@ class TableFlow(TableTrainer):
             "activation": activation,
             "dropout": dropout,
         }
-        self._compiled_methods = types.SimpleNamespace()  # a dict would be saved with the model
 
     def log_prob(
         self,
@@ -117,22 +112,6 @@ class TableFlow(TableTrainer):
         return self.log_prob_of_encoded(
             encoded, np.asarray(given, "float32"), num_orders, batch_size=batch_size
         )
-
-    def log_prob_of_encoded(
-        self, encoded: Encoded, seen: np.ndarray, num_orders: int = 1, batch_size: int = 4096
-    ) -> np.ndarray:
-        """`log_prob` of rows that `encoder.encode` made; `seen` is 1 for given cells."""
-        self._check_seen(seen)
-        chains = self._orders(num_orders)
-        parts = [
-            self._in_chunks(self._log_density, batch_size, (*encoded, seen), chain)
-            for chain in chains
-        ]
-        mean = np.logaddexp.reduce(np.stack(parts).astype("float64"), axis=0) - math.log(len(parts))
-        return mean.astype("float32")
-
-    def _log_density(self, codes, cells, seen, order):
-        return ops.sum(self.network.log_terms(codes, cells, seen, order), axis=1)
 
     def sample(
         self,
@@ -188,8 +167,10 @@ class TableFlow(TableTrainer):
         seen = np.zeros(encoded.codes.shape, "float32")
         seen[:, places_of(self.schema, given)] = 1
         wanted = None if columns is None else places_of(self.schema, columns)
-        drawn = self._draw(encoded, seen, rng.make_seed(seed), num_orders, True, batch_size, wanted)
-        chain = self._chain(self._orders(1)[0], wanted)
+        drawn = self.draw_encoded(
+            encoded, seen, rng.make_seed(seed), num_orders, True, batch_size, wanted
+        )
+        chain = self.chain(self.orders(1)[0], wanted)
         names = {self.schema.names[place] for place in chain} | set(given)
         return {name: given.get(name, drawn[name]) for name in self.schema.names if name in names}
 
@@ -230,7 +211,7 @@ class TableFlow(TableTrainer):
         """As `impute` with one draw, of cells that `Schema.parse` gave with `allow_missing`."""
         seen = np.stack([~cell.missing for cell in cells.values()], axis=1).astype("float32")
         encoded = self.fitted_encoder.encode(cells)
-        drawn = self._draw(encoded, seen, rng.make_seed(seed), num_orders, False, batch_size)
+        drawn = self.draw_encoded(encoded, seen, rng.make_seed(seed), num_orders, False, batch_size)
         return {
             name: Cells(
                 np.where(cell.missing, drawn[name].values, cell.values),
@@ -244,88 +225,6 @@ class TableFlow(TableTrainer):
             return self.fitted_encoder.encode(cells)
         codes = np.zeros((rows, len(self.schema)), "int32")
         return Encoded(codes, np.zeros((rows, len(number_columns(self.schema)), 4), "float32"))
-
-    def _draw(self, encoded, seen, seed, num_orders, allow_missing, batch_size, wanted=None):
-        """Cells of all columns, of which those that are seen are the given ones.
-
-        Places that are wanted leave the other columns undrawn.
-        """
-        self._check_seen(seen)
-        chains = self._orders(num_orders)
-        draw = np.random.default_rng(np.asarray(seed).view("uint32").tolist())
-        chain_of = draw.integers(0, len(chains), len(seen))
-        codes = encoded.codes.copy()
-        z = encoded.numbers[:, :, 0].copy()
-        method = self._draw_any if allow_missing else self._draw_values
-        for number, chain in enumerate(chains):
-            rows = np.flatnonzero(chain_of == number) if len(chains) > 1 else slice(None)
-            chain = self._chain(chain, wanted)
-            chain = chain[~seen.all(axis=0)[chain]] if len(seen) else chain[:0]
-            arrays = (codes[rows], encoded.numbers[rows], seen[rows])
-            noise = np.asarray(seed, "int32") + np.array([number, 0], "int32")
-            codes[rows], z[rows] = self._in_chunks(method, batch_size, arrays, chain, noise)
-        return self.fitted_encoder.decode(codes, z, int(draw.integers(2**31)))
-
-    def _chain(self, order, wanted):
-        """The part of an order that draws the wanted columns, or all of it."""
-        if wanted is None:
-            return order
-        places = np.flatnonzero(np.isin(order, wanted))
-        if self.fixed_order is None:
-            return order[places]
-        return order[: places.max(initial=-1) + 1]
-
-    def _draw_any(self, codes, cells, seen, order, seed):
-        return self.network.draw(codes, cells, seen, order, seed, allow_missing=True)
-
-    def _draw_values(self, codes, cells, seen, order, seed):
-        return self.network.draw(codes, cells, seen, order, seed, allow_missing=False)
-
-    def _check_seen(self, seen):
-        """In one order, what is given must come first."""
-        if self.fixed_order is None:
-            return
-        in_order = seen[:, self.fixed_order]
-        late = np.argwhere(in_order[:, 1:] > in_order[:, :-1])
-        if len(late):
-            name = self.schema.names[self.fixed_order[late[0][1] + 1]]
-            raise ValueError(
-                f"The flow is trained on one order of its columns, {list(self.order)}, and can "
-                f"condition on the first of them only; train with order='random' for any. "
-                f"Received: {name!r} given without those before it"
-            )
-
-    def _orders(self, count: int) -> np.ndarray:
-        if count < 1 or (count > 1 and self.fixed_order is not None):
-            raise ValueError(
-                "Expected `num_orders` to be at least 1, and 1 where the flow is trained on one "
-                f"order. Received: {count}"
-            )
-        return orders(len(self.schema), count, self.fixed_order)
-
-    def _in_chunks(self, method: Callable, batch_size: int, arrays: Sequence, order, *seeds):
-        """`method` of rows, a few sizes of chunks at a time, so that few functions are compiled."""
-        rows = len(arrays[0])
-        parts = []
-        for number, start in enumerate(range(0, max(rows, 1), batch_size)):
-            chunk = [array[start : start + batch_size] for array in arrays]
-            count = len(chunk[0])
-            size = min(batch_size, 1 << max(count - 1, 0).bit_length())
-            padded = [
-                np.concatenate([a, np.zeros((size - count, *a.shape[1:]), a.dtype)]) for a in chunk
-            ]
-            noise = [seed + np.array([0, number * 2**12], "int32") for seed in seeds]
-            results = self._compiled(method)(*map(ops.convert_to_tensor, (*padded, order, *noise)))
-            parts.append([ops.convert_to_numpy(r)[:count] for r in keras.tree.flatten(results)])
-        merged = [np.concatenate(part) for part in zip(*parts, strict=True)]
-        return merged[0] if len(merged) == 1 else merged
-
-    def _compiled(self, method):
-        name = method.__name__
-        if not hasattr(self._compiled_methods, name):
-            compiled = compilation.compile_method(self, method, jit=False)
-            setattr(self._compiled_methods, name, compiled)
-        return getattr(self._compiled_methods, name)
 
     def save(self, filepath: str | Path, overwrite: bool = True, **kwargs) -> None:
         """`keras.Model.save` that replaces `filepath` only once the new file is whole."""
@@ -392,18 +291,3 @@ class TableFlow(TableTrainer):
                 {"schema": schema.get_config(), "marginals": marginals}
             )
         return flow
-
-
-def _fixed_order(schema, order) -> np.ndarray | None:
-    """Places of the columns in an order of names; None for random orders."""
-    if isinstance(order, str):
-        if order != "random":
-            raise ValueError(f"order must be 'random' or a list of names. Received: {order!r}")
-        return None
-    names = list(order)
-    if sorted(names) != sorted(schema.names):
-        raise ValueError(
-            f"Expected `order` to hold each of the columns {list(schema.names)} once. "
-            f"Received: {names}"
-        )
-    return np.array([schema.names.index(name) for name in names], "int32")

@@ -83,9 +83,10 @@ class TableTrainer(keras.Model):
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Mean of the rows' nll, each times its weight."""
+        losses = ops.convert_to_tensor(y_pred)
         if sample_weight is not None:
-            y_pred = y_pred * ops.cast(ops.reshape(sample_weight, (-1,)), y_pred.dtype)
-        return ops.mean(y_pred) + sum(self.losses, start=0.0)
+            losses = losses * ops.cast(ops.reshape(sample_weight, (-1,)), losses.dtype)
+        return ops.mean(losses)
 
     def fit(self, x: Any = None, y: None = None, *, validation_data: Any = None, **kwargs) -> Any:
         """`keras.Model.fit` on a table.

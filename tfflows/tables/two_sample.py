@@ -30,6 +30,7 @@ def two_sample_auc(
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.metrics import roc_auc_score
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
+    from threadpoolctl import threadpool_limits  # scikit-learn requires it
 
     features, is_category = [], []
     for column in schema:
@@ -49,11 +50,13 @@ def two_sample_auc(
     is_sample = np.repeat(
         [0, 1], [len(next(iter(part.values())).values) for part in (rows, samples)]
     )
-    scores = cross_val_predict(
-        HistGradientBoostingClassifier(categorical_features=is_category, random_state=seed),
-        np.stack(features, axis=1),
-        is_sample,
-        cv=StratifiedKFold(_FOLDS, shuffle=True, random_state=seed),
-        method="predict_proba",
-    )
+    # Several threads are hardly faster on so few rows, and far slower where cores are shared.
+    with threadpool_limits(1):
+        scores = cross_val_predict(
+            HistGradientBoostingClassifier(categorical_features=is_category, random_state=seed),
+            np.stack(features, axis=1),
+            is_sample,
+            cv=StratifiedKFold(_FOLDS, shuffle=True, random_state=seed),
+            method="predict_proba",
+        )
     return float(roc_auc_score(is_sample, scores[:, 1]))

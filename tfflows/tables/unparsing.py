@@ -84,7 +84,7 @@ def _cast(series, dtype, missing):
     if missing.any():
         nullable = {"i": dtype.capitalize(), "u": f"UI{dtype[2:]}", "b": "boolean"}
         dtype = nullable.get(kind.kind, dtype) if isinstance(kind, np.dtype) else dtype
-    if kind.kind in "iu" and series.dtype == "Int64" and len(series):
+    if kind.kind in "iu" and series.dtype == "Int64" and not missing.all():
         limits = np.iinfo(f"{kind.kind}{kind.itemsize}")
         if not limits.min <= series.min() <= series.max() <= limits.max:
             return series if missing.any() else series.astype("int64")
