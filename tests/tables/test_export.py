@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from marks import needs_tensorflow
+from marks import needs_tensorflow, slow_on_jax
 
 import tfflows
 from tfflows import tables
@@ -94,25 +94,24 @@ def served(exported):
     return tfflows.load_model(exported[1])
 
 
-pytestmark = needs_tensorflow
-
-
 def as_text(frame):
     return frame.astype(object).where(frame.notna(), "missing").astype(str)
 
 
-def test_densities_are_those_of_the_flow(exported, served):
+@pytest.mark.parametrize("num_rows", [pytest.param(300, marks=slow_on_jax)])
+def test_densities_are_those_of_the_flow(exported, served, num_rows):
     flow, folder = exported
     assert folder.name == "1"
     assert isinstance(served, ServedTable)
     assert served.schema == SCHEMA
-    rows = table(300, seed=1)
+    rows = table(num_rows, seed=1)
     wanted = flow.log_prob(rows)
     assert wanted.std() > 1
     np.testing.assert_allclose(served.log_prob(rows), wanted, atol=1e-5, rtol=1e-6)
     np.testing.assert_array_equal(served.log_prob(rows, batch_size=299).shape, (300,))
 
 
+@needs_tensorflow
 def test_samples_are_those_of_the_flow(exported, served):
     """Equal up to digits beyond float32, which have another noise."""
     flow, _ = exported
@@ -135,6 +134,7 @@ def test_samples_are_those_of_the_flow(exported, served):
     assert len(served.sample(0)) == 0
 
 
+@needs_tensorflow
 def test_given_cells_stay_and_the_others_are_those_of_the_flow(exported, served):
     flow, _ = exported
     given = {"5th": "b", "age": list(range(50)), "born": "29.02.2000"}
@@ -149,6 +149,7 @@ def test_given_cells_stay_and_the_others_are_those_of_the_flow(exported, served)
         served.sample(5, given={"class": None})
 
 
+@needs_tensorflow
 def test_holes_are_filled_as_the_flow_fills_them(exported, served):
     flow, _ = exported
     rows = table(60, seed=2).astype(object)
@@ -180,12 +181,16 @@ def inputs_of(rows, signature):
     }
 
 
+@needs_tensorflow
 def test_names_that_tensorflow_cannot_take_are_mapped(served):
-    names = ["age", "a_b", "a b", "a-b", "Ünter", "class", "seed", "AGE!", "9", "", "self"]
+    names = [
+        "age", "a_b", "a b", "a-b", "Ünter", "class", "seed", "AGE!", "9", "", "self",
+        "in_bytes",
+    ]  # fmt: skip
     mapped = argument_names(names)
     assert list(mapped.values()) == [
         "age", "a_b", "a_b_2", "a_b_3", "column__nter", "column_class", "column_seed", "AGE_",
-        "column_9", "column_", "column_self",
+        "column_9", "column_", "column_self", "in_bytes_",
     ]  # fmt: skip
     specs = served.signatures["log_prob"].structured_input_signature[1]
     assert set(served.description["arguments"].values()) == set(specs)
@@ -195,6 +200,7 @@ def test_names_that_tensorflow_cannot_take_are_mapped(served):
     assert specs["column_seed"].dtype == "int64"
 
 
+@needs_tensorflow
 @pytest.mark.parametrize(
     ("name", "cell", "said"),
     [
@@ -229,6 +235,7 @@ def test_cells_that_do_not_fit_are_refused(exported, name, cell, said):
         encode_cells(column, marginals.get(name), cells, column.missing)
 
 
+@needs_tensorflow
 def test_the_row_of_a_wrong_cell_is_counted(served):
     import tensorflow as tf
 
@@ -239,6 +246,7 @@ def test_the_row_of_a_wrong_cell_is_counted(served):
         log_prob(**inputs_of(rows | {"age": [1, 2, -4]}, log_prob))
 
 
+@needs_tensorflow
 def test_equal_cells_in_other_words_have_equal_densities(served):
     log_prob = served.signatures["log_prob"]
 
@@ -249,6 +257,20 @@ def test_equal_cells_in_other_words_have_equal_densities(served):
     assert of(seen="2024-02-29 13:30:01+01:30") == of(seen="2024-02-29T12:00:01") != of(seen="")
     assert of(column_5th="x") == of(column_5th="(other)") != of(column_5th="a")
     assert of(born="1.3.1980") == of(born="01.03.1980")
+
+
+@needs_tensorflow
+def test_requests_for_warm_up_fit_their_signatures(served):
+    import tensorflow as tf
+
+    from tfflows.tables.signatures import example_requests
+
+    functions = {k: f for k, f in served.signatures.items() if k != "serving_default"}
+    requests = example_requests(functions)
+    assert [name for name, _ in requests] == list(functions)
+    for name, inputs in requests:
+        answer = functions[name](**{key: tf.constant(value) for key, value in inputs.items()})
+        assert all(value.shape == (1,) for value in answer.values())
 
 
 ALONE = """
@@ -279,6 +301,7 @@ print([text.decode() for text in filled["work_class"].numpy()])
 """
 
 
+@needs_tensorflow
 def test_a_process_with_only_tensorflow_serves_it(exported):
     flow, folder = exported
     command = [sys.executable, "-c", ALONE, str(folder)]
@@ -291,6 +314,7 @@ def test_a_process_with_only_tensorflow_serves_it(exported):
     np.testing.assert_allclose(eval(scores), flow.log_prob(wanted), rtol=1e-3)
 
 
+@needs_tensorflow
 def test_formats_of_dates_are_read_and_written_as_pandas_does():
     import tensorflow as tf
 
@@ -321,6 +345,7 @@ def test_formats_of_dates_are_read_and_written_as_pandas_does():
         assert parsed.is_whole.numpy().all()
 
 
+@needs_tensorflow
 def test_what_cannot_be_exported_is_refused(exported, tmp_path):
     flow, folder = exported
     with pytest.raises(FileExistsError, match="never replaced"):
@@ -339,6 +364,7 @@ def test_what_cannot_be_exported_is_refused(exported, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@needs_tensorflow
 @pytest.mark.slow
 def test_one_order_fills_its_last_columns_only(tmp_path):
     import tensorflow as tf
@@ -353,6 +379,7 @@ def test_one_order_fills_its_last_columns_only(tmp_path):
         served.impute(rows.rename(columns={"a": "b", "b": "a"}))
 
 
+@needs_tensorflow
 def test_a_keras_file_of_a_table_flow_loads(exported, tmp_path):
     flow, _ = exported
     flow.save(tmp_path / "people.keras")

@@ -2,12 +2,15 @@
 
 import contextlib
 import sys
+import time
 from collections.abc import Callable, Iterator
 
 import click
 import keras
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+_SECONDS_PER_LINE = 5
 
 
 def _bars(*columns):
@@ -16,7 +19,7 @@ def _bars(*columns):
 
 
 class EpochProgress(keras.callbacks.Callback):
-    """A bar of the steps of each epoch, with the nll so far; a line per epoch without a terminal.
+    """A bar of the steps of each epoch, with the nll so far; lines of text without a terminal.
 
     Example:
         with EpochProgress() as progress:
@@ -32,6 +35,7 @@ class EpochProgress(keras.callbacks.Callback):
             TimeElapsedColumn(),
         )
         self._best, self._best_epoch = float("inf"), 0
+        self._said = -float("inf")
 
     def __enter__(self) -> "EpochProgress":
         self._bars.start()
@@ -56,7 +60,8 @@ class EpochProgress(keras.callbacks.Callback):
         text = f"nll {float(logs['loss']):.4f}, held-out {held_out:.4f}"
         best = f"{text}, best {self._best:.4f} (epoch {self._best_epoch})"
         self._bars.update(self._task, text=best)
-        if self._bars.disable:
+        if self._bars.disable and time.monotonic() > self._said + _SECONDS_PER_LINE:
+            self._said = time.monotonic()
             click.echo(f"epoch {epoch + 1}: {text}", err=True)
 
 

@@ -11,6 +11,7 @@
 
 import hashlib
 import json
+import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -211,7 +212,7 @@ def report_table(
         run.path / _REPORT if out is None else out,
         title=own.name,
         test_rows=np.flatnonzero(is_held_out) if data is None else None,
-        epochs=[(e.epoch, e.nll, e.val_nll) for e in run.epochs()],
+        epochs=[(e.epoch, e.nll or math.nan, e.val_nll) for e in run.epochs()],
         facts={
             "training": f"{sum(e.seconds for e in run.epochs()) / 60:.1f} minutes",
             "test rows": "held out of the table" if data is None else str(data),

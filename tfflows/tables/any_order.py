@@ -65,7 +65,7 @@ class AnyOrder(keras.layers.Layer):
         self.schema, self.width, self.num_components = schema, width, num_components
         self.trunk = Trunk(width, num_blocks, activation, dropout)
         self.groups = _groups(schema)  # of each head, the places of its columns in the schema
-        self.heads = [self._head(group) for group in self.groups]
+        self.heads: list[CategoryHead | NumberHead] = [self._head(group) for group in self.groups]
         places = np.concatenate(self.groups)
         self._order_of_schema = np.argsort(places).astype("int32")  # from heads to the schema
         self._head_of = np.zeros(len(schema), "int32")
@@ -112,10 +112,10 @@ class AnyOrder(keras.layers.Layer):
             shared = features.shape[1] == 1
             own = ops.repeat(features, len(group), 1) if shared else ops.take(features, group, 1)
             own_codes = ops.take(codes, group, axis=1)
-            if isinstance(head, NumberHead):
-                parts.append(head.log_prob(own, own_codes, cells, allow_missing))
-            else:
+            if isinstance(head, CategoryHead):
                 parts.append(head.log_prob(own, own_codes, allow_missing))
+            else:
+                parts.append(head.log_prob(own, own_codes, cells, allow_missing))
         return ops.take(ops.concatenate(parts, axis=1), self._order_of_schema, axis=1)
 
     def log_terms(

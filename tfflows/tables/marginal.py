@@ -78,12 +78,14 @@ class Marginal:
         Args:
             x, xp: as in `forward`.
         """
-        z, log_det = self.forward(x, xp)
         if not self.is_whole:
+            z, log_det = self.forward(x, xp)
             return z, z, z, log_det
         low, high = (None if end is None else end - self.origin for end in self.whole_bounds)
-        lower, _ = self.forward(x - 0.5, xp)
-        upper, _ = self.forward(x + 0.5, xp)
+        # All at once: an exported graph holds the spline of each column once.
+        places, slopes = self.forward(xp.concatenate([x, x - 0.5, x + 0.5]), xp)
+        z, lower, upper = xp.split(places, 3)
+        log_det = xp.split(slopes, 3)[0]
         if low is not None:
             lower = xp.where(x <= low, -UNBOUNDED, lower)
         if high is not None:

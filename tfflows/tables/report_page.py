@@ -237,7 +237,7 @@ def _cells_of(row, shown) -> Iterable[str]:
         text = row.cells[i]
         yield (
             f'<td class="{" ".join(classes)}"{color} title="{_escape(cut(text, 200))}">'
-            f"{_escape(cut(text, 24))}<small>{row.conditionals[i]:.1f}</small></td>"
+            f"{_escape(cut(text, 24))}<small>{round(row.conditionals[i], 1) + 0.0:.1f}</small></td>"
         ).replace("<small>-", "<small>&minus;")
 
 
