@@ -16,6 +16,7 @@ from tfflows.runs.build import make_flow
 FOLDER = Path(__file__).parent / "data" / "version_0_1"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.keras"))
 ZOO = sorted(path.parent for path in zoo.RECIPES.parent.glob("*/config.json"))
+TABLES = [folder for folder in ZOO if zoo.card(folder).is_table]
 # Of fields, by their solver; of networks in bfloat16, by their rounding.
 TOLERANCES = {"float64": 1e-9, "ffjord": 1e-3, "ffjord_field": 1e-3, "field": 1e-3, "mixed": 0.1}
 COMPILED = {"ffjord", "nice", "realnvp"}
@@ -72,7 +73,9 @@ def test_a_run_has_its_model_and_its_optimizer(run):
     assert meaning(made) == meaning(flow)
 
 
-@pytest.mark.parametrize("folder", ZOO, ids=lambda folder: folder.name)
+@pytest.mark.parametrize(
+    "folder", [f for f in ZOO if f not in TABLES], ids=lambda folder: folder.name
+)
 def test_a_zoo_model_is_what_its_recipe_says(folder):
     flow = zoo.load(folder, load_weights=False)
     data = zoo.card(folder).data
@@ -82,3 +85,14 @@ def test_a_zoo_model_is_what_its_recipe_says(folder):
     made = make_flow(read_recipe(folder / "recipe.yaml"), info)
     assert meaning(made) == meaning(flow)
     assert [w.shape for w in made.weights] == [w.shape for w in flow.weights]
+
+
+@pytest.mark.parametrize("folder", TABLES, ids=lambda folder: folder.name)
+def test_a_zoo_model_of_a_table_is_what_its_recipe_says(folder):
+    flow = zoo.load(folder, load_weights=False)
+    recipe = zoo.TableRecipe.read(folder / "recipe.yaml")
+    assert flow.schema == recipe.schema
+    config, fit = flow.get_config(), recipe.fit
+    for name in ("width", "num_blocks", "num_components", "dropout", "order"):
+        assert config[name] == getattr(fit, name)
+    assert zoo.card(folder).data.columns == {c.name: c.kind for c in recipe.schema}

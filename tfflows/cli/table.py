@@ -36,8 +36,8 @@ seed_option = click.option("--seed", type=click.IntRange(0), default=0, show_def
 def table_commands():
     """Fit, score, sample, impute and report tables of mixed columns.
 
-    DATA is a .csv or .parquet file, or a folder of them. RUN is the folder that `fit` wrote, or the
-    model in it.
+    DATA is a .csv or .parquet file, or a folder of them. RUN is the folder that `fit` wrote, the
+    model in it, or zoo:NAME.
     """
 
 
@@ -157,12 +157,23 @@ def schema_command(data, out, exclude):
 
 def _open(path):
     import_backend()
+    from tfflows import zoo
     from tfflows.runs.table_run import read_table_flow
 
     try:
+        if str(path).startswith("zoo:"):
+            return _check_table(zoo.load(str(path).removeprefix("zoo:")), path)
         return read_table_flow(path)
     except FileNotFoundError as error:
         raise click.UsageError(str(error)) from error
+
+
+def _check_table(flow, path):
+    from tfflows.tables import TableFlow
+
+    if not isinstance(flow, TableFlow):
+        raise click.UsageError(f"Expected a model of tables. Received: {path}")
+    return flow
 
 
 def _check_out(out):

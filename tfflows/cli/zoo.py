@@ -1,4 +1,6 @@
-"""The commands `tfflows zoo list | card | pull | verify | evaluate | save`."""
+"""The commands `tfflows zoo list | card | pull | verify | evaluate | train | save`."""
+
+from pathlib import Path
 
 import click
 
@@ -110,11 +112,57 @@ def evaluate_command(folder, split, draws, data_dir):
     from tfflows.zoo import readme, verification
 
     card = zoo.card(folder)
+    if card.is_table:
+        _evaluate_table(folder, card, split, data_dir)
+        return
     rows, info = load_split(verification.recipe_of(folder), split, data_dir)
     batches = with_progress(rows, 256, split)
     result = evaluate(zoo.load(folder), batches, num_draws=draws or card.metric.num_draws)
     click.echo(f"{info.name} {split}: {result}")
     click.echo(f"card, test: {readme.metric_text(card.metric)}")
+
+
+def _evaluate_table(folder, card, split, data_dir):
+    from tfflows import zoo
+    from tfflows.zoo import readme, table_recipe, tables
+
+    recipe = table_recipe.TableRecipe.read(folder / table_recipe.RECIPE)
+    found = tables.evaluate_table(zoo.load(folder), recipe, split, data_dir)
+    click.echo(f"{card.data.name} {split}: {readme.metric_text(found)}")
+    click.echo(f"card, test: {readme.metric_text(card.metric)}")
+
+
+@zoo_commands.command(name="train")
+@click.argument("model", metavar="MODEL")
+@click.option("--out", type=click.Path(path_type=Path), help="Run folder; default runs/<name>.")
+@data_dir_option
+def train_command(model, out, data_dir):
+    """Train a MODEL of tables again, or by a recipe of such a model, a .yaml file.
+
+    Other models are trained again by `tfflows train recipe.yaml`.
+    """
+    from tfflows import zoo
+    from tfflows.zoo.table_recipe import RECIPE, TableRecipe, train_table
+
+    path = Path(model)
+    if path.suffix != ".yaml":
+        folder = ZooModel().convert(model, None, None)
+        if not zoo.card(folder).is_table:
+            raise click.UsageError(f"Train it by: tfflows train {folder / RECIPE}")
+        path = folder / RECIPE
+    elif not path.is_file():
+        raise click.UsageError(f"There is no file {path}")
+    import_backend()
+    from tfflows.cli.table_progress import EpochProgress
+
+    out = out or Path("runs") / (path.parent.name if path.name == RECIPE else path.stem)
+    try:
+        with EpochProgress() as progress:
+            best = train_table(TableRecipe.read(path), out, data_dir, callbacks=[progress])
+    except FileExistsError as error:
+        raise click.UsageError(str(error)) from error
+    click.echo(f"Best epoch {best.epoch}: held-out nll {best.val_nll:.4f} nats per row")
+    click.echo(f"Wrote {out / 'model.keras'}")
 
 
 @zoo_commands.command()

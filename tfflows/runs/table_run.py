@@ -32,7 +32,8 @@ from tfflows.utils.atomic import replaced_on_success
 from tfflows.utils.keras_archive import read_archive
 
 _MODEL, _SCHEMA, _FACTS, _REPORT = "model.keras", "schema.yaml", "run.json", "report.html"
-_OWN = {_SCHEMA, _FACTS, CURVE, ".lock"}  # what an interrupted run leaves
+# What an interrupted run leaves, by the command line or by a recipe of the zoo.
+_OWN = {_SCHEMA, _FACTS, CURVE, ".lock", "recipe.yaml", "train.parquet"}
 
 
 class TableRun:

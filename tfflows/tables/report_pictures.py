@@ -2,7 +2,9 @@
 
 import contextlib
 import io
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -92,18 +94,54 @@ def training_curve(epochs: Sequence[tuple[int, float, float]]) -> str:
 
 def marginal(column: Column, rows: Cells, samples: Cells) -> Marginal:
     """Bars or histograms of one column of rows and samples, on one scale."""
+    with _figure(2.9, 1.75) as figure:
+        notes = _draw_marginal(figure.subplots(), column, rows, samples)
+        return Marginal(_svg(figure), tuple(notes))
+
+
+def write_marginals(
+    columns: Iterable[Column],
+    rows: Mapping[str, Cells],
+    samples: Mapping[str, Cells],
+    path: str | Path,
+) -> None:
+    """Write the pictures of all columns beside each other, as one file.
+
+    Args:
+        columns: of the table.
+        rows, samples: their cells by the names of the columns.
+        path: of a .png file.
+    """
+    from matplotlib.patches import Patch
+
+    columns = list(columns)
+    across = min(4, len(columns))
+    down = -(-len(columns) // across)
+    with _figure(2.9 * across, 1.95 * down + 0.3) as figure:
+        places = figure.subplots(down, across, squeeze=False).flat
+        for column, axes in zip(columns, places, strict=False):
+            notes = _draw_marginal(axes, column, rows[column.name], samples[column.name])
+            axes.set_title(cut(column.name, 30), fontsize=9, loc="left")
+            if notes:
+                axes.set_xlabel("\n".join(textwrap.fill(note, 40) for note in notes), fontsize=6)
+        for axes in list(places):
+            axes.set_visible(False)
+        labels = {"rows": ROWS, "samples": SAMPLES}
+        handles = [Patch(color=color, label=label) for label, color in labels.items()]
+        figure.legend(handles=handles, loc="outside upper right", ncols=2, frameon=False)
+        figure.savefig(path, dpi=110, metadata={"Software": None})
+
+
+def _draw_marginal(axes, column, rows, samples):
+    """The picture of a column; returns what it leaves out in words."""
     notes = []
     if rows.missing.any() or samples.missing.any():
         shares = rows.missing.mean(), samples.missing.mean()
         notes.append(f"missing: {shares[0]:.1%} of rows, {shares[1]:.1%} of samples")
     parts = [cells.values[~cells.missing] for cells in (rows, samples)]
-    with _figure(2.9, 1.75) as figure:
-        axes = figure.subplots()
-        if isinstance(column, Coded):
-            notes += _bars(axes, column, parts)
-        elif len(parts[0]):
-            notes += _histograms(axes, column, parts)
-        return Marginal(_svg(figure), tuple(notes))
+    if isinstance(column, Coded):
+        return notes + _bars(axes, column, parts)
+    return notes + _histograms(axes, column, parts) if len(parts[0]) else notes
 
 
 def _bars(axes, column, parts):
@@ -156,7 +194,7 @@ def _histograms(axes, column, parts):
     if isinstance(column, Datetime):
         from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
-        locator = AutoDateLocator(maxticks=5)
+        locator = AutoDateLocator(minticks=2, maxticks=5)
         axes.xaxis.set_major_locator(locator)
         axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
     elif axes.get_xscale() == "linear":

@@ -1,5 +1,6 @@
 """The signatures that a table flow is served by, each with one input and output per column."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ from tfflows.tables.graph_columns import (
     encode_cells,
     served_dtype,
 )
+from tfflows.tables.marginal import Marginal
+from tfflows.tables.spline import Knots
 
 if TYPE_CHECKING:
     from tfflows.tables.table_flow import TableFlow
@@ -76,12 +79,17 @@ def make_table_signatures(flow: "TableFlow") -> dict[str, Callable]:
     }
 
 
+def _in_tensors(marginal: Marginal) -> Marginal:
+    """A marginal whose knots a SavedModel holds once, not in each operation that reads them."""
+    return dataclasses.replace(marginal, knots=Knots(*map(tf.constant, marginal.knots)))
+
+
 class _TableGraph:
     """A table flow between columns of cells, by their arguments' names."""
 
     def __init__(self, flow: "TableFlow"):
         self.network, self.schema = flow.network, flow.schema
-        self.marginals = {m.column.name: m for m in flow.fitted_encoder.marginals}
+        self.marginals = {m.column.name: _in_tensors(m) for m in flow.fitted_encoder.marginals}
         self.arguments = argument_names(flow.schema.names)
         self.fixed_order = flow.fixed_order
         self.order = orders(len(flow.schema), 1, flow.fixed_order)[0]

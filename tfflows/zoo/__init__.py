@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tfflows.zoo.recipe_files import RECIPES, find_recipe, recipe_names
     from tfflows.zoo.saving import save_to_zoo
     from tfflows.zoo.sources import cache_folder, card, find, is_model, list_models
+    from tfflows.zoo.table_recipe import TableRecipe, train_table
     from tfflows.zoo.verification import Verification, verify
 
 _MODULES = {
@@ -36,12 +37,15 @@ _MODULES = {
     "recipe_names": "recipe_files",
     "results_table": "readme",
     "save_to_zoo": "saving",
+    "TableRecipe": "table_recipe",
+    "train_table": "table_recipe",
     "verify": "verification",
 }
 __all__ = [
     "RECIPES",
     "Card",
     "Published",
+    "TableRecipe",
     "Verification",
     "cache_folder",
     "card",
@@ -54,6 +58,7 @@ __all__ = [
     "recipe_names",
     "results_table",
     "save_to_zoo",
+    "train_table",
     "verify",
 ]
 

@@ -1,5 +1,6 @@
 """From a model of the zoo, or a .keras file, to a flow."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,13 +9,14 @@ import keras
 
 from tfflows import distributions, layers, models, networks, transforms  # noqa: F401, registered
 from tfflows.flow import Flow
+from tfflows.tables.table_flow import TableFlow
 from tfflows.utils.bounded_json import read_json
 from tfflows.utils.errors import first_paragraph
 from tfflows.utils.keras_archive import CONFIG, WEIGHTS, Model, make_model, read_archive
 from tfflows.zoo.sources import find
 
 
-def load(name: str | Path, load_weights: bool = True) -> Flow:
+def load(name: str | Path, load_weights: bool = True) -> Flow | TableFlow:
     """A model of the zoo, not compiled.
 
     All files of the model have the hashes of its card before any is used. Its config names classes
@@ -24,6 +26,9 @@ def load(name: str | Path, load_weights: bool = True) -> Flow:
     Args:
         name: a name, a folder or a URL; see `tfflows.zoo.find`.
         load_weights: False gives the untrained model.
+
+    Returns:
+        A `Flow`; a `TableFlow` where the card says that the data are a table.
 
     Raises:
         FileNotFoundError, OSError, ValueError: as `tfflows.zoo.find`.
@@ -36,13 +41,21 @@ def load(name: str | Path, load_weights: bool = True) -> Flow:
     return load_folder(find(name), load_weights)
 
 
-def load_folder(folder: Path, load_weights: bool = True) -> Flow:
+def load_folder(folder: Path, load_weights: bool = True) -> Flow | TableFlow:
     """The flow of a model's folder, whose hashes are checked already."""
     path = folder / CONFIG
-    flow = make_model(read_json(path), str(path), Flow)
+    flow = make_model(read_json(path), str(path), (Flow, TableFlow))
     if load_weights:
         flow.load_weights(folder / WEIGHTS)
     return flow
+
+
+def write_model(flow: Flow | TableFlow, folder: Path) -> None:
+    """Write a model's config and weights, as in a .keras archive, without an optimizer."""
+    # A flow that was loaded without compiling has no optimizer to save.
+    config = keras.saving.serialize_keras_object(flow)
+    (folder / CONFIG).write_text(json.dumps(config))
+    flow.save_weights(folder / WEIGHTS)
 
 
 def load_keras_file(

@@ -37,8 +37,9 @@ class File(Section):
 class Data(Section):
     """What the model was trained and evaluated on.
 
-    `name` is the argument of `tfflows.datasets.load`; `train`, `validation` and `test` are numbers
-    of rows.
+    `name` is the argument of `tfflows.datasets.load`, or what a table is called; `train`,
+    `validation` and `test` are numbers of rows; `columns` are the kinds of a table's columns by
+    their names, and None of other data.
     """
 
     name: Text
@@ -48,9 +49,15 @@ class Data(Section):
     levels: int | None
     classes: int | None
     preprocessing: Text
+    columns: dict[str, Text] | None = None
     train: Count
     validation: Count
     test: Count
+
+    @pydantic.model_serializer(mode="wrap")
+    def _for_earlier_versions(self, serialize):
+        """They refuse keys that they do not know, and know all of data that are not tables."""
+        return {k: v for k, v in serialize(self).items() if k != "columns" or v is not None}
 
 
 class SolverError(Section):
@@ -115,6 +122,11 @@ class Card(Section):
     limitations: Text
     files: dict[str, File]
     sha256: Sha256 = _BLANK_SHA256
+
+    @property
+    def is_table(self) -> bool:
+        """Whether it is a flow over a table."""
+        return self.data.columns is not None
 
     @pydantic.field_validator("files")
     @classmethod

@@ -1,5 +1,6 @@
 """What is written from cards: a model's README.md, and the results table of the zoo."""
 
+from collections import Counter
 from collections.abc import Iterable
 
 from tfflows.zoo.model_card import Card, Metric, Published
@@ -11,11 +12,7 @@ _README = """# {0.name}
 ![samples](samples.png)
 
 ```python
-from tfflows import zoo
-
-flow = zoo.load("{0.name}")
-x = flow.sample(16{condition}, seed=0)
-log_p = flow.log_prob(x{condition})  # nats, in the units of the data
+{code}
 ```
 
 | | |
@@ -31,14 +28,34 @@ log_p = flow.log_prob(x{condition})  # nats, in the units of the data
 
 **Limitations.** {0.limitations}
 
-`tfflows train recipe.yaml` trains it again, `tfflows zoo verify {0.name} --full` computes the number again.
+{again}
 """  # noqa: E501
+_CODE = """from tfflows import zoo
+
+flow = zoo.load("{0.name}")
+x = flow.sample(16{condition}, seed=0)
+log_p = flow.log_prob(x{condition})  # nats, in the units of the data"""
+_TABLE_CODE = """from tfflows import zoo
+
+flow = zoo.load("{0.name}")
+rows = flow.sample(16, seed=0)  # a DataFrame
+log_p = flow.log_prob(rows)  # nats per row, in the units of the data
+log_p = flow.log_prob(rows, given=["{first}"])  # of the other columns, given {first}
+like_it = flow.sample(16, given={{"{first}": rows["{first}"]}}, seed=1)
+filled = flow.impute(rows.assign(**{{"{last}": None}}), seed=2)"""
+_AGAIN = (
+    "`tfflows train recipe.yaml` trains it again, `tfflows zoo verify {0.name} --full` computes "
+    "the number again."
+)
+_TABLE_AGAIN = (
+    "With the folder of the data as DATA, `tfflows zoo train {0.name} --data-dir DATA` trains it "
+    "again, and `tfflows zoo verify {0.name} --full --data-dir DATA` computes the number again."
+)
 
 
 def model_readme(card: Card) -> str:
     """README.md of a model."""
     data = card.data
-    classes = f", given one of {data.classes} classes" if data.classes else ""
     draws = card.metric.num_draws
     rows = f"{card.metric.num_examples:,}"
     if card.metric.num_examples < data.test:
@@ -46,14 +63,31 @@ def model_readme(card: Card) -> str:
     return _README.format(
         card,
         metric=metric_text(card.metric),
-        shape=f"{' x '.join(map(str, data.event_shape))} numbers{classes}",
+        shape=_shape_text(data),
+        code=_code(card),
+        again=(_TABLE_AGAIN if card.is_table else _AGAIN).format(card),
         rows=rows,
         draws=f", {draws} draws of dequantization noise each" if draws > 1 else "",
         solver=_solver_text(card.metric),
         published=f" Published: {published_text(card.published)}." if card.published else "",
-        condition=", one_hot" if data.classes else "",
         versions=", ".join(f"{name} {version}" for name, version in card.training.versions.items()),
     )
+
+
+def _shape_text(data):
+    if data.columns is not None:
+        kinds = Counter(data.columns.values()).most_common()
+        return f"{len(data.columns)} columns ({', '.join(f'{n} {kind}' for kind, n in kinds)})"
+    classes = f", given one of {data.classes} classes" if data.classes else ""
+    return f"{' x '.join(map(str, data.event_shape))} numbers{classes}"
+
+
+def _code(card):
+    """Python that uses the model."""
+    if card.data.columns is None:
+        return _CODE.format(card, condition=", one_hot" if card.data.classes else "")
+    names = list(card.data.columns)
+    return _TABLE_CODE.format(card, first=names[0], last=names[-1])
 
 
 def metric_text(metric: Metric) -> str:

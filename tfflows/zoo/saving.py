@@ -5,8 +5,6 @@ import re
 import shutil
 from pathlib import Path
 
-import keras
-
 from tfflows.datasets.sets.bsds_patches import patch_images
 from tfflows.flow import Flow
 from tfflows.layers import Dequantize, Logit, Pad, RadialGaussianize, Standardize, Whiten
@@ -16,7 +14,7 @@ from tfflows.runs.recipe import Recipe, make_recipe, read_recipe
 from tfflows.utils.atomic import replaced_on_success
 from tfflows.utils.remote import refuse_remote
 from tfflows.zoo.fixture import check_fixture, write_fixture
-from tfflows.zoo.loading import load_folder, load_keras_file
+from tfflows.zoo.loading import load_folder, load_keras_file, write_model
 from tfflows.zoo.model_card import (
     FILES,
     NAME,
@@ -32,6 +30,7 @@ from tfflows.zoo.model_card import (
 )
 from tfflows.zoo.pictures import write_samples
 from tfflows.zoo.readme import model_readme
+from tfflows.zoo.table_saving import is_table_run, save_table_to_zoo
 from tfflows.zoo.verification import evaluate_rows, metric_of, solver_error_of
 
 
@@ -51,13 +50,14 @@ def save_to_zoo(
     """Make a model of the zoo from the best model of a run: its files, evaluation and card.
 
     Args:
-        run: folder of a run of `tfflows train`.
+        run: folder of a run of `tfflows train`, or of `train_table`.
         folder: a new one, such as "zoo/glow-mnist", whose name is the model's.
         licence: licence of the data.
         limitations: what the model should not be used for, or does badly.
         published: the number to compare with.
-        units: units of the metric; None takes bits/dim for discrete data, nats for others.
-        num_draws: draws of dequantization noise per row of the test set.
+        units: units of the metric; None takes bits/dim for discrete data, nats for others and for
+            tables, which have no other.
+        num_draws: draws of dequantization noise per row of the test set; tables have none.
         num_rows: how many rows of that set to evaluate, evenly spread; None takes all.
         machine: the machine of the training; None takes the run's own words.
         data_dir: folder of the data; None takes the recipe's.
@@ -72,6 +72,22 @@ def save_to_zoo(
         raise FileExistsError(f"{folder} exists already: remove it first, or choose another name")
     if not re.fullmatch(NAME, folder.name):
         raise ValueError(f"A model's name matches {NAME}. Received: {folder.name!r}")
+    if is_table_run(run):
+        if num_draws != 1 or units not in (None, "nats"):
+            raise ValueError(
+                "A model of tables is measured in nats, without noise. "
+                f"Received: {num_draws} draws, {units or 'nats'}"
+            )
+        return save_table_to_zoo(
+            run,
+            folder,
+            licence=licence,
+            limitations=limitations,
+            published=published,
+            num_rows=num_rows,
+            machine=machine,
+            data_dir=data_dir,
+        )
     if not (run / "best.keras").exists():
         raise ValueError(f"{run} is not a run of `tfflows train`: it has no best.keras")
     flow = load_keras_file(run / "best.keras", Flow)
@@ -101,10 +117,7 @@ def save_to_zoo(
 
 def _write(flow, recipe, rows, card, folder):
     """Write all files of a model, and see that what was written has the densities of `flow`."""
-    # As in a .keras archive; a flow that was loaded without compiling has no optimizer to save.
-    config = keras.saving.serialize_keras_object(flow)
-    (folder / "config.json").write_text(json.dumps(config))
-    flow.save_weights(folder / "model.weights.h5")
+    write_model(flow, folder)
     _without_folder(recipe).write(folder / "recipe.yaml")
     write_fixture(flow, rows, card.metric.num_draws, folder)
     check_fixture(load_folder(folder), card, folder)

@@ -18,6 +18,8 @@ from tfflows.zoo.fixture import FixtureCheck, check_fixture
 from tfflows.zoo.loading import load_folder
 from tfflows.zoo.model_card import Card, Metric, SolverError, Units, in_units, read_card
 from tfflows.zoo.sources import find
+from tfflows.zoo.table_recipe import RECIPE, TableRecipe
+from tfflows.zoo.tables import evaluate_table
 
 SOLVED_ROWS = 500  # whose solver's error is measured
 
@@ -44,7 +46,8 @@ def verify(name: str | Path, full: bool = False, data_dir: str | None = None) ->
         name: a name, a folder or a URL; see `tfflows.zoo.find`.
         full: whether to evaluate the test set too, beside the rows that travel with the model; as
             many rows of it as for the card's metric.
-        data_dir: folder of the data, for `full`.
+        data_dir: folder of the data, for `full`; of a table's file, or else that is expected in
+            the working directory.
 
     Raises:
         FileNotFoundError, OSError: as `tfflows.zoo.find`, or the data are missing.
@@ -61,17 +64,23 @@ def verify(name: str | Path, full: bool = False, data_dir: str | None = None) ->
     fixture = check_fixture(flow, card, folder)
     metric = None
     if full:
-        rows, info = load_split(recipe_of(folder), "test", data_dir)
-        if info.size != card.data.test:
-            raise ValueError(
-                f"Expected {card.name} to have {card.data.test:,} test rows. "
-                f"Received: {info.size:,}"
-            )
-        rows = rows.spread(card.metric.num_examples)
-        result = evaluate_rows(flow, rows, card.metric.num_draws)
-        metric = metric_of(result, card.metric.units, flow.dims)
+        metric = _test_metric(flow, card, folder, data_dir)
         _check_metric(metric, card)
     return Verification(card, fixture, metric)
+
+
+def _test_metric(flow, card, folder, data_dir):
+    count = card.metric.num_examples
+    if card.is_table:
+        recipe = TableRecipe.read(folder / RECIPE)
+        return evaluate_table(flow, recipe, "test", data_dir, count)
+    rows, info = load_split(recipe_of(folder), "test", data_dir)
+    if info.size != card.data.test:
+        raise ValueError(
+            f"Expected {card.name} to have {card.data.test:,} test rows. Received: {info.size:,}"
+        )
+    result = evaluate_rows(flow, rows.spread(count), card.metric.num_draws)
+    return metric_of(result, card.metric.units, flow.dims)
 
 
 def _check_metric(found, card):
