@@ -109,8 +109,7 @@ class AnyOrder(keras.layers.Layer):
         """
         parts = []
         for group, head in zip(self.groups, self.heads, strict=True):
-            shared = features.shape[1] == 1
-            own = ops.repeat(features, len(group), 1) if shared else ops.take(features, group, 1)
+            own = features if features.shape[1] == 1 else ops.take(features, group, axis=1)
             own_codes = ops.take(codes, group, axis=1)
             if isinstance(head, CategoryHead):
                 parts.append(head.log_prob(own, own_codes, allow_missing))

@@ -8,6 +8,7 @@ from keras import ops
 
 from tfflows.backend import rng
 from tfflows.backend.tensor_ops import Tensor
+from tfflows.tables.column_products import column_products
 
 # Logit of what cannot be. Not infinity, whose products with zero are NaN in gradients.
 NEVER = -1e9
@@ -59,8 +60,8 @@ class CategoryHead(keras.layers.Layer):
         return ops.take(rows, codes + self._offsets, axis=0)
 
     def log_prob(self, features: Tensor, codes: Tensor, allow_missing: bool = True) -> Tensor:
-        """log p of codes `[n, columns]` given features `[n, columns, width]` of what is seen."""
-        logits = ops.einsum("nch,chk->nck", features, self.kernel) + self.bias
+        """log p of codes `[n, columns]`, given features of what is seen; see `column_products`."""
+        logits = column_products(features, self.kernel) + self.bias
         logits = ops.log_softmax(logits + (self._barred if allow_missing else self._barred_seen))
         return ops.take_along_axis(logits, codes[:, :, None], axis=2)[:, :, 0]
 

@@ -11,6 +11,7 @@ from scipy import special
 from tfflows.backend import rng
 from tfflows.backend.tensor_ops import Tensor
 from tfflows.tables.category_head import NEVER, draw_categories
+from tfflows.tables.column_products import column_products
 from tfflows.tables.marginal import Marginal
 from tfflows.tables.spline import Knots, make_knots, pad_knots, spline, spline_inverse
 
@@ -107,7 +108,7 @@ class NumberHead(keras.layers.Layer):
     def embed(self, codes: Tensor, z: Tensor) -> Tensor:
         """Embeddings `[n, columns, width]` of codes and z `[n, columns]`."""
         table = ops.take(ops.reshape(self.table, (-1, self.width)), codes + self._offsets, axis=0)
-        return table + ops.einsum("ncf,cfh->nch", self._features(codes, z), self.feature_kernel)
+        return table + column_products(self._features(codes, z), self.feature_kernel)
 
     def _features(self, codes, z):
         """How far z is through each bin, 0 to 1, and z itself: `[..., NUM_FEATURES]`."""
@@ -120,14 +121,14 @@ class NumberHead(keras.layers.Layer):
     def log_prob(
         self, features: Tensor, codes: Tensor, cells: Tensor, allow_missing: bool = True
     ) -> Tensor:
-        """log p of cells given features `[n, columns, width]` of what is seen: `[n, columns]`.
+        """log p of cells given features of what is seen: `[n, columns]`.
 
         Args:
-            features: of the network.
+            features: of the network, as `column_products` has them.
             codes, cells: of `Encoded`: `[n, columns]` and `[n, columns, 4]`.
             allow_missing: whether "missing" has a mass; without, p is given that it is not.
         """
-        params = ops.einsum("nch,chk->nck", features, self.kernel)
+        params = column_products(features, self.kernel)
         barred = self._barred if allow_missing else self._barred_seen
         log_codes, logits, means, log_scales = self._split(
             params, self.code_bias, self.mixture_bias, barred

@@ -30,7 +30,7 @@ class TableDensity(TableTrainer):
         self._compiled_methods = types.SimpleNamespace()  # a dict would be saved with the model
 
     def log_prob_of_encoded(
-        self, encoded: Encoded, seen: np.ndarray, num_orders: int = 1, batch_size: int = 4096
+        self, encoded: Encoded, seen: np.ndarray, num_orders: int = 1, batch_size: int | None = None
     ) -> np.ndarray:
         """`log_prob` of rows that `encoder.encode` made; `seen` is 1 for given cells."""
         self._check_seen(seen)
@@ -52,7 +52,7 @@ class TableDensity(TableTrainer):
         seed: np.ndarray,
         num_orders: int = 1,
         allow_missing: bool = True,
-        batch_size: int = 4096,
+        batch_size: int | None = None,
         wanted: Sequence[int] | None = None,
     ) -> dict[str, Cells]:
         """Cells of all columns, of which those that are seen are the given ones.
@@ -113,9 +113,11 @@ class TableDensity(TableTrainer):
             )
         return orders(len(self.schema), count, self.fixed_order)
 
-    def _in_chunks(self, method: Callable, batch_size: int, arrays: Sequence, order, *seeds):
+    def _in_chunks(self, method: Callable, batch_size: int | None, arrays: Sequence, order, *seeds):
         """`method` of rows, a few sizes of chunks at a time, so that few functions are compiled."""
         rows = len(arrays[0])
+        if batch_size is None:  # as many embeddings, however many columns there are
+            batch_size = 1 << max(0, 16 - (len(self.schema) - 1).bit_length())
         parts = []
         for number, start in enumerate(range(0, max(rows, 1), batch_size)):
             chunk = [array[start : start + batch_size] for array in arrays]

@@ -72,7 +72,7 @@ class TableFlow(TableDensity):
         data: Any,
         given: Sequence[str] = (),
         num_orders: int = 1,
-        batch_size: int = 4096,
+        batch_size: int | None = None,
     ) -> np.ndarray:
         """log p of each row in nats, `[n]`, in the units of the data.
 
@@ -82,7 +82,7 @@ class TableFlow(TableDensity):
             given: names of columns that are conditioned on: log p(the others | these).
             num_orders: orders of columns in an ensemble, whose density is the mean of theirs. Only
                 where the flow is trained over random orders.
-            batch_size: rows at a time.
+            batch_size: rows at a time; by default fewer of more columns, 4,096 of 16.
 
         Raises:
             ValueError: a cell does not fit the schema, a name in `given` is not a column, or the
@@ -95,7 +95,7 @@ class TableFlow(TableDensity):
         return self.log_prob_of_encoded(encoded, seen, num_orders, batch_size=batch_size)
 
     def log_prob_of_cells(
-        self, data: Any, given: np.ndarray, num_orders: int = 1, batch_size: int = 4096
+        self, data: Any, given: np.ndarray, num_orders: int = 1, batch_size: int | None = None
     ) -> np.ndarray:
         """log p of some cells of each row given its others, `[n]`; see `log_prob`.
 
@@ -120,7 +120,7 @@ class TableFlow(TableDensity):
         seed: rng.Seed = None,
         num_orders: int = 1,
         to: str = "pandas",
-        batch_size: int = 4096,
+        batch_size: int | None = None,
     ) -> Any:
         """Draw rows, as a table with the names, dtypes and categories of the training data.
 
@@ -130,7 +130,7 @@ class TableFlow(TableDensity):
             seed: None (fresh), an integer, or what else `Flow.sample` takes.
             num_orders: as in `log_prob`, whose density the rows have.
             to: "pandas", "dict" or "arrow".
-            batch_size: rows at a time.
+            batch_size: rows at a time; by default fewer of more columns, 4,096 of 16.
 
         Raises:
             ValueError: `given` names no column, or holds a value that its column does not allow.
@@ -150,7 +150,7 @@ class TableFlow(TableDensity):
         columns: Sequence[str] | None = None,
         seed: rng.Seed = None,
         num_orders: int = 1,
-        batch_size: int = 4096,
+        batch_size: int | None = None,
     ) -> dict[str, Cells]:
         """As `sample`, of cells that `Schema.parse` gave, and of some columns only.
 
@@ -181,7 +181,7 @@ class TableFlow(TableDensity):
         seed: rng.Seed = None,
         num_orders: int = 1,
         to: str = "pandas",
-        batch_size: int = 4096,
+        batch_size: int | None = None,
     ) -> Any:
         """Draw the missing cells of each row given its others.
 
@@ -206,7 +206,7 @@ class TableFlow(TableDensity):
         cells: Mapping[str, Cells],
         seed: rng.Seed = None,
         num_orders: int = 1,
-        batch_size: int = 4096,
+        batch_size: int | None = None,
     ) -> dict[str, Cells]:
         """As `impute` with one draw, of cells that `Schema.parse` gave with `allow_missing`."""
         seen = np.stack([~cell.missing for cell in cells.values()], axis=1).astype("float32")
