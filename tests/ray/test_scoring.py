@@ -79,6 +79,7 @@ def in_this_process(monkeypatch):
         def __exit__(self, *error):
             return None
 
+    monkeypatch.setattr(tfflows.ray.scoring, "import_ray", lambda: None)
     monkeypatch.setattr(tfflows.ray.scoring, "_run", run_here)
     monkeypatch.setattr(tfflows.ray.scoring, "session", Session)
 
@@ -234,6 +235,7 @@ def test_columns_that_do_not_fit_are_refused_before_ray_starts(tmp_path, flow, m
     def start(address):
         raise AssertionError("Ray was started")
 
+    monkeypatch.setattr(tfflows.ray.scoring, "import_ray", lambda: None)
     monkeypatch.setattr(tfflows.ray.scoring, "session", start)
     source, out = tmp_path / "in", tmp_path / "out"
     write(source / "a.parquet", np.ones((5, 3)), ("id", "a", "b"))
