@@ -229,8 +229,8 @@ def test_promises_can_be_left_out_by_name():
     check_layer(Overflowing, (3,), skip=("finite", "batches", "saving"))
     with pytest.raises(ValueError, match=r"Expected `skip` .* Received: .'finit'."):
         check_layer(Scale, (3,), skip=("finit",))
-    with pytest.raises(ValueError, match=r"Expected `domain` .* Received: 'positive'"):
-        check_layer(Scale, (3,), domain="positive")
+    with pytest.raises(ValueError, match=r"Expected `domain` .* Received: 'negative'"):
+        check_layer(Scale, (3,), domain="negative")
 
 
 def test_what_make_returns_is_checked():

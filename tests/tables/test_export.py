@@ -126,7 +126,8 @@ def test_samples_are_those_of_the_flow(exported, served):
         else:
             assert (as_text(drawn[[name]]) == as_text(wanted[[name]])).all().all(), name
     assert drawn["class"].isna().any()
-    assert drawn["5th"].eq("(other)").any()
+    # No training row has it, so its mass is small.
+    assert served.sample(8_192, seed=8)["5th"].eq("(other)").any()
     assert np.isfinite(flow.log_prob(drawn)).all()  # all inside the support
     again = served.sample(200, seed=7)
     pd.testing.assert_frame_equal(again, drawn)
