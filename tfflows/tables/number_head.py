@@ -18,6 +18,9 @@ from tfflows.tables.spline import Knots, make_knots, pad_knots, spline, spline_i
 NUM_FEATURES = 32
 MAX_KNOTS = 512  # of columns whose draws are made whole here
 _MIN_LOG_SCALE, _MAX_LOG_SCALE = -8.0, 3.0
+# Of a logistic that every mixture has: where all others are narrow, a row far from them would cost
+# thousands of nats.
+WIDE_WEIGHT = 1e-4
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -145,10 +148,17 @@ class NumberHead(keras.layers.Layer):
         codes, count = barred.shape[-1], self.num_components
         log_codes = ops.log_softmax(params[..., :codes] + code_bias + barred)
         mixture = params[..., codes:] + mixture_bias
-        logits = ops.log_softmax(mixture[..., :count])
+        logits = ops.log_softmax(mixture[..., :count]) + math.log1p(-WIDE_WEIGHT)
         middle, half = (_MAX_LOG_SCALE + _MIN_LOG_SCALE) / 2, (_MAX_LOG_SCALE - _MIN_LOG_SCALE) / 2
         log_scales = middle + half * ops.tanh((mixture[..., 2 * count :] - middle) / half)
-        return log_codes, logits, mixture[..., count : 2 * count], log_scales
+        means = mixture[..., count : 2 * count]
+        zeros = ops.zeros_like(means[..., :1])  # mean and log scale of the wide component
+        return (
+            log_codes,
+            ops.concatenate([logits, zeros + math.log(WIDE_WEIGHT)], axis=-1),
+            ops.concatenate([means, zeros], axis=-1),
+            ops.concatenate([log_scales, zeros], axis=-1),
+        )
 
     def draw(
         self, place: Tensor, features: Tensor, seed: Tensor, allow_missing: bool = True
