@@ -8,7 +8,7 @@ import pytest
 
 from tfflows import tables
 from tfflows.tables.encoder import Encoder
-from tfflows.tables.fitting import size_for
+from tfflows.tables.fitting import held_out_rows, size_for
 from tfflows.tables.pace import Pace
 from tfflows.tables.stored_rows import StoredRows, sample_cells, store_rows
 
@@ -117,3 +117,9 @@ def test_a_file_is_fitted_as_a_table_is(tmp_path):
 def test_what_cannot_be_fitted_is_refused(rows, options, said):
     with pytest.raises(ValueError, match=said):
         tables.fit(frame(rows), SCHEMA, **options)
+
+
+def test_held_out_rows_do_not_follow_the_numbers_of_their_own_seed():
+    x = np.random.default_rng(0).random(5000)
+    held_out = held_out_rows(5000, 0.1, seed=0)
+    assert abs(x[held_out].mean() - 0.5) < 0.06  # all below 0.1 by the same generator

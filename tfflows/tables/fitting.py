@@ -13,7 +13,12 @@ from tfflows.tables.encoder import Encoder
 from tfflows.tables.pace import Pace
 from tfflows.tables.schema import Schema
 from tfflows.tables.sources import is_paths
-from tfflows.tables.stored_rows import StoredRows, sample_cells, store_rows
+from tfflows.tables.stored_rows import (
+    StoredRows,
+    held_out_generator,
+    sample_cells,
+    store_rows,
+)
 from tfflows.tables.table_flow import TableFlow
 from tfflows.tables.trainer import MAX_ADAPT_ROWS
 from tfflows.training.stop_on_nan import StopOnNaN
@@ -134,5 +139,5 @@ def _encode(data, schema, validation, seed, folder):
 
 def held_out_rows(rows: int, validation: float, seed: int) -> np.ndarray:
     """Which rows of a table `fit` holds out, at least one: bool `[rows]`."""
-    random = np.random.default_rng(seed).random(rows)  # as `store_rows` draws them, in chunks
+    random = held_out_generator(seed).random(rows)  # as `store_rows` draws them, in chunks
     return random < max(validation, random.min() + 1e-12)

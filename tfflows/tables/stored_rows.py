@@ -58,6 +58,15 @@ def sample_cells(chunks: Iterable[Mapping[str, Cells]], max_rows: int, seed: int
     return kept
 
 
+def held_out_generator(seed: int) -> np.random.Generator:
+    """Draws the rows that are held out.
+
+    Not the generator of `seed` itself: a table that was made by that would be split by its own
+    numbers.
+    """
+    return np.random.default_rng((seed, 0x5917))
+
+
 def store_rows(
     encoder: Encoder,
     chunks: Iterable[Mapping[str, Cells]],
@@ -77,7 +86,7 @@ def store_rows(
     Returns:
         Two parts, whose arrays lie in the files.
     """
-    random = np.random.default_rng(seed)
+    random = held_out_generator(seed)
     paths = [folder / f"{name}{part}" for part in (0, 1) for name in Encoded._fields]
     files = [path.open("wb") for path in paths]
     try:
