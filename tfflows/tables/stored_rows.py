@@ -41,7 +41,7 @@ class StoredRows(keras.utils.PyDataset):
 
 def sample_cells(chunks: Iterable[Mapping[str, Cells]], max_rows: int, seed: int) -> dict:
     """Cells of up to `max_rows` rows of a table, each row as likely as the others, in one pass."""
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng((seed, 0x5A3C))
     kept: dict[str, Cells] = {}
     keys = np.empty(0)
     for chunk in chunks:
