@@ -137,10 +137,11 @@ def test_impute_fills_the_holes_and_leaves_the_rest(fitted, tmp_path):
 
 def test_report_evaluates_the_rows_that_were_held_out(fitted):
     from tfflows.runs.table_run import read_table_flow
+    from tfflows.tables.fitting import held_out_rows
 
     folder, _ = fitted
     said = run("table", "report", folder / "run")
-    is_held_out = np.random.default_rng(3).random(250) < 0.1
+    is_held_out = held_out_rows(250, 0.1, seed=3)
     frame = people(250)[is_held_out]
     nll = -read_table_flow(folder / "run").log_prob(frame).astype("float64").mean()
     assert f"nll {nll:.4f} nats per row on {is_held_out.sum()} rows" in said
