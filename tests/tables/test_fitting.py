@@ -55,8 +55,9 @@ def test_an_epoch_holds_each_row_once_in_an_order_of_its_own(tmp_path):
 def test_a_sample_of_chunks_takes_every_row_as_often():
     counts = np.zeros(200)
     for seed in range(300):
-        cells = sample_cells(SCHEMA.read(frame(200), rows=64), 50, seed)
-        assert len(cells["k"].values) == 50
+        cells, rows = sample_cells(SCHEMA.read(frame(200), rows=64), 50, seed)
+        assert len(rows) == 50
+        np.testing.assert_array_equal(cells["k"].values, rows)
         counts[cells["k"].values] += 1
     # 75 expected of each; a row that was always or never taken would be far out.
     assert abs(counts - 75).max() < 5 * (300 * 0.25 * 0.75) ** 0.5

@@ -52,8 +52,8 @@ def recipe(data_dir):
 
 @pytest.fixture(scope="module")
 def run(recipe, data_dir):
-    zoo.train_table(recipe, data_dir.parent / "run", data_dir)
-    return data_dir.parent / "run"
+    zoo.train_table(recipe, data_dir / "run", data_dir)
+    return data_dir / "run"
 
 
 @pytest.fixture(scope="module")

@@ -118,22 +118,23 @@ def fit(
 def _encode(data, schema, validation, seed, folder):
     """The encoder, cells of a sample, and rows to train and to hold out; of files in the folder."""
     if is_paths(data):
-        sample = sample_cells(schema.read(data), MAX_ADAPT_ROWS, seed)
+        sample, places = sample_cells(schema.read(data), MAX_ADAPT_ROWS, seed)
     else:
         sample = schema.parse(data)
-    rows = len(next(iter(sample.values())).values)
+        places = np.arange(len(next(iter(sample.values())).values))
+    rows = len(places)
     if rows < MIN_ROWS:
         raise ValueError(f"Expected a table of at least {MIN_ROWS} rows. Received: {rows}")
-    if is_paths(data) and rows == MAX_ADAPT_ROWS:  # there are more than that
-        encoder = Encoder.fit(schema, sample)
-        parts = store_rows(encoder, schema.read(data), folder, validation, seed)
-        return encoder, sample, *parts
-    is_held_out = held_out_rows(rows, validation, seed)
+    is_large = is_paths(data) and rows == MAX_ADAPT_ROWS  # there are more than that
+    is_held_out = held_out_rows(places[-1] + 1, validation, seed)[places]
     trained, held_out = (
         {name: Cells(*(part[chosen] for part in cells)) for name, cells in sample.items()}
         for chosen in (~is_held_out, is_held_out)
     )
     encoder = Encoder.fit(schema, trained)
+    if is_large:
+        parts = store_rows(encoder, schema.read(data), folder, validation, seed)
+        return encoder, trained, *parts
     return encoder, trained, encoder.encode(trained), encoder.encode(held_out)
 
 

@@ -39,11 +39,17 @@ class StoredRows(keras.utils.PyDataset):
             self._random.shuffle(self._order)
 
 
-def sample_cells(chunks: Iterable[Mapping[str, Cells]], max_rows: int, seed: int) -> dict:
-    """Cells of up to `max_rows` rows of a table, each row as likely as the others, in one pass."""
+def sample_cells(
+    chunks: Iterable[Mapping[str, Cells]], max_rows: int, seed: int
+) -> tuple[dict[str, Cells], np.ndarray]:
+    """Cells of up to `max_rows` rows of a table, each row as likely as the others, in one pass.
+
+    Returns:
+        The cells in order, and the numbers of their rows.
+    """
     random = np.random.default_rng((seed, 0x5A3C))
     kept: dict[str, Cells] = {}
-    keys = np.empty(0)
+    keys, rows, count = np.empty(0), np.empty(0, "int64"), 0
     for chunk in chunks:
         new = random.random(len(next(iter(chunk.values())).values))
         if kept:
@@ -52,10 +58,12 @@ def sample_cells(chunks: Iterable[Mapping[str, Cells]], max_rows: int, seed: int
                 for name, cells in chunk.items()
             }
         keys = np.concatenate([keys, new])
+        rows = np.concatenate([rows, count + np.arange(len(new))])
+        count += len(new)
         chosen = np.sort(np.argsort(keys)[:max_rows])  # rows with the smallest keys
-        keys = keys[chosen]
+        keys, rows = keys[chosen], rows[chosen]
         kept = {n: Cells(c.values[chosen], c.missing[chosen]) for n, c in chunk.items()}
-    return kept
+    return kept, rows
 
 
 def held_out_generator(seed: int) -> np.random.Generator:

@@ -77,7 +77,7 @@ class TableDensity(TableTrainer):
         return self.fitted_encoder.decode(codes, z, int(draw.integers(2**31)))
 
     def chain(self, order: np.ndarray, wanted: Sequence[int] | None) -> np.ndarray:
-        """The part of an order that draws the wanted columns, or all of it."""
+        """The part of an order `[columns]` that draws the wanted places, or all of it."""
         if wanted is None:
             return order
         places = np.flatnonzero(np.isin(order, wanted))
@@ -106,6 +106,11 @@ class TableDensity(TableTrainer):
             )
 
     def orders(self, count: int) -> np.ndarray:
+        """Orders of an ensemble, as places of columns: int32 `[count, columns]`.
+
+        Raises:
+            ValueError: `count` is below 1, or above it where the flow is trained on one order.
+        """
         if count < 1 or (count > 1 and self.fixed_order is not None):
             raise ValueError(
                 "Expected `num_orders` to be at least 1, and 1 where the flow is trained on one "
