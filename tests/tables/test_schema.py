@@ -164,8 +164,12 @@ def test_yaml_keeps_text_that_looks_like_something_else():
         ("columns:\n  a: {kind: catgory}\n", "'catgory'; did you mean category"),
         ("columns:\n  a: {kind: real, atom: 0}\n", "'atom'; did you mean atoms"),
         ("columns:\n  a: real\n", "column 'a': expected keys such as `kind: real`"),
-        ("columns:\n  a: {kind: real}\n  a: {kind: real}\n", "line 3: expected YAML. .*duplicate"),
-        ("columns:\n  a: [\n", "line 3: expected YAML"),
+        (
+            "columns:\n  a: {kind: real}\n  a: {kind: real}\n",
+            "expected YAML. Received: line 3.*duplicate",
+        ),
+        ("columns:\n  a: [\n", "expected YAML. Received: line 3"),
+        ("columns:\n  a: &a {kind: real}\n  b: *a\n", r"line 3.*the alias \*a is not read"),
         ("columns: {}\n", "at least one column"),
     ],
 )

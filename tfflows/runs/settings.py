@@ -6,19 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError
-from ruamel.yaml.events import (
-    AliasEvent,
-    MappingEndEvent,
-    MappingStartEvent,
-    SequenceEndEvent,
-    SequenceStartEvent,
-)
 
-from tfflows.utils.damage import one_line, shortened
+from tfflows.utils.damage import shortened
+from tfflows.utils.yaml_guard import refuse_aliases_and_depth, yaml_problem
 
 _MAX_CHARACTERS = 100_000
-_MAX_DEPTH = 30
 
 
 def read_yaml(path: str | Path) -> Any:
@@ -95,42 +87,17 @@ def _load(text, source, fault, path=""):
     if len(text) > _MAX_CHARACTERS:
         raise ValueError(_too_long(source))
     try:
-        _refuse_aliases_and_depth(text)
+        refuse_aliases_and_depth(text)
         content = _yaml().load(text)
     # ruamel raises what Python's own constructors do: ValueError for 2001-13-45, and others.
     except Exception as error:
-        raise ValueError(f"{source}: {fault}: {_yaml_problem(error)}") from error
+        raise ValueError(f"{source}: {fault}: {yaml_problem(error)}") from error
     _refuse_other_values(content, path, source)
     return content
 
 
 def _too_long(source):
     return f"{source}: expected at most {_MAX_CHARACTERS:,} characters of YAML"
-
-
-def _refuse_aliases_and_depth(text):
-    depth = 0
-    for event in _yaml().parse(text):
-        depth += isinstance(event, MappingStartEvent | SequenceStartEvent)
-        depth -= isinstance(event, MappingEndEvent | SequenceEndEvent)
-        if isinstance(event, AliasEvent):
-            raise MarkedYAMLError(
-                problem=f"the alias *{event.anchor} is not read: write what it stands for",
-                problem_mark=event.start_mark,
-            )
-        if depth > _MAX_DEPTH:
-            raise MarkedYAMLError(
-                problem=f"more than {_MAX_DEPTH} levels", problem_mark=event.start_mark
-            )
-
-
-def _yaml_problem(error):
-    """What is wrong, in one line, with its place in the text."""
-    mark = getattr(error, "problem_mark", None)
-    if mark is None:
-        return one_line(error)
-    problem = " ".join(str(error.problem or error.context).split())
-    return f"line {mark.line + 1}, column {mark.column + 1}: {problem[:200]}"
 
 
 def _refuse_other_values(value, path, source):

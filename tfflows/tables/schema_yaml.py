@@ -9,8 +9,9 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from tfflows.tables.columns import Column
 from tfflows.tables.kinds import column_from_config
-from tfflows.utils.damage import one_line, shortened
+from tfflows.utils.damage import shortened
 from tfflows.utils.suggest import nearest
+from tfflows.utils.yaml_guard import refuse_aliases_and_depth, yaml_problem
 
 _HEADER = """\
 # The columns of a table, in order, by their names. Each has a kind:
@@ -52,13 +53,11 @@ def load(text: str, source: str) -> list[Column]:
         ValueError: text that is not such YAML; one line says where and what was expected.
     """
     try:
+        refuse_aliases_and_depth(text)
         # YAML 1.2: "no" is a string, and a key given twice an error.
         content = YAML(typ="safe", pure=True).load(text)
     except Exception as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f", line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or one_line(error)
-        raise ValueError(f"{source}{place}: expected YAML. Received: {problem}") from error
+        raise ValueError(f"{source}: expected YAML. Received: {yaml_problem(error)}") from error
     if not isinstance(content, dict) or not isinstance(content.get("columns"), dict):
         keys = list(content) if isinstance(content, dict) else content
         hint = nearest(str(keys[0]), ["columns"]) if isinstance(keys, list) and keys else ""
