@@ -39,8 +39,8 @@ def refuse_aliases_and_depth(text: str) -> None:
 
 def yaml_problem(error: Exception) -> str:
     """What is wrong with YAML, in one line, with its place in the text."""
-    mark = getattr(error, "problem_mark", None)
-    if mark is None:
+    if not isinstance(error, MarkedYAMLError) or error.problem_mark is None:
         return one_line(error)
+    mark = error.problem_mark
     problem = " ".join(str(error.problem or error.context).split())
     return f"line {mark.line + 1}, column {mark.column + 1}: {problem[:200]}"
