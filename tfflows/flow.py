@@ -135,7 +135,7 @@ class Flow(Trainer):
             x, condition, batch_size: as in `log_prob`.
         """
         arguments = self._check_call(x, condition)
-        return self._run_in_chunks(self.forward_and_log_det, batch_size, *arguments)[0]
+        return self._run_in_chunks(self.latents, batch_size, *arguments)
 
     def sample(
         self,

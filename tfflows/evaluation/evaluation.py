@@ -65,10 +65,11 @@ def evaluate(
         flow: a `tfflows.Flow`, or a `tfflows.serving.ServedFlow`.
         batches: batches of x, of (x, condition) for a conditional flow, or of dicts of these; an
             array is one batch.
-        round_trip: whether to measure the round trip as well.
+        round_trip: whether to measure the round trip as well, where the flow is a bijection.
         num_draws: draws of noise per row, whose mean density is taken; see `Flow.log_prob`.
     """
     error = 0.0
+    round_trip = round_trip and flow.is_bijective
 
     def log_prob(batch):
         nonlocal error

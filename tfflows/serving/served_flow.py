@@ -74,6 +74,11 @@ class ServedFlow:
         return bool((self.description or {}).get("is_discrete"))
 
     @property
+    def is_bijective(self) -> bool:
+        """Whether decoding what was encoded gives x again, as everywhere but in a VAE."""
+        return bool((self.description or {}).get("is_bijective", True))
+
+    @property
     def data_range(self) -> tuple | None:
         """Smallest and largest value of the data, or None."""
         ends = self._described("data_range")

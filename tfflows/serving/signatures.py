@@ -22,8 +22,8 @@ def make_signatures(flow: "Density") -> dict[str, Callable]:
     | sample_seeds | seeds int32 [n, 2] | x [n, *event] |
 
     A conditional flow takes `condition` [n, *condition_shape] in each of them as well; one row does
-    for all of `sample`. x is in the units of the training data. Each row of sample_seeds depends
-    only on its own seed.
+    for all of `sample`. The model's `own_signatures` stand beside these. x is in the units of the
+    training data. Each row of sample_seeds depends only on its own seed.
     """
     import tensorflow as tf
 
@@ -46,7 +46,7 @@ def make_signatures(flow: "Density") -> dict[str, Callable]:
 
     def encode(x, condition=None):
         with few_row_sizes():
-            return {"z": flow.forward_and_log_det(x, condition)[0]}
+            return {"z": flow.latents(x, condition)}
 
     def decode(z, condition=None):
         with few_row_sizes():
@@ -55,13 +55,25 @@ def make_signatures(flow: "Density") -> dict[str, Callable]:
     def sample(num_samples, seed, temperature, condition=None):
         if condition is not None:  # one row serves all samples
             condition = tf.broadcast_to(condition, [num_samples, *condition.shape[1:]])
-        return decode(flow.draw_latents(num_samples, seed, temperature, condition), condition)
+        noise = flow.batch_noise(num_samples, seed)
+        with few_row_sizes():
+            return {"x": flow.draw(noise, condition, temperature)}
 
     def sample_seeds(seeds, condition=None):
-        return decode(flow.base.draw(rng.RowNoise(seeds, dtype), condition), condition)
+        with few_row_sizes():
+            return {"x": flow.draw(rng.RowNoise(seeds, dtype), condition)}
+
+    def own(method, output):
+        def call(x, condition=None):
+            with few_row_sizes():
+                return {output: getattr(flow, method)(x, condition)}
+
+        return call
 
     specs = [(log_prob, [x]), (encode, [x]), (decode, [z]), (sample, draw), (sample_seeds, [seeds])]
+    functions = {function.__name__: (function, spec) for function, spec in specs}
+    functions |= {name: (own(*how), [x]) for name, how in flow.own_signatures.items()}
     return {
-        function.__name__: tf.function(function, input_signature=[*spec, *conditions])
-        for function, spec in specs
+        name: tf.function(function, input_signature=[*spec, *conditions])
+        for name, (function, spec) in functions.items()
     }

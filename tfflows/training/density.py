@@ -1,7 +1,7 @@
 """The density of a flow in tensors: pure functions of its weights, with no checks of values."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import keras
 import numpy as np
@@ -31,6 +31,11 @@ class Density(Checkpointed, keras.Model):
         base: distribution of the latents; standard normal by default.
         condition_shape: shape of one condition, or None.
     """
+
+    # Signatures of a SavedModel beyond those of every flow: by name, the method of x and condition,
+    # and the name of its output.
+    own_signatures: Mapping[str, tuple[str, str]] = {}
+    is_bijective = True  # whether `inverse(encode(x))` is x
 
     def __init__(
         self,
@@ -204,8 +209,25 @@ class Density(Checkpointed, keras.Model):
         condition: Tensor | None = None,
     ) -> Tensor:
         """Draw z `[num_samples, *latent_shape]` from the base, by an int32 seed `[2]`."""
-        noise = rng.BatchNoise(num_samples, seed, self.compute_dtype)
+        noise = self.batch_noise(num_samples, seed)
         return self.base.draw(noise, condition, temperature)
+
+    def batch_noise(self, num_samples: int | Tensor, seed: Tensor) -> rng.BatchNoise | rng.RowNoise:
+        """The noise of `sample`, by an int32 seed `[2]`."""
+        return rng.BatchNoise(num_samples, seed, self.compute_dtype)
+
+    def latents(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        """z `[batch, *latent_shape]` of data x: what `encode` gives."""
+        return self.forward_and_log_det(x, condition)[0]
+
+    def draw(
+        self,
+        noise: rng.BatchNoise | rng.RowNoise,
+        condition: Tensor | None = None,
+        temperature: float | Tensor = 1.0,
+    ) -> Tensor:
+        """Draw x `[noise.num_samples, *event_shape]` from a `BatchNoise` or `RowNoise`."""
+        return self.generate(self.base.draw(noise, condition, temperature), condition)
 
     def check_condition(self, condition: Tensor | None, num_rows: int | None) -> Tensor:
         """The condition as a tensor of `num_rows` rows; one row is repeated.

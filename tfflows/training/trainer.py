@@ -156,7 +156,7 @@ class Trainer(CheckedData):
             self.optimizer.build(self.trainable_variables)
 
     def call(self, inputs, condition=None, training=None):
-        objective = self.objective if training else MaximumLikelihood()
+        objective = self.objective if training else self.evaluation_objective()
         is_xla = compilation.xla_scope(self.compiled and self.jit_compile)
         with is_xla, scanned_layers(self.scan_layers):
             batch = objective.parse(inputs, condition)
@@ -165,6 +165,10 @@ class Trainer(CheckedData):
                 self.add_loss(batch_mean(term))
         self._step = _Step(sum(terms[1:], terms[0]), objective.is_likelihood)
         return output
+
+    def evaluation_objective(self) -> Objective:
+        """What `evaluate` and validations report, whatever `fit` minimises."""
+        return MaximumLikelihood()
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Sum of the add_loss terms, each row's times its `sample_weight`."""
