@@ -8,6 +8,7 @@ from keras import ops
 from tfflows.backend.tensor_ops import sum_event
 from tfflows.layers.flow_layer import FlowLayer
 from tfflows.transforms import Affine
+from tfflows.transforms.log_scale import log_scale_bound
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -20,12 +21,24 @@ class ConditionalAffine(FlowLayer):
     for x `[batch, ..., channels]`, with s, t `[2 channels]`, zero at first. On a standard normal
     base it is the learned, class-conditional prior at the top of Glow (Kingma and Dhariwal 2018,
     the authors' code), written as a transform. Without a condition it is one affine map.
+
+    With `log_scale="soft_clip"` it can be the mean and scale of a normal posterior: a "two_sigmoid"
+    scales by less than 2.
+
+    Args:
+        log_scale: how s is bounded: "two_sigmoid" (scales 1e-3 to 2), "soft_clip" (1e-3 to 1e3), or
+            a number c, for scales of 1 / c to c.
     """
+
+    def __init__(self, log_scale: str | float = "two_sigmoid", **kwargs):
+        super().__init__(**kwargs)
+        log_scale_bound(log_scale)
+        self.log_scale = log_scale
 
     def build(self, x_shape, condition_shape=None):
         super().build(x_shape, condition_shape)
         channels = self.event_shape[-1]
-        self._transform = Affine("two_sigmoid")
+        self._transform = Affine(self.log_scale)
         self.bias = self.add_weight(name="bias", shape=(2 * channels,), initializer="zeros")
         self.kernel = None
         if condition_shape is not None:
@@ -49,3 +62,6 @@ class ConditionalAffine(FlowLayer):
     def _inverse(self, z, condition=None, training=False):
         x, log_det = self._transform.inverse(z, self._parameters(z, condition))
         return x, sum_event(log_det)
+
+    def get_config(self):
+        return {**super().get_config(), "log_scale": self.log_scale}
