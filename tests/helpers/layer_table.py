@@ -97,6 +97,10 @@ def _plain(layer, **kwargs):
     return lambda dtype=None: layer(dtype=dtype, **kwargs)
 
 
+def _invert(dtype=None):
+    return layers.Invert(layers.Planar(dtype=dtype))
+
+
 def _blockwise(dtype=None):
     blocks = [
         layers.Log(dtype=dtype),
@@ -131,9 +135,12 @@ MASK = (np.arange(32).reshape(IMAGE) % 3 == 0).tolist()
 REVERSED = {"hidden_units": (8, 8), "activation": "silu", "order": "reversed"}
 FIELD = {"hidden_units": (6,), "kind": "gated", "frequencies": 1}
 INTERVAL = {"alpha": 0, "low": -2, "high": 3}
+NEWTON = {"orthogonal": "newton", "num_ortho_vecs": 2}
 ONE = {"hidden_units": (8,)}
 PLAIN = {"form": "plain", "seed": 0}
 RESIDUAL = {"hidden_units": (8, 8, 8), "residual": True, "order": "random", "seed": 1}
+SOFT = {"log_scale": "soft_clip"}
+TRIANGULAR = {"orthogonal": "triangular", "reverse": True}
 
 CASES = [
     Case("actnorm", _plain(layers.ActNorm), VECTOR),
@@ -160,15 +167,18 @@ CASES = [
     Case("blockwise", _blockwise, (7,), draw_data=_rows),
     Case("conditional_affine", _plain(layers.ConditionalAffine), VECTOR),
     Case("conditional_affine_image", _plain(layers.ConditionalAffine), IMAGE),
+    Case("conditional_affine_soft_clip", _plain(layers.ConditionalAffine, **SOFT), VECTOR),
     Case("continuous_flow", _continuous(DynamicsMLP, **FIELD), (2,)),
     Case("dequantize", _plain(layers.Dequantize, levels=8), IMAGE, "integer"),
     Case("diagonal_scaling", _plain(layers.DiagonalScaling), VECTOR),
     Case("diagonal_scaling_image", _plain(layers.DiagonalScaling), IMAGE),
     Case("factor_out", _factor_out, (4, 4, 3)),
     Case("flatten", _plain(layers.Flatten), IMAGE),
+    Case("householder", _plain(layers.Householder), VECTOR),
     Case("inverse_autoregressive", _plain(layers.InverseAutoregressive, **REVERSED), VECTOR),
     Case("inverse_softplus", _plain(layers.InverseSoftplus), VECTOR, "positive"),
     Case("inverse_autoregressive_one_element", _plain(layers.InverseAutoregressive, **ONE), (1,)),
+    Case("invert", _invert, VECTOR),
     Case("invertible_conv1x1", _plain(layers.InvertibleConv1x1, seed=0), (2, 2, 5)),
     Case("invertible_conv1x1_plain", _plain(layers.InvertibleConv1x1, **PLAIN), (2, 2, 5)),
     Case("masked_autoregressive", _plain(layers.MaskedAutoregressive, **RESIDUAL), VECTOR),
@@ -180,6 +190,8 @@ CASES = [
     Case("pad", _plain(layers.Pad, sides=(7, 4)), IMAGE, "integer"),
     Case("permute", _plain(layers.Permute, permutation=[3, 1, 0, 4, 2]), VECTOR),
     Case("permute_drawn", _plain(layers.Permute, seed=3), IMAGE),
+    Case("planar", _plain(layers.Planar), VECTOR),
+    Case("radial", _plain(layers.Radial), VECTOR),
     Case("radial_gaussianize", _plain(layers.RadialGaussianize, num_bins=4), VECTOR),
     Case("reshape", _plain(layers.Reshape, shape=(4, 8)), IMAGE),
     Case("reverse", _plain(layers.Reverse), VECTOR),
@@ -189,17 +201,22 @@ CASES = [
     Case("squeeze", _plain(layers.Squeeze), IMAGE),
     Case("standardize", _plain(layers.Standardize), VECTOR),
     Case("standardize_image", _plain(layers.Standardize), IMAGE),
+    Case("sylvester", _plain(layers.Sylvester, num_reflections=3), VECTOR),
+    Case("sylvester_newton", _plain(layers.Sylvester, **NEWTON), VECTOR),
+    Case("sylvester_triangular", _plain(layers.Sylvester, **TRIANGULAR), VECTOR),
     Case("whiten", _plain(layers.Whiten), VECTOR),
 ]
 
 # Layers that look at a condition: their promises are tested with one and without.
 CONDITIONAL = (
+    layers.AmortizedLayer,
     layers.Blockwise,
     layers.ConditionalAffine,
     layers.ContinuousFlow,
     layers.Coupling,
     layers.FactorOut,
     layers.InverseAutoregressive,
+    layers.Invert,
     layers.MaskedAutoregressive,
 )
 # Their data are more than their latents; tests/layers/test_supports.py has their log-dets.

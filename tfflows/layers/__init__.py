@@ -4,6 +4,7 @@ from tfflows.layers.actnorm import ActNorm
 from tfflows.layers.additive_coupling import AdditiveCoupling
 from tfflows.layers.additive_log_ratio import AdditiveLogRatio
 from tfflows.layers.affine_coupling import AffineCoupling
+from tfflows.layers.amortized import AmortizedLayer
 from tfflows.layers.batch_norm import BatchNorm
 from tfflows.layers.blockwise import Blockwise
 from tfflows.layers.conditional_affine import ConditionalAffine
@@ -15,7 +16,9 @@ from tfflows.layers.diagonal_scaling import DiagonalScaling
 from tfflows.layers.factor_out import FactorOut
 from tfflows.layers.flatten import Flatten
 from tfflows.layers.flow_layer import FlowLayer
+from tfflows.layers.householder import Householder
 from tfflows.layers.inverse_softplus import InverseSoftplus
+from tfflows.layers.invert import Invert
 from tfflows.layers.invertible_conv1x1 import InvertibleConv1x1
 from tfflows.layers.log import Log
 from tfflows.layers.logit import Logit
@@ -24,12 +27,15 @@ from tfflows.layers.masked_autoregressive import InverseAutoregressive, MaskedAu
 from tfflows.layers.ordered import Ordered
 from tfflows.layers.pad import Pad
 from tfflows.layers.permute import Permute
+from tfflows.layers.planar import Planar
+from tfflows.layers.radial import Radial
 from tfflows.layers.radial_gaussianize import RadialGaussianize
 from tfflows.layers.reshape import Reshape
 from tfflows.layers.reverse import Reverse
 from tfflows.layers.spline_coupling import SplineCoupling
 from tfflows.layers.squeeze import Squeeze
 from tfflows.layers.standardize import Standardize
+from tfflows.layers.sylvester import Sylvester
 from tfflows.layers.whiten import Whiten
 from tfflows.utils.moved import moved_attribute
 
@@ -38,6 +44,7 @@ __all__ = [
     "AdditiveCoupling",
     "AdditiveLogRatio",
     "AffineCoupling",
+    "AmortizedLayer",
     "BatchNorm",
     "Blockwise",
     "ConditionalAffine",
@@ -49,8 +56,10 @@ __all__ = [
     "FactorOut",
     "Flatten",
     "FlowLayer",
+    "Householder",
     "InverseAutoregressive",
     "InverseSoftplus",
+    "Invert",
     "InvertibleConv1x1",
     "LULinear",
     "Log",
@@ -59,12 +68,15 @@ __all__ = [
     "Ordered",
     "Pad",
     "Permute",
+    "Planar",
+    "Radial",
     "RadialGaussianize",
     "Reshape",
     "Reverse",
     "SplineCoupling",
     "Squeeze",
     "Standardize",
+    "Sylvester",
     "Whiten",
 ]
 

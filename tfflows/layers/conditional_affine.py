@@ -22,8 +22,12 @@ class ConditionalAffine(FlowLayer):
     base it is the learned, class-conditional prior at the top of Glow (Kingma and Dhariwal 2018,
     the authors' code), written as a transform. Without a condition it is one affine map.
 
+    With `log_scale="soft_clip"` it can be the mean and scale of a normal posterior: a "two_sigmoid"
+    scales by less than 2.
+
     Args:
-        log_scale: how s is bounded, as in `AffineCoupling`.
+        log_scale: how s is bounded: "two_sigmoid" (scales 1e-3 to 2), "soft_clip" (1e-3 to 1e3), or
+            a number c, for scales of 1 / c to c.
     """
 
     def __init__(self, log_scale: str | float = "two_sigmoid", **kwargs):
