@@ -6,7 +6,7 @@ import inspect
 import keras
 
 from tfflows.flow import Flow
-from tfflows.runs.names import BASES, LAYERS, MODELS, OBJECTS, OPTIMIZERS, SOLVERS, make_object
+from tfflows.runs.names import BASES, LAYERS, MODELS, OBJECTS, OPTIMIZERS, make_object
 from tfflows.runs.recipe import Recipe
 from tfflows.runs.schedule import resolve_steps
 from tfflows.utils.data_schema import DataSchema
@@ -25,17 +25,19 @@ def make_flow(recipe: Recipe, info) -> Flow:
     make = MODELS[recipe.model.name]
     parameters = inspect.signature(make.__init__).parameters
     dtype = "mixed_bfloat16" if recipe.backend.mixed_precision else "float32"
-    arguments = _with_objects(recipe)
+    is_vae = make is MODELS["vae"]  # which neither dequantizes nor has a conditioner
+    arguments = _with_objects(recipe, dtype if is_vae else "float32")
     if "quantization_levels" in parameters:
         arguments["quantization_levels"] = info.levels
     if "preprocessing" in parameters:
-        arguments["preprocessing"] = _layers(recipe, info.levels, dtype)
+        levels = None if is_vae else info.levels
+        arguments["preprocessing"] = _layers(recipe, levels, dtype)
     if recipe.data.conditional:
         arguments["condition_shape"] = info.condition_shape
     try:
-        if recipe.base is not None:
+        if recipe.base is not None and not is_vae:
             arguments["base"] = BASES[recipe.base.name](**recipe.base.arguments, dtype=dtype)
-        flow = make(event_shape=info.event_shape, dtype=dtype, **arguments)
+        flow = make(event_shape=info.event_shape, dtype="float32" if is_vae else dtype, **arguments)
     except (ValueError, TypeError) as error:
         raise ValueError(f"{recipe.name}: model: {first_paragraph(error)}") from error
     flow.data_schema = _schema(recipe, info)
@@ -50,14 +52,14 @@ def _schema(recipe, info):
     return dataclasses.replace(schema, **conditions)
 
 
-def _with_objects(recipe):
-    """The model's arguments with networks and solvers made; these compute in float32 always."""
+def _with_objects(recipe, dtype):
+    """The model's arguments with networks and solvers made; networks of fields are in float32."""
     arguments = dict(recipe.model.arguments)
+    latent_shape = arguments.get("latent_shape", ())
     for name, registry in OBJECTS.items():
         if arguments.get(name) is not None:
-            dtype = None if registry is SOLVERS else "float32"
-            path = f"model.arguments.{name}"
-            arguments[name] = make_object(arguments[name], registry, dtype, path, recipe.name)
+            spec, path = arguments[name], f"model.arguments.{name}"
+            arguments[name] = make_object(spec, registry, dtype, path, recipe.name, latent_shape)
     return arguments
 
 

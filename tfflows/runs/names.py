@@ -9,13 +9,13 @@ from typing import Any
 import keras
 import pydantic
 
-from tfflows import distributions, layers, models, networks, ode
+from tfflows import distributions, layers, models, networks, ode, vae
 from tfflows.utils.errors import first_paragraph
 from tfflows.utils.legacy import replaced_keyword
 from tfflows.utils.schema import Section, readable_error
 from tfflows.utils.suggest import nearest
 
-Registry = Mapping[str, type]
+Registry = Mapping[str, Any]  # a type, or a function that makes objects
 
 MODELS = {
     "ffjord": models.FFJORD,
@@ -29,6 +29,7 @@ MODELS = {
     "nice": models.NICE,
     "realnvp": models.RealNVP,
     "nsf": models.NSF,
+    "vae": vae.VAE,
 }
 BASES = {
     "autoregressive-mixture": distributions.AutoregressiveMixture,
@@ -57,8 +58,24 @@ LAYERS = {
 }  # fmt: skip
 NETWORKS = {"DynamicsConvNet": networks.DynamicsConvNet, "DynamicsMLP": networks.DynamicsMLP}
 SOLVERS = {"DormandPrince": ode.DormandPrince, "FixedStep": ode.FixedStep}
+ENCODERS = {"ConvEncoder": vae.ConvEncoder, "MLPEncoder": vae.MLPEncoder}
+DECODERS = {"ConvDecoder": vae.ConvDecoder, "MLPDecoder": vae.MLPDecoder}
 # Arguments of models that are objects.
-OBJECTS = {"network": NETWORKS, "solver": SOLVERS, "test_solver": SOLVERS}
+OBJECTS = {
+    "network": NETWORKS,
+    "solver": SOLVERS,
+    "test_solver": SOLVERS,
+    "encoder": ENCODERS,
+    "decoder": DECODERS,
+    "likelihood": vae.LIKELIHOODS,
+    "posterior": vae.POSTERIORS,
+    "prior": {
+        "mixture-of-gaussians": distributions.MixtureOfGaussians,
+        "student-t": distributions.StudentT,
+        "vamp": vae.VampPrior,
+        **{name: MODELS[name] for name in ("made", "maf", "nsf", "realnvp")},
+    },
+}
 
 # Arguments that other keys of the recipe, or the data, set.
 MODEL_RESERVED = ("event_shape", "condition_shape", "base", "preprocessing", "quantization_levels")
@@ -78,15 +95,23 @@ def find_name(name: str, registry: Registry, path: str, source: str) -> type:
     return registry[name]
 
 
-def make_object(spec: Any, registry: Registry, dtype: str | None, path: str, source: str) -> Any:
-    """A layer, network or solver from "Name" or {"Name": {argument: value}}.
+def make_object(
+    spec: Any,
+    registry: Registry,
+    dtype: str,
+    path: str,
+    source: str,
+    event_shape: Sequence[int] = (),
+) -> Any:
+    """An object, such as a layer, network or solver, from "Name" or {"Name": {argument: value}}.
 
     Args:
         spec: what the recipe says.
-        registry: classes by name.
-        dtype: of the object; None for a solver.
+        registry: classes by name, or functions that make objects.
+        dtype: of a layer or network.
         path: of the spec in the recipe.
         source: what was read, such as a file's path.
+        event_shape: of a model.
 
     Raises:
         ValueError: the spec is something else, or the class does not take the arguments.
@@ -102,8 +127,11 @@ def make_object(spec: Any, registry: Registry, dtype: str | None, path: str, sou
     cls = find_name(name, registry, path, source)
     path = f"{path}.{name}"
     arguments = {} if arguments is None else arguments
-    check_arguments(cls, arguments, path, source)
-    options = {} if dtype is None else {"dtype": dtype}
+    is_model = isinstance(cls, type) and issubclass(cls, keras.Model)
+    check_arguments(cls, arguments, path, source, MODEL_RESERVED if is_model else ())
+    options: dict[str, Any] = {"event_shape": event_shape} if is_model else {}
+    if isinstance(cls, type) and issubclass(cls, keras.layers.Layer):
+        options["dtype"] = dtype
     try:
         return cls(**arguments, **options)
     except (ValueError, TypeError) as error:
@@ -131,7 +159,8 @@ def check_arguments(
         if message is not None:
             raise ValueError(f"{source}: {path}.{name}: {message}")
     fields = {}
-    for name, parameter in inspect.signature(cls.__init__).parameters.items():
+    signature = inspect.signature(cls.__init__ if isinstance(cls, type) else cls)
+    for name, parameter in signature.parameters.items():
         if name not in reserved and parameter.kind is not parameter.VAR_KEYWORD:
             annotation = _annotation(parameter)
             fields[name] = (annotation if _is_checkable(annotation) else Any, None)

@@ -33,7 +33,6 @@ from tfflows.runs.names import (
     OBJECTS,
     OPTIMIZER_RESERVED,
     OPTIMIZERS,
-    SOLVERS,
     check_arguments,
     find_name,
     make_object,
@@ -113,7 +112,8 @@ class Training(Section):
     validation and a checkpoint. `early_stopping` is the number of epochs without a better
     validation nll after which training stops. `validation_rows` is how many rows a validation
     takes, evenly spread, where all of them would take long: solvers with an exact trace.
-    `objective` and `time_exponent` are those of `Flow.compile`.
+    `objective` and `time_exponent` are those of `Flow.compile`; `kl_warmup_epochs` and `free_bits`
+    are for a VAE, in epochs and nats (`tfflows.vae.ELBO`).
     """
 
     epochs: Count
@@ -123,6 +123,8 @@ class Training(Section):
     validation_rows: Count | None = None
     objective: Literal["likelihood", "flow_matching", "ot_flow_matching"] = "likelihood"
     time_exponent: Annotated[float, pydantic.Field(gt=0)] = 1.0
+    kl_warmup_epochs: Annotated[int, pydantic.Field(ge=0)] = 0
+    free_bits: Annotated[float, pydantic.Field(ge=0)] = 0.0
 
 
 class Backend(Section):
@@ -243,12 +245,17 @@ def _in_this_format(content, source):
 
 def _check_model(recipe, source):
     model = find_name(recipe.model.name, MODELS, "model.name", source)
+    for name in ("kl_warmup_epochs", "free_bits"):
+        if getattr(recipe.training, name) and model is not MODELS["vae"]:
+            raise ValueError(
+                f"{source}: training.{name}: is for a VAE. Received: model {recipe.model.name!r}"
+            )
     arguments = recipe.model.arguments
     check_arguments(model, arguments, "model.arguments", source, MODEL_RESERVED)
     for name, registry in OBJECTS.items():
         if arguments.get(name) is not None:
-            dtype = None if registry is SOLVERS else "float32"
-            make_object(arguments[name], registry, dtype, f"model.arguments.{name}", source)
+            path, latent = f"model.arguments.{name}", arguments.get("latent_shape", ())
+            make_object(arguments[name], registry, "float32", path, source, latent)
     if recipe.preprocessing and "preprocessing" not in inspect.signature(model.__init__).parameters:
         raise ValueError(
             f"{source}: preprocessing: {recipe.model.name} is a model of images, which takes "

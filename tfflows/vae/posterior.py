@@ -4,8 +4,9 @@ from typing import Any
 
 import keras
 
-from tfflows.layers import ConditionalAffine, FlowLayer
+from tfflows.layers import ConditionalAffine, FlowLayer, Invert
 from tfflows.training.density import Density
+from tfflows.vae.posteriors import find_posterior
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -27,13 +28,15 @@ class Posterior(Density):
         """The posterior for latents and contexts of these shapes.
 
         Args:
-            posterior: None or [] for a diagonal Gaussian; layers from z to the Gaussian; or a flow
-                with this event shape, whose condition is the context, and which then is all.
+            posterior: None or [] for a diagonal Gaussian; a name of `POSTERIORS`; layers from z to
+                the Gaussian; or a flow with this event shape, whose condition is the context, and
+                which then is all.
             latent_shape: shape of one z.
             context_shape: shape of one output of the encoder.
 
         Raises:
-            ValueError: a flow has other shapes, or its draws are not smooth in its parameters.
+            ValueError: there is no such name, a flow has other shapes, or its draws are not smooth
+                in its parameters.
         """
         if isinstance(posterior, Density):
             if posterior.event_shape != latent_shape or posterior.condition_shape != context_shape:
@@ -48,6 +51,8 @@ class Posterior(Density):
                     f" go through. Received: the base {type(posterior.base).__name__}"
                 )
             return posterior
+        if isinstance(posterior, str):
+            posterior = find_posterior(posterior)()
         layers = [posterior] if isinstance(posterior, FlowLayer) else list(posterior or ())
-        gaussian = ConditionalAffine(log_scale="soft_clip", name="gaussian")
+        gaussian = Invert(ConditionalAffine(log_scale="soft_clip"), name="gaussian")
         return cls([*layers, gaussian], latent_shape, condition_shape=context_shape)

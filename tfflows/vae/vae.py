@@ -44,8 +44,9 @@ class VAE(PublishedFlow):
             `MLPDecoder` and `ConvDecoder`. A last dense layer of the VAE makes parameters of them.
         event_shape: shape of one example, without its batch axis.
         latent_shape: shape of one z.
-        posterior: None for a diagonal Gaussian given the context; layers from z to that Gaussian,
-            whose parameters may come from the context; or a conditional flow with
+        posterior: None for a diagonal Gaussian given the context; a name of
+            `tfflows.vae.POSTERIORS` ("planar", "sylvester", "iaf", ...); layers from z to that
+            Gaussian, whose parameters may come from the context; or a conditional flow with
             `event_shape=latent_shape` and the encoder's output as its condition.
         prior: a distribution or a flow over z; standard normal by default.
         likelihood: "bernoulli", "categorical", "discretized_logistic", "gaussian", or a
@@ -62,14 +63,17 @@ class VAE(PublishedFlow):
             tfflows.vae.MLPDecoder((300, 300)),
             event_shape=(28, 28, 1),
             latent_shape=(40,),
-            posterior=[tfflows.layers.InverseAutoregressive(hidden_units=(320,))],
+            posterior="iaf",
         )
         vae.compile("adam", kl_warmup_steps=1000)
         vae.fit(binary_images, epochs=10)
         vae.elbo(binary_images), vae.log_prob(binary_images, num_draws=100)  # [n] both
     """
 
-    own_signatures: Mapping = {"elbo": ("log_density", "elbo"), "reconstruct": ("reconstruction", "x")}
+    own_signatures: Mapping = {
+        "elbo": ("log_density", "elbo"),
+        "reconstruct": ("reconstruction", "x"),
+    }
     is_bijective = False
 
     def __init__(
@@ -78,7 +82,7 @@ class VAE(PublishedFlow):
         decoder: keras.layers.Layer,
         event_shape: Sequence[int],
         latent_shape: Sequence[int],
-        posterior: Density | FlowLayer | Sequence[FlowLayer] | None = None,
+        posterior: Density | FlowLayer | Sequence[FlowLayer] | str | None = None,
         prior: Distribution | Density | None = None,
         likelihood: str | Likelihood = "bernoulli",
         condition_shape: Sequence[int] | None = None,

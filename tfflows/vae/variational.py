@@ -172,7 +172,7 @@ class Variational(FlowLayer):
         posterior = self._given.posterior
         if isinstance(posterior, list | tuple):
             posterior = [serialize(layer) for layer in posterior]
-        elif posterior is not None:
+        elif posterior is not None and not isinstance(posterior, str):
             posterior = serialize(posterior)
         return {
             **super().get_config(),
