@@ -44,7 +44,7 @@ class Planar(AmortizedLayer):
 
     def _forward(self, x, condition=None, training=False):
         w, b, u, product = self._plane(condition)
-        h = ops.tanh(ops.sum(w * cut_far(x), axis=1) + b)
+        h = tanh_unit.tanh(ops.sum(w * cut_far(x), axis=1) + b)
         return x + u * h[:, None], ops.log(tanh_unit.slope(product, h))
 
     def _inverse(self, z, condition=None, training=False):
@@ -52,7 +52,7 @@ class Planar(AmortizedLayer):
         target = ops.sum(w * cut_far(z), axis=1) + b
         across = tanh_unit.root(target, product, ops.ones_like(target), ops.zeros_like(target))
         # A Newton step from the root has the gradient of the implicit function.
-        h = ops.tanh(across)
+        h = tanh_unit.tanh(across)
         slope = ops.stop_gradient(tanh_unit.slope(product, h))
-        h = ops.tanh(across - (across + product * h - target) / slope)
+        h = tanh_unit.tanh(across - (across + product * h - target) / slope)
         return z - u * h[:, None], -ops.log(tanh_unit.slope(product, h))

@@ -1,5 +1,6 @@
 """The map y = x + d tanh(w x + b) of numbers, which planar and Sylvester flows are made of."""
 
+import keras
 from keras import ops
 
 from tfflows.backend.roots import increasing_root
@@ -7,6 +8,7 @@ from tfflows.backend.tensor_ops import Tensor
 
 # Of dy/dx, so that the way back enlarges rounding at most a hundredfold.
 MIN_SLOPE = 0.01
+tanh = keras.activations.tanh  # `ops.tanh` rounds float64 to float32 on JAX
 _MARGIN = 1e-5  # of the interval of a root, against rounding of its ends
 
 
@@ -37,4 +39,4 @@ def root(y: Tensor, d: Tensor, w: Tensor, b: Tensor) -> Tensor:
     """x without gradient, from tensors of shapes that broadcast to y's; d w above -1."""
     y, d, w, b = (ops.stop_gradient(tensor) for tensor in (y, d, w, b))
     reach = ops.abs(d) + _MARGIN * (ops.abs(d) + ops.abs(y))
-    return increasing_root(lambda x: x - y + d * ops.tanh(w * x + b), y - reach, y + reach)
+    return increasing_root(lambda x: x - y + d * tanh(w * x + b), y - reach, y + reach)

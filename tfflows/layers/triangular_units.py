@@ -34,7 +34,7 @@ class TriangularUnits:
 
     def activations(self, v: Tensor) -> Tensor:
         """h, `[batch, columns]`."""
-        return ops.tanh(self._inner * v + self._from_others(v))
+        return tanh_unit.tanh(self._inner * v + self._from_others(v))
 
     def move(self, h: Tensor) -> Tensor:
         """R h, `[batch, columns]`."""
