@@ -5,6 +5,7 @@ import math
 import keras
 from keras import ops
 
+from tfflows.backend.special import tanh
 from tfflows.backend.tensor_ops import cut_far
 from tfflows.layers import tanh_unit
 from tfflows.layers.amortized import AmortizedLayer
@@ -44,7 +45,7 @@ class Planar(AmortizedLayer):
 
     def _forward(self, x, condition=None, training=False):
         w, b, u, product = self._plane(condition)
-        h = tanh_unit.tanh(ops.sum(w * cut_far(x), axis=1) + b)
+        h = tanh(ops.sum(w * cut_far(x), axis=1) + b)
         return x + u * h[:, None], ops.log(tanh_unit.slope(product, h))
 
     def _inverse(self, z, condition=None, training=False):
@@ -52,7 +53,7 @@ class Planar(AmortizedLayer):
         target = ops.sum(w * cut_far(z), axis=1) + b
         across = tanh_unit.root(target, product, ops.ones_like(target), ops.zeros_like(target))
         # A Newton step from the root has the gradient of the implicit function.
-        h = tanh_unit.tanh(across)
+        h = tanh(across)
         slope = ops.stop_gradient(tanh_unit.slope(product, h))
-        h = tanh_unit.tanh(across - (across + product * h - target) / slope)
+        h = tanh(across - (across + product * h - target) / slope)
         return z - u * h[:, None], -ops.log(tanh_unit.slope(product, h))

@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from tfflows.backend.precision import full_precision
+from tfflows.backend.special import tanh
 from tfflows.backend.tensor_ops import cut_far, identity
 from tfflows.layers import tanh_unit
 from tfflows.layers.amortized import AmortizedLayer
@@ -95,8 +96,8 @@ class Sylvester(AmortizedLayer):
         """The map between Q's columns, and two functions: x to Q^T x, and v to Q v."""
         triangles, inner, offset, *orthogonal = self._parameters(condition)
         unit = identity(triangles.shape[-1], triangles.dtype)
-        outer = MAX_DIAGONAL * tanh_unit.tanh(ops.sum(triangles * unit, axis=-1))
-        inner = MAX_DIAGONAL * tanh_unit.tanh(inner)
+        outer = MAX_DIAGONAL * tanh(ops.sum(triangles * unit, axis=-1))
+        inner = MAX_DIAGONAL * tanh(inner)
         into, out_of = self._reorder, self._reorder
         if self.orthogonal == "householder":
             (normals,) = orthogonal

@@ -1,14 +1,13 @@
 """The map y = x + d tanh(w x + b) of numbers, which planar and Sylvester flows are made of."""
 
-import keras
 from keras import ops
 
 from tfflows.backend.roots import increasing_root
+from tfflows.backend.special import tanh
 from tfflows.backend.tensor_ops import Tensor
 
 # Of dy/dx, so that the way back enlarges rounding at most a hundredfold.
 MIN_SLOPE = 0.01
-tanh = keras.activations.tanh  # `ops.tanh` rounds float64 to float32 on JAX
 _MARGIN = 1e-5  # of the interval of a root, against rounding of its ends
 
 
