@@ -10,17 +10,17 @@ X = np.random.default_rng(0).normal(size=(6, 4)).astype("float32")
 
 
 def test_forward_is_the_inverse_and_back():
-    planar = layers.Planar()
-    layer = layers.Invert(planar)
+    radial = layers.Radial()
+    layer = layers.Invert(radial)
     z, log_det = layer.forward_and_log_det(X)
-    for got, wanted in zip((z, log_det), planar.inverse_and_log_det(X), strict=True):
+    for got, wanted in zip((z, log_det), radial.inverse_and_log_det(X), strict=True):
         np.testing.assert_array_equal(got, wanted)
     for got, wanted in zip(
-        layer.inverse_and_log_det(X), planar.forward_and_log_det(X), strict=True
+        layer.inverse_and_log_det(X), radial.forward_and_log_det(X), strict=True
     ):
         np.testing.assert_array_equal(got, wanted)
-    np.testing.assert_array_equal(layer.inverse(X), planar.forward_and_log_det(X)[0])
-    np.testing.assert_array_equal(layers.Invert(layer)(X), planar(X))
+    np.testing.assert_array_equal(layer.inverse(X), radial.forward_and_log_det(X)[0])
+    np.testing.assert_array_equal(layers.Invert(layer)(X), radial(X))
 
 
 def test_shapes_are_those_of_the_other_side():
