@@ -11,6 +11,7 @@ import pytest
 from layer_table import CASES
 
 import tfflows
+from tfflows.layers import AmortizedLayer, Invert
 from tfflows.testing import layer_checks
 
 # The JAX run is there for the backend: it leaves out what asks nothing of it, and what a condition
@@ -45,10 +46,19 @@ MATHEMATICS = {
     "log_det", "round_trip", "latent_round_trip", "inverse_log_det", "batches", "finite",
 }  # fmt: skip
 FIRST = _first_of_each_class()
+# Loops in loops, which XLA compiles for seconds: those of one Sylvester layer are all alike. One
+# operation at a time JAX compiles each: what it differentiates is tested here, and round trips in
+# tests/layers/test_amortized.py.
+LOOPS = {"sylvester_newton", "sylvester_triangular"}
+AMORTIZED = {c.name for c in CASES if isinstance(c.new(), AmortizedLayer | Invert)}
 
 
 def _marked(check):
     is_slow = check.subject not in FIRST and check.promise not in MATHEMATICS
+    if check.subject in AMORTIZED and keras.backend.backend() == "jax":
+        is_slow = check.promise not in ("log_det", "inverse_log_det")
+    if check.subject in LOOPS and check.promise == "batches":
+        is_slow = True
     if check.subject == "continuous_flow":
         is_slow = check.promise in ("latent_round_trip", "inverse_log_det") or (
             check.conditional and check.promise not in ("condition", "errors")

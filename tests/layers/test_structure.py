@@ -29,6 +29,10 @@ EQUAL = {
         lambda: layers.InvertibleConv1x1("plain", seed=0),
         lambda: layers.InvertibleConv1x1("plain", seed=1),
     ),
+    "invert": (
+        lambda: layers.Invert(layers.LULinear(seed=0)),
+        lambda: layers.Invert(layers.LULinear(seed=1)),
+    ),
     "lu": (lambda: layers.LULinear(seed=0), lambda: layers.LULinear(seed=1)),
     "permute": (lambda: layers.Permute(seed=0), lambda: layers.Permute([3, 0, 1, 2])),
     "mask": (lambda: coupling(MASK), lambda: coupling([True, False, True, False])),
@@ -37,6 +41,7 @@ EQUAL = {
         lambda: layers.MaskedAutoregressive(hidden_units=(8,), seed=0),
         lambda: layers.MaskedAutoregressive(hidden_units=(8,), seed=1),
     ),
+    "planar": (layers.Planar, layers.Planar),
     "spline": (
         lambda: layers.SplineCoupling(conditioner=keras.layers.Dense(3), num_bins=4),
         lambda: layers.SplineCoupling(conditioner=keras.layers.Dense(3), num_bins=4),
@@ -97,6 +102,12 @@ DIFFERENT = {
         lambda: layers.MaskedAutoregressive(hidden_units=(8,), order="reversed"),
         lambda: layers.MaskedAutoregressive(hidden_units=(8,), order="sequential"),
     ),
+    "orthogonal": (layers.Sylvester, lambda: layers.Sylvester(num_reflections=3)),
+    "reverse": (
+        lambda: layers.Sylvester("triangular"),
+        lambda: layers.Sylvester("triangular", reverse=True),
+    ),
+    "invert": (lambda: layers.Invert(layers.Planar()), layers.Planar),
     "dtype": (coupling, lambda: coupling(dtype="float64")),
 }
 

@@ -1,4 +1,4 @@
-"""Special functions that `keras.ops` lacks, a case a backend."""
+"""Special functions that `keras.ops` lacks or rounds, a case a backend."""
 
 import keras
 
@@ -14,3 +14,14 @@ def lgamma(x: Tensor) -> Tensor:
     import jax
 
     return jax.scipy.special.gammaln(x)
+
+
+def tanh(x: Tensor) -> Tensor:
+    """tanh of each element; `keras.ops.tanh` rounds float64 to float32 on JAX."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return tf.math.tanh(x)
+    from jax import numpy as jnp
+
+    return jnp.tanh(x)

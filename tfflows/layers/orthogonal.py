@@ -9,7 +9,9 @@ from keras import ops
 from tfflows.backend.tensor_ops import Tensor, identity
 
 TINY = 1e-20  # of |v|^2
-MIN_RATIO = 1e-3  # of the singular values that the iteration is sure to make equal
+# Of singular values that the iteration makes equal: random columns are far from these ratios.
+MIN_RATIO_OF_TALL = 1e-3  # twice as many rows as columns
+MIN_RATIO = 1e-5
 MAX_SCALE = 1.7  # where a singular value of 1 becomes 0.1, and rounding ten times as large
 
 
@@ -39,15 +41,17 @@ def orthonormal_columns(matrix: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         Matrices of the same shape, and 1 or 0 for each, `[batch]`: whether its columns came to be
         orthonormal. They do unless the smallest singular value of the matrix is below 1e-3 of the
-        largest.
+        largest, or 1e-5 where there are more columns than half of `size`.
     """
-    # The largest sum of a row bounds the largest eigenvalue.
-    bound = ops.max(ops.sum(ops.abs(_gram(matrix)), axis=-1), axis=-1)[:, None, None]
-    matrix = matrix / ops.sqrt(ops.maximum(bound, TINY))
-    for scale in _scales():
+    epsilon = float(np.finfo(keras.backend.standardize_dtype(matrix.dtype)).eps)
+    # The norm of the squares bounds the largest singular value's more closely than that of matrix.
+    squares = ops.sqrt(ops.sum(ops.square(_gram(matrix)), axis=(1, 2), keepdims=True))
+    matrix = matrix / ops.sqrt(ops.maximum(squares, TINY))
+    size, columns = matrix.shape[1:]
+    min_ratio = MIN_RATIO_OF_TALL if 2 * columns <= size else MIN_RATIO
+    for scale in _scales(min_ratio, epsilon):
         matrix = scale * (1.5 * matrix - 0.5 * scale**2 * ops.matmul(matrix, _gram(matrix)))
     error = ops.abs(_gram(matrix) - identity(matrix.shape[-1], matrix.dtype))
-    epsilon = float(np.finfo(keras.backend.standardize_dtype(matrix.dtype)).eps)
     return matrix, ops.cast(ops.all(error <= 200 * epsilon, axis=(1, 2)), matrix.dtype)
 
 
@@ -55,10 +59,10 @@ def _gram(matrix):
     return ops.matmul(ops.swapaxes(matrix, 1, 2), matrix)
 
 
-def _scales():
-    """Of the steps that bring singular values from MIN_RATIO..1 to 1, to float64's precision."""
-    low, scales = MIN_RATIO, []
-    while 1 - low > 1e-9:
+def _scales(low, epsilon):
+    """Of the steps that bring singular values from low..1 to 1, up to epsilon."""
+    scales = []
+    while 1 - low > epsilon:
         scale = min(math.sqrt(3 / (1 + low + low * low)), MAX_SCALE)
         scales.append(scale)
         low = min(1.5 * s - 0.5 * s**3 for s in (scale * low, scale))

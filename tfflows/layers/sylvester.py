@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from tfflows.backend.precision import full_precision
+from tfflows.backend.special import tanh
 from tfflows.backend.tensor_ops import cut_far, identity
 from tfflows.layers import tanh_unit
 from tfflows.layers.amortized import AmortizedLayer
@@ -22,7 +23,8 @@ MAX_DIAGONAL = math.sqrt(1 - tanh_unit.MIN_SLOPE)
 class Sylvester(AmortizedLayer):
     """Planar flows with many units at once, for vectors x `[batch, size]`.
 
-        z = x + Q R h,  h = tanh(R' Q^T x + b)          log_det = sum_i log(1 + r_i r'_i (1 - h_i^2))
+        z = x + Q R h,  h = tanh(R' Q^T x + b)
+        log_det = sum_i log(1 + r_i r'_i (1 - h_i^2))
 
     Q `[size, columns]` has orthonormal columns, R and R' are upper triangular with the diagonals
     r and r', which a tanh keeps within +-0.995, so that r_i r'_i > -1 and the map is a bijection
@@ -94,8 +96,8 @@ class Sylvester(AmortizedLayer):
         """The map between Q's columns, and two functions: x to Q^T x, and v to Q v."""
         triangles, inner, offset, *orthogonal = self._parameters(condition)
         unit = identity(triangles.shape[-1], triangles.dtype)
-        outer = MAX_DIAGONAL * ops.tanh(ops.sum(triangles * unit, axis=-1))
-        inner = MAX_DIAGONAL * ops.tanh(inner)
+        outer = MAX_DIAGONAL * tanh(ops.sum(triangles * unit, axis=-1))
+        inner = MAX_DIAGONAL * tanh(inner)
         into, out_of = self._reorder, self._reorder
         if self.orthogonal == "householder":
             (normals,) = orthogonal

@@ -3,6 +3,7 @@
 from keras import ops
 
 from tfflows.backend.roots import increasing_root
+from tfflows.backend.special import tanh
 from tfflows.backend.tensor_ops import Tensor
 
 # Of dy/dx, so that the way back enlarges rounding at most a hundredfold.
@@ -37,4 +38,4 @@ def root(y: Tensor, d: Tensor, w: Tensor, b: Tensor) -> Tensor:
     """x without gradient, from tensors of shapes that broadcast to y's; d w above -1."""
     y, d, w, b = (ops.stop_gradient(tensor) for tensor in (y, d, w, b))
     reach = ops.abs(d) + _MARGIN * (ops.abs(d) + ops.abs(y))
-    return increasing_root(lambda x: x - y + d * ops.tanh(w * x + b), y - reach, y + reach)
+    return increasing_root(lambda x: x - y + d * tanh(w * x + b), y - reach, y + reach)

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from tfflows.backend.special import tanh
 from tfflows.backend.tensor_ops import Tensor, identity
 from tfflows.layers import tanh_unit
 
@@ -34,7 +35,7 @@ class TriangularUnits:
 
     def activations(self, v: Tensor) -> Tensor:
         """h, `[batch, columns]`."""
-        return ops.tanh(self._inner * v + self._from_others(v))
+        return tanh(self._inner * v + self._from_others(v))
 
     def move(self, h: Tensor) -> Tensor:
         """R h, `[batch, columns]`."""
