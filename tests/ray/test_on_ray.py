@@ -30,7 +30,7 @@ ACTOR = "MapWorker(MapBatches(FileScorer))"
 
 @pytest.fixture(scope="module", autouse=True)
 def _session():
-    start()
+    start(direct=True)
     yield
     ray.shutdown()
 
@@ -104,7 +104,8 @@ def post(url, content):
 @pytest.fixture(scope="module")
 def service(flow):
     grpc_port = 19123 if find_serving_api() else None
-    with serve(flow, "small", port=18123, grpc_port=grpc_port, max_rows=1000) as service:
+    options = {"port": 18123, "grpc_port": grpc_port, "max_rows": 1000, "direct": True}
+    with serve(flow, "small", **options) as service:
         yield service
 
 
@@ -136,6 +137,19 @@ def test_concurrent_requests_are_answered_as_direct_calls(service, flow):
     _, drawn = post(f"{service.url}/sample", {"num_samples": 4, "seed": 7, "temperature": 0.5})
     expected = flow.sample(4, seed=7, temperature=0.5)
     np.testing.assert_allclose(drawn["x"], expected, rtol=1e-5, atol=1e-5)
+
+
+@needs_tensorflow
+def test_a_replica_answers_directly_as_by_the_proxy(service, flow):
+    (replica,) = service.replicas
+    assert replica.endswith("/small")
+    assert replica != service.url
+    x = RNG.normal(size=(3, 2)).astype("float32")
+    code, answer = post(f"{replica}/log_prob", {"x": x.tolist()})
+    assert code == 200
+    np.testing.assert_allclose(answer["log_prob"], flow.log_prob(x), rtol=1e-5, atol=1e-5)
+    code, answer = post(f"{replica}/log_prob", {"x": [[1, 2, 3]]})
+    assert (code, post(f"{service.url}/log_prob", {"x": [[1, 2, 3]]})) == (400, (400, answer))
 
 
 @needs_tensorflow

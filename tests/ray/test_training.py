@@ -93,10 +93,17 @@ def test_a_folder_with_a_run_is_refused_before_ray_starts(tmp_path):
     assert not ray.is_initialized()
 
 
+def test_a_batch_that_the_workers_do_not_divide_is_refused_before_ray_starts(tmp_path):
+    recipe = make(batch_size=64)
+    with pytest.raises(ValueError, match=r"a multiple of 3, the number of workers. Received: 64"):
+        tfflows.ray.train(recipe, tmp_path / "run", 3)
+    assert not ray.is_initialized()
+
+
 def test_workers_that_do_not_fit_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(ray, "is_initialized", lambda: True)
     monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 2.0})
     with pytest.raises(ValueError, match="has 2 CPUs and 0 GPUs here, too few for 3 workers"):
-        tfflows.ray.train(make(), tmp_path / "run", 3)
+        tfflows.ray.train(make(batch_size=48), tmp_path / "run", 3)
     with pytest.raises(ValueError, match="num_workers must be a positive integer"):
         tfflows.ray.train(make(), tmp_path / "run", 0)

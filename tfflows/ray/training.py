@@ -58,8 +58,8 @@ def train(
         The path of best.keras.
 
     Raises:
-        ValueError, FileExistsError, FloatingPointError: as `tfflows.runs.run_recipe`; there are
-            fewer cores or GPUs than asked for.
+        ValueError, FileExistsError, FloatingPointError: as `tfflows.runs.run_recipe`; the workers
+            do not divide the batch size, or there are fewer cores or GPUs than asked for.
         RuntimeError: a worker died more often than `max_failures`.
         ImportError: Ray is not installed.
     """
@@ -70,6 +70,11 @@ def train(
     folder = Path("runs") / recipe.name if out is None else Path(out)
     refuse_remote("The folder of a run", folder)
     content = _with_strategy(recipe)
+    if recipe.training.batch_size % num_workers:
+        raise ValueError(
+            f"Expected batch_size to be a multiple of {num_workers}, the number of workers. "
+            f"Received: {recipe.training.batch_size}"
+        )
     RunFolder(folder).check(make_recipe(content), resume)
     config = {
         "recipe": content,
