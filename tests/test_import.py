@@ -27,7 +27,7 @@ FLOORS = (
     {"saving"},
     {"zoo"},
     {"runs"},
-    {"tables"},
+    {"tables", "vae"},
     {"evaluation", "testing"},
     {"models"},
     {"flow"},

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         tables,
         testing,
         training,
+        vae,
         zoo,
     )
     from tfflows.saving import load_model
@@ -54,6 +55,7 @@ __all__ = [
     "testing",
     "training",
     "transforms",
+    "vae",
     "zoo",
 ]
 

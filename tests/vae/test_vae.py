@@ -183,7 +183,7 @@ def test_parts_that_do_not_fit_are_refused(arguments, message):
 def test_a_posterior_whose_draws_jump_is_refused():
     base = tfflows.distributions.MixtureOfGaussians(3)
     flow = models.RealNVP((4,), 1, (8,), base=base, condition_shape=(16,))
-    with pytest.raises(ValueError, match="smooth in its parameters.*MixtureOfGaussians"):
+    with pytest.raises(ValueError, match=r"smooth in its parameters.*MixtureOfGaussians"):
         small(flow)
 
 
@@ -199,7 +199,7 @@ def test_wrong_calls_are_refused():
         model.compile("adam", kl_warmup_steps=-1)
     with pytest.raises(ValueError, match="num_draws must be an integer from 1"):
         model.log_prob(digits(2), num_draws=0)
-    with pytest.raises(ValueError, match="does not know the posterior's density"):
+    with pytest.raises(ValueError, match="does not know the posterior"):
         model.inverse_and_log_det(np.zeros((1, 4), "float32"))
     with pytest.raises(ValueError, match="trains a VAE"):
         models.RealNVP((2,), 1, (4,)).compile("adam", objective=vae.ELBO())

@@ -136,7 +136,7 @@ def score_rows(
     if not good.all():  # batches keep their size, for which a flow may be compiled
         fill = np.flatnonzero(good)[0]
         parts = [np.where(good.reshape(-1, *[1] * (p.ndim - 1)), p, p[fill]) for p in parts]
-    found = ops.convert_to_numpy(flow.log_prob(*parts)).astype("float32")
+    found = ops.convert_to_numpy(flow.log_prob(*parts, num_draws=1)).astype("float32")
     scores[good] = found[good]
     return scores, int((~good).sum())
 

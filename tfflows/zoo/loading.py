@@ -7,7 +7,14 @@ from typing import Any
 
 import keras
 
-from tfflows import distributions, layers, models, networks, transforms  # noqa: F401, registered
+from tfflows import (  # noqa: F401, registered
+    distributions,
+    layers,
+    models,
+    networks,
+    transforms,
+    vae,
+)
 from tfflows.flow import Flow
 from tfflows.tables.table_flow import TableFlow
 from tfflows.utils.bounded_json import read_json
