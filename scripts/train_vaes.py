@@ -82,13 +82,13 @@ def train(args: argparse.Namespace, posterior: str, prior: str, seed: int) -> di
         "epochs": len(epochs),
         "best_epoch": best_epoch(epochs).epoch,
         "minutes": round(sum(epoch.seconds for epoch in epochs) / 60, 1),
-        **measure(vae, rows.x, args.rows, args.draws),
+        **measure(vae, np.asarray(rows.x), args.rows, args.draws),
     }
 
 
 def main() -> None:
     """Train all combinations, and append their rows."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("recipe", type=Path)
     parser.add_argument("--data-dir", required=True)
     parser.add_argument("--out", type=Path, required=True)

@@ -267,11 +267,10 @@ class VAE(PublishedFlow):
     def _log_weights(self, context, x, numbers, condition):
         """log p(x, z) - log q(z | x) of numbered draws, `[n, draws]`."""
         noise, count = self._variational.row_noise(x, numbers), ops.shape(numbers)[0]
-        repeated = [
-            v if v is None else ops.repeat(v, count, axis=0) for v in (x, context, condition)
-        ]
-        draw = self._variational.draw_of_noise(noise, *repeated)
-        prior = self.base(draw.z, condition=repeated[2])
+        x, context = ops.repeat(x, count, axis=0), ops.repeat(context, count, axis=0)
+        condition = None if condition is None else ops.repeat(condition, count, axis=0)
+        draw = self._variational.draw_of_noise(noise, x, context, condition)
+        prior = self.base(draw.z, condition=condition)
         weights = draw.log_likelihood + prior - draw.log_posterior
         return ops.reshape(weights, (-1, count))
 
