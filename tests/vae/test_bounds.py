@@ -85,7 +85,8 @@ def test_a_flow_as_prior_is_in_the_bound():
         weight.assign_add(0.3 * rng.normal(size=weight.shape).astype("float32"))
     x = LinearVAE(orthogonal=True).draw(20)
     plain, flow = LinearVAE(orthogonal=True), LinearVAE(orthogonal=True, prior=prior)
-    z = plain.layer.draw(x, None).z
+    context, noise = plain.layer.context(x), plain.layer.noise(x)
+    z = plain.layer.draw_of_noise(noise, x, context).z
     difference = numpy(prior.log_prob(z)) - numpy(plain.vae.base.log_prob(z))
     np.testing.assert_allclose(
         numpy(flow.vae.elbo(x)) - numpy(plain.vae.elbo(x)), difference, atol=1e-4

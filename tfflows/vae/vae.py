@@ -24,6 +24,7 @@ from tfflows.vae.variational import Draw, Variational
 
 MAX_PARAMETERS = 2**22  # of elements of x, in one call of the importance-weighted bound
 MAX_ROWS = 4096  # rows times draws in one call
+LOCATED_ROWS = 10  # of a training batch, whose posterior means are looked at
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -169,10 +170,14 @@ class VAE(PublishedFlow):
 
         log p(x | z) has the log-dets of the preprocessing in it.
         """
-        x, log_det = self._preprocess(x, condition, bool(training))
-        draw = self._variational.draw(x, condition, bool(training))
+        layer, training = self._variational, bool(training)
+        x, log_det = self._preprocess(x, condition, training)
+        context = layer.context(x, condition, training)
+        noise = layer.noise(x, training)
+        draw = layer.draw_of_noise(noise, x, context, condition, training)
         kl = draw.log_posterior - self.base(draw.z, condition=condition)
-        self._kl, self._location = kl, self._variational.location(x, condition)
+        located = context[:LOCATED_ROWS] if training else context
+        self._kl, self._location = kl, layer.location(ops.stop_gradient(located))
         return draw._replace(log_likelihood=draw.log_likelihood + log_det), kl
 
     def _preprocess(self, x, condition, training=False):
@@ -276,7 +281,8 @@ class VAE(PublishedFlow):
 
     def latents(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         """What `encode` gives, in tensors: the centre of q(z | x), which is z of noise zero."""
-        return self._variational.location(self._preprocess(x, condition)[0], condition)
+        x, _ = self._preprocess(x, condition)
+        return self._variational.location(self._variational.context(x, condition))
 
     def decode(
         self, z: Tensor, condition: Tensor | None = None, *, batch_size: int | None = None
