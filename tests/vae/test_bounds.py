@@ -21,6 +21,18 @@ def test_an_exact_posterior_gives_log_p_of_each_row():
     np.testing.assert_allclose(numpy(several), linear.log_prob(x), atol=1e-4)
 
 
+@pytest.mark.parametrize("posterior", [None, "iaf"])
+def test_float64_is_kept_to_the_end(posterior):
+    if keras.backend.backend() == "jax":
+        pytest.skip("float64 on JAX is switched on for whole processes")
+    linear = LinearVAE(orthogonal=True, posterior=posterior, dtype="float64")
+    x = linear.draw(20).astype("float64")
+    bound = linear.vae.elbo(x)
+    assert keras.backend.standardize_dtype(bound.dtype) == "float64"
+    if posterior is None:
+        np.testing.assert_allclose(numpy(bound), linear.log_prob(x), atol=1e-10)
+
+
 def test_the_elbo_is_below_by_the_kl_to_the_posterior():
     linear = LinearVAE(orthogonal=False)
     x = linear.draw(20_000)

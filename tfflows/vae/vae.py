@@ -91,8 +91,9 @@ class VAE(PublishedFlow):
         **kwargs,
     ):
         if isinstance(prior, Density):
-            prior = FlowPrior(prior)
-        layer = Variational(encoder, decoder, latent_shape, posterior, likelihood)
+            prior = FlowPrior(prior, dtype=prior.dtype_policy)
+        dtype = kwargs.get("dtype")
+        layer = Variational(encoder, decoder, latent_shape, posterior, likelihood, dtype=dtype)
         if isinstance(prior, VampPrior):
             prior.bind(layer)
         preprocessing = list(preprocessing or ())
@@ -102,13 +103,18 @@ class VAE(PublishedFlow):
                 f"{type(layer.likelihood).__name__}, whose data stay as they are"
             )
         layers = [*preprocessing, layer]
-        super().__init__(layers, event_shape, prior or StandardNormal(), condition_shape, **kwargs)
+        prior = StandardNormal(dtype=dtype) if prior is None else prior
+        super().__init__(layers, event_shape, prior, condition_shape, **kwargs)
 
     def build(self, input_shape):
         if not self.built:
             self._kl_metric = keras.metrics.Mean(name="kl")
             self._training_steps = self.add_weight(
-                name="training_steps", shape=(), initializer="zeros", trainable=False
+                name="training_steps",
+                shape=(),
+                initializer="zeros",
+                trainable=False,
+                aggregation="only_first_replica",
             )
             self._active_units = ActiveUnits(self.num_latents)
         super().build(input_shape)

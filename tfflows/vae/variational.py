@@ -76,7 +76,9 @@ class Variational(FlowLayer):
         super().build(x_shape, condition_shape)
         event = None if condition_shape is None else tuple(condition_shape[1:])
         context = _built(self.encoder, "encoder", (None, *joined_shape(self.event_shape, event)))
-        self.posterior = Posterior.make(self._given.posterior, self.latent_shape, context)
+        self.posterior = Posterior.make(
+            self._given.posterior, self.latent_shape, context, self.compute_dtype
+        )
         joined = (None, *joined_shape(self.latent_shape, event))
         features = _built(self.decoder, "decoder", joined)
         parameters = self.likelihood.num_parameters
