@@ -109,12 +109,14 @@ class VAE(PublishedFlow):
     def build(self, input_shape):
         if not self.built:
             self._kl_metric = keras.metrics.Mean(name="kl")
-            self._training_steps = self.add_weight(
-                name="training_steps",
-                shape=(),
-                initializer="zeros",
+            # Each replica counts its own: a count of all would have to meet in the forward pass.
+            self._training_steps = keras.Variable(
+                0.0,
+                dtype="float32",
                 trainable=False,
                 aggregation="only_first_replica",
+                synchronization="on_read",
+                name="training_steps",
             )
             self._active_units = ActiveUnits(self.num_latents)
         super().build(input_shape)
