@@ -21,6 +21,18 @@ def test_an_exact_posterior_gives_log_p_of_each_row():
     np.testing.assert_allclose(numpy(several), linear.log_prob(x), atol=1e-4)
 
 
+@pytest.mark.parametrize("posterior", [None, "iaf"])
+def test_float64_is_kept_to_the_end(posterior):
+    if keras.backend.backend() == "jax":
+        pytest.skip("float64 on JAX is switched on for whole processes")
+    linear = LinearVAE(orthogonal=True, posterior=posterior, dtype="float64")
+    x = linear.draw(20).astype("float64")
+    bound = linear.vae.elbo(x)
+    assert keras.backend.standardize_dtype(bound.dtype) == "float64"
+    if posterior is None:
+        np.testing.assert_allclose(numpy(bound), linear.log_prob(x), atol=1e-10)
+
+
 def test_the_elbo_is_below_by_the_kl_to_the_posterior():
     linear = LinearVAE(orthogonal=False)
     x = linear.draw(20_000)
@@ -85,7 +97,8 @@ def test_a_flow_as_prior_is_in_the_bound():
         weight.assign_add(0.3 * rng.normal(size=weight.shape).astype("float32"))
     x = LinearVAE(orthogonal=True).draw(20)
     plain, flow = LinearVAE(orthogonal=True), LinearVAE(orthogonal=True, prior=prior)
-    z = plain.layer.draw(x, None).z
+    context, noise = plain.layer.context(x), plain.layer.noise(x)
+    z = plain.layer.draw_of_noise(noise, x, context).z
     difference = numpy(prior.log_prob(z)) - numpy(plain.vae.base.log_prob(z))
     np.testing.assert_allclose(
         numpy(flow.vae.elbo(x)) - numpy(plain.vae.elbo(x)), difference, atol=1e-4

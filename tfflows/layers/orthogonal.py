@@ -48,11 +48,29 @@ def orthonormal_columns(matrix: Tensor) -> tuple[Tensor, Tensor]:
     squares = ops.sqrt(ops.sum(ops.square(_gram(matrix)), axis=(1, 2), keepdims=True))
     matrix = matrix / ops.sqrt(ops.maximum(squares, TINY))
     size, columns = matrix.shape[1:]
-    min_ratio = MIN_RATIO_OF_TALL if 2 * columns <= size else MIN_RATIO
-    for scale in _scales(min_ratio, epsilon):
-        matrix = scale * (1.5 * matrix - 0.5 * scale**2 * ops.matmul(matrix, _gram(matrix)))
+    if 2 * columns <= size:
+        matrix = _iterate_on_squares(matrix, _scales(MIN_RATIO_OF_TALL, epsilon))
+    else:
+        for scale in _scales(MIN_RATIO, epsilon):
+            matrix = _step(matrix, scale)
     error = ops.abs(_gram(matrix) - identity(matrix.shape[-1], matrix.dtype))
     return matrix, ops.cast(ops.all(error <= 200 * epsilon, axis=(1, 2)), matrix.dtype)
+
+
+def _step(matrix, scale=1.0):
+    return 1.5 * scale * matrix - 0.5 * scale**3 * ops.matmul(matrix, _gram(matrix))
+
+
+def _iterate_on_squares(matrix, scales):
+    """The same steps on A^T A alone, which is small; two on A itself take off their rounding."""
+    gram = _gram(matrix)
+    unit = identity(gram.shape[-1], gram.dtype)
+    product = unit[None]
+    for scale in scales:
+        step = 1.5 * scale * unit - 0.5 * scale**3 * gram
+        product = ops.matmul(product, step)
+        gram = ops.matmul(ops.matmul(step, gram), step)
+    return _step(_step(ops.matmul(matrix, product)))
 
 
 def _gram(matrix):

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tfflows.tables.columns import Cells, Column, Datetime, Integer, Ordinal
+from tfflows.tables.columns import Cells, Column, Datetime, Dense, Integer, Ordinal
 from tfflows.tables.csv_files import MISSING_MARKS
 from tfflows.tables.parsing import parse_column
 from tfflows.tables.rows import Rows
@@ -126,16 +126,24 @@ def _range(column, value, text):
         high = math.inf if not ends[1] else _high(column, ends[1])
     except ValueError as error:
         raise ValueError(f"{text}: {error}") from error
-    least, most = getattr(column, "bounds", (0, len(getattr(column, "values", ())) - 1))
-    least, most = -math.inf if least is None else least, math.inf if most is None else most
     if low > high:
         raise ValueError(f"{text}: expected a range from low to high. Received: no value in it")
-    if low > most or high < least:
+    if not _has_probability(column, low, high):
         raise ValueError(
             f"{text}: expected a range that the {column.kind} column can reach. "
-            f"Received: only values outside its support"
+            f"Received: only values without a probability"
         )
     return Range(column, low, high)
+
+
+def _has_probability(column, low, high):
+    """Whether the support allows the range to have a probability."""
+    least, most = getattr(column, "bounds", (0, len(getattr(column, "values", ())) - 1))
+    least, most = -math.inf if least is None else least, math.inf if most is None else most
+    if isinstance(column, Dense):  # whose single values have none, except atoms
+        is_open = low < high and low < most and high > least
+        return is_open or any(low <= atom <= high for atom in column.atoms)
+    return low <= most and high >= least
 
 
 def _low(column, text) -> float:

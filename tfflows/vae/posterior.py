@@ -23,7 +23,11 @@ class Posterior(Density):
 
     @classmethod
     def make(
-        cls, posterior: Any, latent_shape: tuple[int, ...], context_shape: tuple[int, ...]
+        cls,
+        posterior: Any,
+        latent_shape: tuple[int, ...],
+        context_shape: tuple[int, ...],
+        dtype: str = "float32",
     ) -> Density:
         """The posterior for latents and contexts of these shapes.
 
@@ -33,6 +37,7 @@ class Posterior(Density):
                 which then is all.
             latent_shape: shape of one z.
             context_shape: shape of one output of the encoder.
+            dtype: float32 or float64.
 
         Raises:
             ValueError: there is no such name, a flow has other shapes, or its draws are not smooth
@@ -52,7 +57,7 @@ class Posterior(Density):
                 )
             return posterior
         if isinstance(posterior, str):
-            posterior = find_posterior(posterior)()
+            posterior = find_posterior(posterior)(dtype=dtype)
         layers = [posterior] if isinstance(posterior, FlowLayer) else list(posterior or ())
-        gaussian = Invert(ConditionalAffine(log_scale="soft_clip"), name="gaussian")
-        return cls([*layers, gaussian], latent_shape, condition_shape=context_shape)
+        gaussian = Invert(ConditionalAffine("soft_clip", dtype=dtype), name="gaussian")
+        return cls([*layers, gaussian], latent_shape, condition_shape=context_shape, dtype=dtype)

@@ -24,6 +24,7 @@ from tfflows.vae.variational import Draw, Variational
 
 MAX_PARAMETERS = 2**22  # of elements of x, in one call of the importance-weighted bound
 MAX_ROWS = 4096  # rows times draws in one call
+LOCATED_ROWS = 10  # of a training batch, whose posterior means are looked at
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -90,8 +91,9 @@ class VAE(PublishedFlow):
         **kwargs,
     ):
         if isinstance(prior, Density):
-            prior = FlowPrior(prior)
-        layer = Variational(encoder, decoder, latent_shape, posterior, likelihood)
+            prior = FlowPrior(prior, dtype=prior.dtype_policy)
+        dtype = kwargs.get("dtype")
+        layer = Variational(encoder, decoder, latent_shape, posterior, likelihood, dtype=dtype)
         if isinstance(prior, VampPrior):
             prior.bind(layer)
         preprocessing = list(preprocessing or ())
@@ -101,13 +103,20 @@ class VAE(PublishedFlow):
                 f"{type(layer.likelihood).__name__}, whose data stay as they are"
             )
         layers = [*preprocessing, layer]
-        super().__init__(layers, event_shape, prior or StandardNormal(), condition_shape, **kwargs)
+        prior = StandardNormal(dtype=dtype) if prior is None else prior
+        super().__init__(layers, event_shape, prior, condition_shape, **kwargs)
 
     def build(self, input_shape):
         if not self.built:
             self._kl_metric = keras.metrics.Mean(name="kl")
-            self._training_steps = self.add_weight(
-                name="training_steps", shape=(), initializer="zeros", trainable=False
+            # Each replica counts its own: a count of all would have to meet in the forward pass.
+            self._training_steps = keras.Variable(
+                0.0,
+                dtype="float32",
+                trainable=False,
+                aggregation="only_first_replica",
+                synchronization="on_read",
+                name="training_steps",
             )
             self._active_units = ActiveUnits(self.num_latents)
         super().build(input_shape)
@@ -169,10 +178,14 @@ class VAE(PublishedFlow):
 
         log p(x | z) has the log-dets of the preprocessing in it.
         """
-        x, log_det = self._preprocess(x, condition, bool(training))
-        draw = self._variational.draw(x, condition, bool(training))
+        layer, training = self._variational, bool(training)
+        x, log_det = self._preprocess(x, condition, training)
+        context = layer.context(x, condition, training)
+        noise = layer.noise(x, training)
+        draw = layer.draw_of_noise(noise, x, context, condition, training)
         kl = draw.log_posterior - self.base(draw.z, condition=condition)
-        self._kl, self._location = kl, self._variational.location(x, condition)
+        located = context[:LOCATED_ROWS] if training else context
+        self._kl, self._location = kl, layer.location(ops.stop_gradient(located))
         return draw._replace(log_likelihood=draw.log_likelihood + log_det), kl
 
     def _preprocess(self, x, condition, training=False):
@@ -267,17 +280,17 @@ class VAE(PublishedFlow):
     def _log_weights(self, context, x, numbers, condition):
         """log p(x, z) - log q(z | x) of numbered draws, `[n, draws]`."""
         noise, count = self._variational.row_noise(x, numbers), ops.shape(numbers)[0]
-        repeated = [
-            v if v is None else ops.repeat(v, count, axis=0) for v in (x, context, condition)
-        ]
-        draw = self._variational.draw_of_noise(noise, *repeated)
-        prior = self.base(draw.z, condition=repeated[2])
+        x, context = ops.repeat(x, count, axis=0), ops.repeat(context, count, axis=0)
+        condition = None if condition is None else ops.repeat(condition, count, axis=0)
+        draw = self._variational.draw_of_noise(noise, x, context, condition)
+        prior = self.base(draw.z, condition=condition)
         weights = draw.log_likelihood + prior - draw.log_posterior
         return ops.reshape(weights, (-1, count))
 
     def latents(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         """What `encode` gives, in tensors: the centre of q(z | x), which is z of noise zero."""
-        return self._variational.location(self._preprocess(x, condition)[0], condition)
+        x, _ = self._preprocess(x, condition)
+        return self._variational.location(self._variational.context(x, condition))
 
     def decode(
         self, z: Tensor, condition: Tensor | None = None, *, batch_size: int | None = None

@@ -76,7 +76,9 @@ class Variational(FlowLayer):
         super().build(x_shape, condition_shape)
         event = None if condition_shape is None else tuple(condition_shape[1:])
         context = _built(self.encoder, "encoder", (None, *joined_shape(self.event_shape, event)))
-        self.posterior = Posterior.make(self._given.posterior, self.latent_shape, context)
+        self.posterior = Posterior.make(
+            self._given.posterior, self.latent_shape, context, self.compute_dtype
+        )
         joined = (None, *joined_shape(self.latent_shape, event))
         features = _built(self.decoder, "decoder", joined)
         parameters = self.likelihood.num_parameters
@@ -109,16 +111,12 @@ class Variational(FlowLayer):
         values = self.head(ops.reshape(features, (-1, *self._head_shape)))
         return ops.reshape(values, (-1, *self.event_shape, self.likelihood.num_parameters))
 
-    def draw(self, x: Tensor, condition: Tensor | None = None, training: bool = False) -> Draw:
-        """One z for each row of x."""
+    def noise(self, x: Tensor, training: bool = False) -> Tensor:
+        """Noise of one z for each row of x, `[n, *noise_shape]`."""
+        if not training:
+            return self.row_noise(x, ops.zeros((1,), "int32"))
         shape = (ops.shape(x)[0], *self.posterior.latent_shape)
-        if training:
-            noise = rng.rows_of_replica(rng.normal, self.seed_generator, shape, self.compute_dtype)
-        else:
-            noise = self.row_noise(x, ops.zeros((1,), "int32"))
-        return self.draw_of_noise(
-            noise, x, self.context(x, condition, training), condition, training
-        )
+        return rng.rows_of_replica(rng.normal, self.seed_generator, shape, self.compute_dtype)
 
     def row_noise(self, x: Tensor, numbers: Tensor) -> Tensor:
         """Noise of the draws of given numbers `[k]` of each row, `[n k, *noise_shape]`."""
@@ -142,14 +140,16 @@ class Variational(FlowLayer):
         log_likelihood = self.likelihood.log_prob(x, parameters) + zero_or_nan(x, x.dtype)
         return Draw(z, log_likelihood, log_posterior)
 
-    def location(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+    def location(self, context: Tensor) -> Tensor:
         """z of noise zero, `[batch, *latent_shape]`: the mean of a Gaussian posterior."""
-        context = self.context(x, condition)
-        zeros = ops.zeros((ops.shape(x)[0], *self.posterior.latent_shape), self.compute_dtype)
+        rows = ops.shape(context)[0]
+        zeros = ops.zeros((rows, *self.posterior.latent_shape), self.compute_dtype)
         return self.posterior.generate(zeros, context)
 
     def _forward(self, x, condition=None, training=False):
-        draw = self.draw(x, condition, training)
+        context = self.context(x, condition, training)
+        noise = self.noise(x, training)
+        draw = self.draw_of_noise(noise, x, context, condition, training)
         return draw.z, draw.log_likelihood - draw.log_posterior
 
     def _inverse(self, z, condition=None, training=False):
