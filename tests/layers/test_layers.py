@@ -45,9 +45,9 @@ def _first_of_each_class():
 # which `log_det` has by autodiff; tests/models/test_far_out.py has its rows of every scale.
 MATHEMATICS = {"log_det", "round_trip", "latent_round_trip", "inverse_log_det", "finite"}
 # Eagerly, JAX compiles one operation at a time. Quick are the log-dets by autodiff, in float64, of
-# both maps of every case and their round trip in float32; TensorFlow has the others quickly.
+# both maps of every case and their round trips in float32; TensorFlow has the others quickly.
 if keras.backend.backend() == "jax":
-    MATHEMATICS -= {"latent_round_trip", "finite"}
+    MATHEMATICS.remove("finite")
 FIRST = _first_of_each_class()
 # Loops in loops, which XLA compiles for seconds: those of one Sylvester layer are all alike. One
 # operation at a time JAX compiles each: what it differentiates is tested here, and round trips in
@@ -59,8 +59,7 @@ AMORTIZED = {c.name for c in CASES if isinstance(c.new(), AmortizedLayer | Inver
 def _marked(check):
     is_slow = check.subject not in FIRST and check.promise not in MATHEMATICS
     if keras.backend.backend() == "jax":
-        is_slow |= check.promise == "latent_round_trip"
-        is_slow |= check.promise == "round_trip" and check.detail == "float64"
+        is_slow |= check.detail == "float64"
         if check.subject in AMORTIZED:
             is_slow = check.promise not in ("log_det", "inverse_log_det")
     if check.subject in LOOPS and check.promise == "batches":
