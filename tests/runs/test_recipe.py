@@ -325,3 +325,27 @@ def test_the_optimizer_has_what_the_recipe_says(tmp_path):
     assert isinstance(optimizer, keras.optimizers.SGD)
     assert (optimizer.clipnorm, optimizer.ema_momentum, optimizer.momentum) == (2, 0.9, 0.8)
     assert optimizer.weight_decay == 0.01
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ({"base": {"name": "student-t"}}, r"base: a VAE has a prior.*Received: 'student-t'"),
+        (
+            {"training": {"epochs": 1, "objective": "flow_matching"}},
+            r"training.objective: a VAE is trained by its bound.*Received: 'flow_matching'",
+        ),
+    ],
+)
+def test_what_a_vae_does_not_take_is_refused(section, message):
+    arguments = {"encoder": "MLPEncoder", "decoder": "MLPDecoder", "latent_shape": [2]}
+    content = {
+        "format": 3,
+        "name": "vae",
+        "data": {"name": "digits"},
+        "model": {"name": "vae", "arguments": arguments},
+        "training": {"epochs": 1},
+    }
+    make_recipe(content)
+    with pytest.raises(ValueError, match=message):
+        make_recipe({**content, **section})
