@@ -3,6 +3,9 @@
     KERAS_BACKEND=jax python scripts/train_for.py zoo/recipes/glow-mnist-deep.yaml mnist.npz \
         --seconds 300 --out runs/glow-mnist-deep
 
+Models are judged by their densities, VAEs by their bounds. `--set` changes the recipe, as in
+`tfflows train`. With `--draws` a VAE's importance-weighted bound is measured as well.
+
 For a machine that is lent by the minute. The data lie on the device, all steps between two reports
 are one compiled loop, and the rate of learning follows the clock: the recipe's warm-up, then its
 cosine, which ends with the time. The weights are the average that `optimizer.ema` asks for. They
@@ -27,8 +30,9 @@ import numpy as np  # noqa: E402
 from jax import numpy as jnp  # noqa: E402
 
 from tfflows.datasets.dataset_info import DatasetInfo  # noqa: E402
-from tfflows.runs.build import make_flow, make_optimizer  # noqa: E402
+from tfflows.runs.build import make_flow, make_objective, make_optimizer  # noqa: E402
 from tfflows.runs.recipe import Recipe, read_recipe  # noqa: E402
+from tfflows.training.batch import Batch  # noqa: E402
 
 EVALUATION_ROWS = 1000
 
@@ -44,16 +48,22 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=100, help="of one compiled loop")
     parser.add_argument("--report", type=float, default=20, help="seconds between two validations")
     parser.add_argument("--wait", type=Path, help="compile, and train once this file is there")
+    parser.add_argument("--set", action="append", default=[], help="KEY=VALUE of the recipe")
+    parser.add_argument("--draws", type=int, help="of the importance-weighted bound of a VAE")
+    parser.add_argument("--rows", type=int, default=1000, help="of the test rows, for `--draws`")
     return parser.parse_args()
 
 
 class Training:
     """A flow as pure functions of its weights, and what they are compiled to."""
 
-    def __init__(self, recipe: Recipe, train: np.ndarray, levels: int):
+    def __init__(self, recipe: Recipe, train: np.ndarray, levels: int, evaluation_rows: int):
         info = DatasetInfo("arrays", "train", train.shape[1:], levels, None, len(train), "arrays")
         keras.utils.set_random_seed(recipe.seed)
         self.batch_size, self.dims = recipe.training.batch_size, math.prod(train.shape[1:])
+        self.evaluation_rows = evaluation_rows
+        total_steps = recipe.training.epochs * len(train) // self.batch_size
+        self.objective = make_objective(recipe, total_steps)
         self.flow = make_flow(recipe, info)
         self.flow.adapt(train)
         # What is validated, tested and saved computes in float32: bfloat16 is no exact inverse.
@@ -81,8 +91,8 @@ class Training:
         pairs = [*zip(flow.trainable_variables, weights, strict=True)]
         pairs += zip(flow.non_trainable_variables, others, strict=True)
         with keras.StatelessScope(state_mapping=pairs) as scope:
-            z, log_det = flow.forward_and_log_det(x, training=True)
-            loss = -jnp.mean(flow.base(z) + log_det)
+            _, terms = self.objective.terms(flow, Batch(x), training=True)
+            loss = jnp.mean(sum(terms))
             others = [scope.get_current_value(v) for v in flow.non_trainable_variables]
         return loss, others
 
@@ -120,7 +130,7 @@ class Training:
         """Both functions, side by side."""
         arguments = (jnp.zeros(num_steps), jax.random.key(0), self.data)
         train = jax.jit(self.steps, donate_argnums=0).lower(self.state, *arguments)
-        rows = self.data[:EVALUATION_ROWS]
+        rows = self.data[: self.evaluation_rows]
         evaluate = jax.jit(self.log_prob).lower(self.state[1], self.state[2], rows)
         with ThreadPoolExecutor(2) as pool:
             self._train, self._evaluate = pool.map(lambda f: f.compile(), (train, evaluate))
@@ -130,20 +140,24 @@ class Training:
         self.state, losses = self._train(self.state, jnp.asarray(rates, "float32"), key, self.data)
         return float(losses.mean())
 
-    def bits_per_dim(self, average, x):
-        """Of the averaged weights on rows whose number `EVALUATION_ROWS` divides."""
-        parts = [x[i : i + EVALUATION_ROWS] for i in range(0, len(x), EVALUATION_ROWS)]
-        values = [self._evaluate(average, self.state[2], jnp.asarray(part)) for part in parts]
-        return float(-np.mean([np.mean(v) for v in values]) / (self.dims * math.log(2)))
+    def nll(self, average, x):
+        """-log p of the averaged weights, in nats `[n]`, for as many rows as are evaluated."""
+        size = self.evaluation_rows
+        parts = [jnp.asarray(x[i : i + size]) for i in range(0, len(x), size)]
+        values = [self._evaluate(average, self.state[2], part) for part in parts]
+        return -np.concatenate(values)
 
-    def save(self, average, path):
-        """The averaged weights as a file that the float32 model loads."""
+    def bits_per_dim(self, nll):
+        """Mean of nats `[n]` in bits per dimension."""
+        return float(np.mean(nll) / (self.dims * math.log(2)))
+
+    def put(self, average):
+        """Give the averaged weights to the float32 model."""
         for variable, value in zip(self.exact_flow.trainable_variables, average, strict=True):
             variable.assign(value)
         others = zip(self.exact_flow.non_trainable_variables, self.state[2], strict=True)
         for variable, value in others:
             variable.assign(value)
-        self.exact_flow.save_weights(path)
 
 
 def rate_at(progress: float, steps: int, recipe: Recipe) -> float:
@@ -159,9 +173,10 @@ def main() -> None:
     """Train, and write the log as it comes."""
     options = parse()
     options.out.mkdir(parents=True, exist_ok=True)
-    recipe = read_recipe(options.recipe)
-    arrays = np.load(options.arrays)
-    training = Training(recipe, arrays["train"], int(arrays["train"].max()) + 1)
+    recipe = read_recipe(options.recipe, options.set)
+    arrays = dict(np.load(options.arrays))
+    rows = math.gcd(EVALUATION_ROWS, len(arrays["validation"]), len(arrays["test"]))
+    training = Training(recipe, arrays["train"], int(arrays["train"].max()) + 1, rows)
     log = (options.out / "metrics.jsonl").open("w", buffering=1)
 
     def report(**row):
@@ -195,7 +210,7 @@ def main() -> None:
         if is_last or time.monotonic() - last >= options.report:
             last = time.monotonic()
             average = [jnp.copy(a) for a in training.state[1]]
-            bits = training.bits_per_dim(average, arrays["validation"])
+            bits = training.bits_per_dim(training.nll(average, arrays["validation"]))
             train_bits = np.mean(losses) / (training.dims * math.log(2)) if losses else None
             epochs = steps * training.batch_size / len(arrays["train"])
             report(
@@ -210,11 +225,29 @@ def main() -> None:
                 best, kept = bits, average
         if is_last:
             break
-    report(
-        event="tested", validation_bits=best, test_bits=training.bits_per_dim(kept, arrays["test"])
-    )
-    training.save(kept, options.out / "model.weights.h5")
+    test(training, kept, arrays["test"], options, report, validation_bits=best)
+
+
+def test(training, kept, x, options, report, **row):
+    """Measure the kept weights on test rows, and save them."""
+    nll = training.nll(kept, x)
+    error = float(nll.std(ddof=1) / math.sqrt(len(nll)))
+    row |= {"test_bits": training.bits_per_dim(nll), "test_nll": float(nll.mean())}
+    report(event="tested", test_nll_error=error, **row)
+    training.put(kept)
+    training.exact_flow.save_weights(options.out / "model.weights.h5")
     report(event="saved", bytes=(options.out / "model.weights.h5").stat().st_size)
+    if options.draws:
+        some = np.linspace(0, len(x) - 1, min(options.rows, len(x))).astype(int)
+        bound = -np.asarray(training.exact_flow.log_prob(x[some], num_draws=options.draws))
+        report(
+            event="bounded",
+            draws=options.draws,
+            rows=len(some),
+            nll=float(bound.mean()),
+            nll_error=float(bound.std(ddof=1) / math.sqrt(len(some))),
+            neg_elbo=float(nll[some].mean()),
+        )
 
 
 if __name__ == "__main__":

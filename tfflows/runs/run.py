@@ -22,20 +22,17 @@ import keras
 
 from tfflows.datasets.batches import Batches
 from tfflows.flow import Flow
-from tfflows.runs.build import make_flow, make_optimizer
+from tfflows.runs.build import make_flow, make_objective, make_optimizer
 from tfflows.runs.checkpoint import Checkpoint
 from tfflows.runs.data import RunData
 from tfflows.runs.diagnose import explain
 from tfflows.runs.folder import RunFolder, differences
 from tfflows.runs.lock import locked
-from tfflows.runs.names import MODELS
 from tfflows.runs.recipe import Recipe
 from tfflows.runs.schedule import warn_of_length
 from tfflows.runs.strategy import Strategy, make_strategy
 from tfflows.runs.weights import copy_weights
-from tfflows.training.objectives import get_objective
 from tfflows.utils.remote import refuse_remote
-from tfflows.vae import ELBO, VAE
 
 _ADAPT_ELEMENTS = 2**20
 
@@ -198,21 +195,13 @@ def _compiled_flow(recipe, info, total_steps):
     _decay_kernels_only(optimizer, flow)
     flow.compile(
         optimizer,
-        objective=_objective(recipe, total_steps),
+        objective=make_objective(recipe, total_steps),
         jit_compile=recipe.backend.jit,
         steps_per_execution=recipe.backend.steps_per_execution,
         scan_layers=recipe.backend.scan_layers,
     )
     optimizer.build(flow.trainable_variables)
     return flow
-
-
-def _objective(recipe, total_steps):
-    training = recipe.training
-    if MODELS[recipe.model.name] is not VAE:
-        return get_objective(training.objective, training.time_exponent)
-    warmup = training.kl_warmup_epochs * total_steps // training.epochs
-    return ELBO(warmup, training.free_bits)
 
 
 def _fit(recipe, flow, data, checkpoint, verbose):
