@@ -8,7 +8,16 @@ Models are judged by their densities, VAEs by their bounds. `--set` changes the 
 
 For a machine that is lent by the minute. The data lie on the device, all steps between two reports
 are one compiled loop, and the rate of learning follows the clock: the recipe's warm-up, then its
-cosine, which ends with the time. The weights are the average that `optimizer.ema` asks for. They
+cosine, which ends with the time, or without `--seconds` with the recipe's epochs. The weights are
+the average that `optimizer.ema` asks for. They are validated in float32 at every report; the best
+are tested once, and written as model.weights.h5. The arrays are `train`, `validation` and `test`,
+uint8 `[rows, height, width, channels]`.
+Models are judged by their densities, VAEs by their bounds. `--set` changes the recipe, as in
+`tfflows train`. With `--draws` a VAE's importance-weighted bound is measured as well.
+
+For a machine that is lent by the minute. The data lie on the device, all steps between two reports
+are one compiled loop, and the rate of learning follows the clock: the recipe's warm-up, then its
+cosine, which ends with the time, or without `--seconds` with the recipe's epochs. The weights are the average that `optimizer.ema` asks for. They
 are validated in float32 at every report; the best are tested once, and written as model.weights.h5.
 The arrays are `train`, `validation` and `test`, uint8 `[rows, height, width, channels]`.
 """
@@ -30,7 +39,12 @@ import numpy as np  # noqa: E402
 from jax import numpy as jnp  # noqa: E402
 
 from tfflows.datasets.dataset_info import DatasetInfo  # noqa: E402
-from tfflows.runs.build import make_flow, make_objective, make_optimizer  # noqa: E402
+from tfflows.runs.build import (  # noqa: E402
+    decay_kernels_only,
+    make_flow,
+    make_objective,
+    make_optimizer,
+)
 from tfflows.runs.recipe import Recipe, read_recipe  # noqa: E402
 from tfflows.training.batch import Batch  # noqa: E402
 
@@ -42,7 +56,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("recipe", type=Path)
     parser.add_argument("arrays", type=Path, help=".npz with train, validation and test")
-    parser.add_argument("--seconds", type=float, required=True, help="of training")
+    parser.add_argument("--seconds", type=float, help="of training; the recipe's epochs else")
     parser.add_argument("--until", type=float, help="seconds after the start, when it ends at last")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=100, help="of one compiled loop")
@@ -62,8 +76,8 @@ class Training:
         keras.utils.set_random_seed(recipe.seed)
         self.batch_size, self.dims = recipe.training.batch_size, math.prod(train.shape[1:])
         self.evaluation_rows = evaluation_rows
-        total_steps = recipe.training.epochs * len(train) // self.batch_size
-        self.objective = make_objective(recipe, total_steps)
+        self.total_steps = recipe.training.epochs * len(train) // self.batch_size
+        self.objective = make_objective(recipe, self.total_steps)
         self.flow = make_flow(recipe, info)
         self.flow.adapt(train)
         # What is validated, tested and saved computes in float32: bfloat16 is no exact inverse.
@@ -75,6 +89,7 @@ class Training:
             update={"optimizer": optimizer.model_copy(update={"ema": None})}
         )
         self.optimizer = make_optimizer(settings, 1)
+        decay_kernels_only(self.optimizer, self.flow)
         self.optimizer.build(self.flow.trainable_variables)
         self.momentum = recipe.optimizer.ema or 0.0
         self.data = jnp.asarray(train)
@@ -191,18 +206,21 @@ def main() -> None:
     while options.wait and not options.wait.exists():
         time.sleep(0.1)
     begin = time.monotonic()
-    seconds = options.seconds
+    seconds = options.seconds or math.inf
     if options.until:
         seconds = min(seconds, options.until - (begin - START))
-    report(event="training", seconds_of_training=round(seconds, 1))
+    most_steps = math.inf if options.seconds else training.total_steps
+    report(event="training", within=str(seconds), steps=str(most_steps))
     best, kept, steps, last, losses = math.inf, None, 0, begin, []
     key, pace = jax.random.key(recipe.seed), 0.0
     while True:
         elapsed = time.monotonic() - begin
-        is_last = elapsed + pace * options.steps >= seconds
+        is_last = elapsed + pace * options.steps >= seconds or steps >= most_steps
         if not is_last:
-            ahead = [elapsed + pace * i for i in range(options.steps)]
-            rates = [rate_at(t / seconds, steps + i, recipe) for i, t in enumerate(ahead)]
+            numbers = range(steps, steps + options.steps)
+            times = [(elapsed + pace * i) / seconds for i in range(options.steps)]
+            shares = [max(t, n / most_steps) for t, n in zip(times, numbers, strict=True)]
+            rates = [rate_at(s, n, recipe) for s, n in zip(shares, numbers, strict=True)]
             key, use = jax.random.split(key)
             losses.append(training.run(rates, use))
             steps += options.steps

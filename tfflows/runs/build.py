@@ -106,3 +106,10 @@ def make_objective(recipe: Recipe, total_steps: int) -> Objective:
         return get_objective(training.objective, training.time_exponent)
     warmup = training.kl_warmup_epochs * total_steps // training.epochs
     return ELBO(warmup, training.free_bits)
+
+
+def decay_kernels_only(optimizer: keras.optimizers.Optimizer, flow: Flow) -> None:
+    """Let weight decay pull no bias, gain, scale or shift to zero."""
+    variables = flow.trainable_variables
+    others = [v for v in variables if not v.name.startswith("kernel") and v.name != "v"]
+    optimizer.exclude_from_weight_decay(var_list=others)

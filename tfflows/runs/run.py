@@ -22,7 +22,7 @@ import keras
 
 from tfflows.datasets.batches import Batches
 from tfflows.flow import Flow
-from tfflows.runs.build import make_flow, make_objective, make_optimizer
+from tfflows.runs.build import decay_kernels_only, make_flow, make_objective, make_optimizer
 from tfflows.runs.checkpoint import Checkpoint
 from tfflows.runs.data import RunData
 from tfflows.runs.diagnose import explain
@@ -192,7 +192,7 @@ def _make_checkpoint(recipe, info, folder, steps, strategy: Strategy):
 def _compiled_flow(recipe, info, total_steps):
     flow = make_flow(recipe, info)
     optimizer = make_optimizer(recipe, total_steps)
-    _decay_kernels_only(optimizer, flow)
+    decay_kernels_only(optimizer, flow)
     flow.compile(
         optimizer,
         objective=make_objective(recipe, total_steps),
@@ -243,13 +243,6 @@ def _batches(recipe, data, strategy, first_step=0):
         return Batches(data.train, batch_size, recipe.seed, first_step, strategy.shard)
     except ValueError as error:
         raise ValueError(f"{recipe.name}: training.batch_size: {error}") from error
-
-
-def _decay_kernels_only(optimizer, flow):
-    """Weight decay pulls no bias, gain, scale or shift to zero."""
-    variables = flow.trainable_variables
-    others = [v for v in variables if not v.name.startswith("kernel") and v.name != "v"]
-    optimizer.exclude_from_weight_decay(var_list=others)
 
 
 def versions() -> dict[str, str]:
