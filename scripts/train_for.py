@@ -12,14 +12,6 @@ cosine, which ends with the time, or without `--seconds` with the recipe's epoch
 the average that `optimizer.ema` asks for. They are validated in float32 at every report; the best
 are tested once, and written as model.weights.h5. The arrays are `train`, `validation` and `test`,
 uint8 `[rows, height, width, channels]`.
-Models are judged by their densities, VAEs by their bounds. `--set` changes the recipe, as in
-`tfflows train`. With `--draws` a VAE's importance-weighted bound is measured as well.
-
-For a machine that is lent by the minute. The data lie on the device, all steps between two reports
-are one compiled loop, and the rate of learning follows the clock: the recipe's warm-up, then its
-cosine, which ends with the time, or without `--seconds` with the recipe's epochs. The weights are the average that `optimizer.ema` asks for. They
-are validated in float32 at every report; the best are tested once, and written as model.weights.h5.
-The arrays are `train`, `validation` and `test`, uint8 `[rows, height, width, channels]`.
 """
 
 import argparse
