@@ -10,7 +10,8 @@ import tensorflow as tf
 from tfflows import zoo
 
 ROOT = Path(__file__).parents[2]
-NAMES = [name for name in zoo.list_models() if not zoo.card(name).is_table]
+CARDS = [zoo.card(name) for name in zoo.list_models()]
+NAMES = [card.name for card in CARDS if not card.is_table and card.family != "vae"]
 QUICK = ("realnvp-2spirals", "nice-mnist", "made-bsds300", "maf-mnist-classes")  # to load and run
 
 
@@ -37,7 +38,7 @@ def by_content(arrays):
     return sorted((a.dtype.name, a.shape, a.tobytes()) for a in map(np.asarray, arrays))
 
 
-def test_every_model_of_arrays_in_the_zoo_is_exported_and_no_other():
+def test_every_flow_of_arrays_in_the_zoo_is_exported_and_no_other():
     exported = [path.parent.name for path in ROOT.glob("savedmodels/*/1")]
     assert sorted(exported) == sorted(NAMES)
 

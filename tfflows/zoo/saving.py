@@ -171,7 +171,7 @@ def _training(run, recipe, machine):
     versions = json.loads((run / "run.json").read_text())["versions"]
     return Training(
         seed=recipe.seed,
-        epochs=len(epochs),
+        epochs=epochs[-1].epoch,
         best_epoch=best_epoch(epochs).epoch,
         minutes=round(epochs[-1].seconds / 60, 2),
         machine=machine or versions["machine"],

@@ -49,7 +49,7 @@ def load_maf(
         )
     if not len(x):
         raise ValueError(f"{name} in {data_dir} has too few rows for a {split} split")
-    source = f"{name.upper()} as in Papamakarios et al. 2017, from {data_dir}"
+    source = f"{name.upper()} as in Papamakarios et al. 2017, from {Path(data_dir).name}"
     return x, None, DatasetInfo(name, split, (DIMS[name],), None, None, len(x), source)
 
 

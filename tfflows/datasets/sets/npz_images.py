@@ -27,7 +27,7 @@ def load_binarized_mnist(
     keys = {"train": "x_train", "validation": "x_valid", "test": "x_test"}
     packed = _uint8(path, keys[split], (98,))
     x = np.unpackbits(packed, axis=1).reshape(-1, 28, 28, 1)
-    source = f"MNIST binarised by Larochelle & Murray 2011, from {path}"
+    source = f"MNIST binarised by Larochelle & Murray 2011, from {path.name}"
     return x, None, DatasetInfo(name, split, (28, 28, 1), 2, None, len(x), source)
 
 
@@ -51,7 +51,7 @@ def load_frey_faces(
     order = np.random.RandomState(seed).permutation(len(images))
     train, held_out = _FREY_ROWS["train"], _FREY_ROWS["train"] + _FREY_ROWS["validation"]
     x = images[np.split(order, [train, held_out])[SPLITS.index(split)]][..., None]
-    source = f"Frey faces (Roweis), split by seed {seed}, from {path}"
+    source = f"Frey faces (Roweis), split by seed {seed}, from {path.name}"
     return x, None, DatasetInfo(name, split, (28, 20, 1), 256, None, len(x), source)
 
 
