@@ -36,6 +36,7 @@ from tfflows.layers.spline_coupling import SplineCoupling
 from tfflows.layers.squeeze import Squeeze
 from tfflows.layers.standardize import Standardize
 from tfflows.layers.sylvester import Sylvester
+from tfflows.layers.transformer_autoregressive import TransformerAutoregressive
 from tfflows.layers.whiten import Whiten
 from tfflows.utils.moved import moved_attribute
 
@@ -77,6 +78,7 @@ __all__ = [
     "Squeeze",
     "Standardize",
     "Sylvester",
+    "TransformerAutoregressive",
     "Whiten",
 ]
 

@@ -1,5 +1,6 @@
 """Conditioners: the networks inside layers."""
 
+from tfflows.networks.causal_transformer import CausalTransformer
 from tfflows.networks.condition import join_condition, joined_shape
 from tfflows.networks.conv_resnet import ConvResNet
 from tfflows.networks.dynamics import DynamicsConvNet, DynamicsMLP
@@ -15,6 +16,7 @@ from tfflows.networks.zero_conv import ZeroConv2D
 __all__ = [
     "MADE",
     "MLP",
+    "CausalTransformer",
     "ConvResNet",
     "DynamicsConvNet",
     "DynamicsMLP",

@@ -1,0 +1,117 @@
+"""TarFlow: autoregressive flows by transformers on patches (Zhai et al. 2024)."""
+
+from collections.abc import Sequence
+
+import keras
+
+from tfflows.distributions import Distribution
+from tfflows.layers import ActNorm, Squeeze, TransformerAutoregressive
+from tfflows.models.preprocessing import image_preprocessing
+from tfflows.models.published_flow import PublishedFlow
+from tfflows.transforms import Affine, LogisticMixtureCDF
+from tfflows.transforms.log_scale import deep_log_scale
+from tfflows.utils.checks import as_shape, check_positive
+
+SIZES = {
+    "small": {"patch": 4, "depth": 4, "width": 64, "num_blocks": 2, "num_heads": 2},
+    "medium": {"patch": 2, "depth": 4, "width": 128, "num_blocks": 4, "num_heads": 4},
+    "large": {"patch": 2, "depth": 8, "width": 512, "num_blocks": 8, "num_heads": 8},
+}
+
+
+@keras.saving.register_keras_serializable(package="tfflows")
+class TarFlow(PublishedFlow):
+    """Autoregressive layers on patches of images `(height, width, channels)` as tokens.
+
+    Each layer transforms a token given those before it, by a causal transformer; every second one
+    goes from the last token to the first. The paper's transform is affine. With `num_components`
+    it is the distribution function of a mixture of logistics (`LogisticMixtureCDF`), with which
+    one layer on pixels, `patch=1, depth=1`, is a density of any form.
+
+    Data are `[batch, height, width, channels]`, latents
+    `[batch, height / patch, width / patch, channels of a patch]`.
+
+    Example:
+        flow = tfflows.models.TarFlow((28, 28, 1), condition_shape=(10,))
+        flow.compile("adam", jit_compile=True)
+        flow.fit((images, one_hot_classes), epochs=10)  # integers 0..255
+
+    Args:
+        event_shape: (height, width, channels); the patch divides height and width.
+        patch: side of a patch.
+        depth: number of autoregressive layers.
+        width: size of a token within the transformers.
+        num_blocks: transformer blocks of a layer.
+        num_heads: attention heads, which divide the width.
+        num_components: of the mixture in each layer, or None for affine layers.
+        context: how far around a token those before it are given to a transformer at once: see
+            `CausalTransformer`.
+        dropout: of the transformers, in training.
+        quantization_levels: grey levels of discrete data 0..levels-1 (32 for 5-bit images), or
+            None for real data.
+        logit: margin of the logit of data in [0, 1], or None for none (the paper's way).
+        inversion: of the layers: "cached", "jacobi" or "sequential".
+        base: distribution of the latents; standard normal by default.
+        condition_shape: shape of one condition, such as a one-hot class, or None.
+    """
+
+    def __init__(
+        self,
+        event_shape: Sequence[int],
+        patch: int = 2,
+        depth: int = 4,
+        width: int = 128,
+        num_blocks: int = 2,
+        num_heads: int = 4,
+        num_components: int | None = None,
+        context: int = 2,
+        dropout: float = 0.0,
+        quantization_levels: int | None = 256,
+        logit: float | None = None,
+        inversion: str = "cached",
+        base: Distribution | None = None,
+        condition_shape: Sequence[int] | None = None,
+        dtype=None,
+        **kwargs,
+    ):
+        event_shape = as_shape("event_shape", event_shape)
+        check_positive(patch=patch, depth=depth)
+        if len(event_shape) != 3 or any(side % patch for side in event_shape[:2]):
+            raise ValueError(
+                "Expected `event_shape` to be (height, width, channels) with height and width that "
+                f"patch = {patch} divides. Received: {event_shape}"
+            )
+        layers = image_preprocessing(quantization_levels, logit, dtype)
+        if patch > 1:
+            layers.append(Squeeze(patch, dtype=dtype))
+        layers.append(ActNorm(dtype=dtype))
+        for i in range(depth):
+            transform = Affine(deep_log_scale(depth))
+            if num_components is not None:
+                transform = LogisticMixtureCDF(num_components)
+            layers.append(
+                TransformerAutoregressive(
+                    transform,
+                    width,
+                    num_blocks,
+                    num_heads,
+                    context,
+                    reverse=i % 2 == 1,
+                    dropout=dropout,
+                    inversion=inversion,
+                    dtype=dtype,
+                )
+            )
+        super().__init__(layers, event_shape, base, condition_shape, dtype=dtype, **kwargs)
+
+    @classmethod
+    def of_size(cls, size: str, event_shape: Sequence[int], **kwargs) -> "TarFlow":
+        """A model of `patch`, `depth`, `width`, `num_blocks` and `num_heads` by the name of a size.
+
+        Args:
+            size: "small", "medium" or "large".
+            event_shape, **kwargs: arguments of the model.
+        """
+        if size not in SIZES:
+            raise ValueError(f"size must be one of {list(SIZES)}. Received: {size!r}")
+        return cls(event_shape, **{**SIZES[size], **kwargs})
