@@ -37,6 +37,7 @@ from tfflows.layers.squeeze import Squeeze
 from tfflows.layers.standardize import Standardize
 from tfflows.layers.sylvester import Sylvester
 from tfflows.layers.transformer_autoregressive import TransformerAutoregressive
+from tfflows.layers.variational_dequantize import VariationalDequantize
 from tfflows.layers.whiten import Whiten
 from tfflows.utils.moved import moved_attribute
 
@@ -79,6 +80,7 @@ __all__ = [
     "Standardize",
     "Sylvester",
     "TransformerAutoregressive",
+    "VariationalDequantize",
     "Whiten",
 ]
 

@@ -58,6 +58,8 @@ class Glow(PublishedFlow):
         seed: integer seed of the rotations that the 1x1 convolutions start with.
         base: distribution of the latents, vectors; standard normal by default.
         condition_shape: shape of one condition, such as a one-hot class, or None.
+        variational_dequantization: whether the noise of discrete data is learned, by
+            `VariationalDequantize`.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class Glow(PublishedFlow):
         seed: int = 0,
         base: Distribution | None = None,
         condition_shape: Sequence[int] | None = None,
+        variational_dequantization: bool = False,
         dtype=None,
         **kwargs,
     ):
@@ -106,7 +109,7 @@ class Glow(PublishedFlow):
             prior = GlowNet(0, dtype=dtype)
             return [*layers, FactorOut(level(number + 1), prior, "soft_clip", dtype=dtype)]
 
-        layers = [*padding, *image_preprocessing(quantization_levels, logit, dtype), *level(0)]
+        layers = [*padding, *image_preprocessing(quantization_levels, logit, dtype, variational_dequantization), *level(0)]
         super().__init__(layers, event_shape, base, condition_shape, dtype=dtype, **kwargs)
 
     @classmethod

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 
 import keras
+from keras import ops
 
+from tfflows.backend import rng
 from tfflows.distributions import Distribution
 from tfflows.layers import ActNorm, Squeeze, TransformerAutoregressive
 from tfflows.models.preprocessing import image_preprocessing
@@ -53,6 +55,10 @@ class TarFlow(PublishedFlow):
         inversion: of the layers: "cached", "jacobi" or "sequential".
         base: distribution of the latents; standard normal by default.
         condition_shape: shape of one condition, such as a one-hot class, or None.
+        variational_dequantization: whether the noise of discrete data is learned, by
+            `VariationalDequantize`.
+        condition_dropout: share of the rows whose condition training replaces by zeros, so that the
+            model knows the unconditional density, which guidance needs; 0.1 in the paper.
     """
 
     def __init__(
@@ -71,6 +77,8 @@ class TarFlow(PublishedFlow):
         inversion: str = "cached",
         base: Distribution | None = None,
         condition_shape: Sequence[int] | None = None,
+        variational_dequantization: bool = False,
+        condition_dropout: float = 0.0,
         dtype=None,
         **kwargs,
     ):
@@ -81,7 +89,7 @@ class TarFlow(PublishedFlow):
                 "Expected `event_shape` to be (height, width, channels) with height and width that "
                 f"patch = {patch} divides. Received: {event_shape}"
             )
-        layers = image_preprocessing(quantization_levels, logit, dtype)
+        layers = image_preprocessing(quantization_levels, logit, dtype, variational_dequantization)
         if patch > 1:
             layers.append(Squeeze(patch, dtype=dtype))
         layers.append(ActNorm(dtype=dtype))
@@ -102,7 +110,26 @@ class TarFlow(PublishedFlow):
                     dtype=dtype,
                 )
             )
+        if not 0 <= condition_dropout < 1:
+            raise ValueError(f"condition_dropout must be in [0, 1). Received: {condition_dropout}")
         super().__init__(layers, event_shape, base, condition_shape, dtype=dtype, **kwargs)
+        self.condition_dropout = condition_dropout
+
+    def build(self, input_shape):
+        if not self.built:  # after which Keras takes no state
+            self.seed_generator = keras.random.SeedGenerator()
+        super().build(input_shape)
+
+    def forward_and_log_det(self, x, condition=None, training=False):
+        """As that of every flow; in training without the condition of some rows."""
+        if training and self.condition_dropout and condition is not None:
+            condition = ops.cast(condition, self.compute_dtype)
+            shape = (ops.shape(condition)[0], *(1 for _ in condition.shape[1:]))
+            draw = rng.rows_of_replica(
+                rng.uniform, self.seed_generator, shape, self.compute_dtype
+            )
+            condition = ops.where(draw < self.condition_dropout, 0.0, condition)
+        return super().forward_and_log_det(x, condition, training)
 
     @classmethod
     def of_size(cls, size: str, event_shape: Sequence[int], **kwargs) -> "TarFlow":

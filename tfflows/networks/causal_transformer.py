@@ -44,7 +44,13 @@ class CausalBlock(keras.layers.Layer):
 
     def call(self, hidden, training=False):
         queries, keys, values = self._heads(hidden)
-        attended = ops.dot_product_attention(queries, keys, values, is_causal=True)
+        attended = ops.dot_product_attention(
+            queries,
+            keys,
+            values,
+            is_causal=True,
+            flash_attention=keras.config.is_flash_attention_enabled(),
+        )
         return self._finish(hidden, attended, training)
 
     def step(
