@@ -22,6 +22,8 @@ class Case:
             that samples overflow.
         tolerance: relative and absolute, of an adaptive solver's steps.
         num_bins, bound: pieces of a spline, and half the length of the interval that it moves.
+        latents: elements of a VAE's z, or 0; then `hidden_units` are those of its gated encoder,
+            the other way round of its decoder, and `layers` those of its posterior flow.
     """
 
     architecture: str
@@ -35,12 +37,13 @@ class Case:
     tolerance: float = 1e-5
     num_bins: int = 8
     bound: float = 3.0
+    latents: int = 0
 
     def data(self, steps: int):
         """Correlated, skewed rows for `steps` batches, `[steps * batch_size, dims]` float32.
 
         Images are smooth ones of real values, `[steps * batch_size, height, width, channels]`, so
-        that nothing has to be dequantized.
+        that nothing has to be dequantized. A VAE's rows are 0 where these are negative, else 1.
         """
         import numpy as np  # here, because the interpreter of scripts/benchmark may lack it
 
@@ -49,6 +52,8 @@ class Case:
             return self._images(rng, steps * self.batch_size)
         mixing = rng.standard_normal((self.dims, self.dims)) / self.dims**0.5
         rows = rng.standard_normal((steps * self.batch_size, self.dims)) @ mixing
+        if self.latents:
+            return (rows > 0).astype("float32")
         return (rows + 0.1 * rows**2).astype("float32")
 
     def _images(self, rng, number, waves=4):
@@ -106,6 +111,8 @@ CASES = {
     ),
     "cnf-43": Case("cnf", dims=43, layers=1, hidden_units=(64, 64, 64), batch_size=512),
     "cnf-2": Case("cnf", dims=2, layers=1, hidden_units=(64, 64, 64), batch_size=512),
+    "vae-784": Case("vae", dims=784, layers=4, hidden_units=(300, 300), batch_size=100, latents=40),
+    "vae-tiny": Case("vae", dims=12, layers=2, hidden_units=(8, 8), batch_size=16, latents=3),
     "cnf-tiny": Case("cnf", dims=3, layers=1, hidden_units=(8, 8), batch_size=16),
 }
 

@@ -24,6 +24,7 @@ from tfflows.runs.recipe import make_recipe, read_recipe
 from tfflows.runs.run import run_recipe
 from tfflows.saving import load_model
 from tfflows.zoo import model_card, pictures
+from tfflows.zoo.half_precision import round_weights
 from tfflows.zoo.model_card import read_card
 
 ROOT = Path(__file__).parents[2]
@@ -135,6 +136,31 @@ def test_a_model_may_be_measured_on_fewer_rows(zoo_run, tmp_path):
     assert (card.metric.num_examples, card.data.test) == (50, 180)
     assert "on 50 of 180 test rows" in (tmp_path / "few" / "README.md").read_text()
     assert zoo.verify(tmp_path / "few", full=True).metric.num_examples == 50
+
+
+def test_weights_in_half_precision_take_half_and_load_as_they_were_measured(
+    zoo_run, zoo_model, tmp_path
+):
+    folder = tmp_path / "half"
+    card = zoo.save_to_zoo(zoo_run, folder, licence="none", limitations="none", half=True)
+    with h5py.File(folder / "model.weights.h5") as file:
+        dtypes = []
+        file.visititems(lambda _, item: dtypes.append(getattr(item, "dtype", None)))
+    assert "float16" in dtypes
+    assert "float32" not in dtypes
+    flow, whole = zoo.load(folder), zoo.load(zoo_model)
+    pairs = [*zip(flow.variables, whole.variables, strict=True)]
+    for variable, original in pairs:
+        assert variable.dtype == original.dtype
+        if variable.dtype == "float32":
+            expected = ops.convert_to_numpy(original).astype("float16").astype("float32")
+            np.testing.assert_array_equal(ops.convert_to_numpy(variable), expected)
+    assert card.metric.value == pytest.approx(zoo.card(zoo_model).metric.value, rel=1e-2)
+    zoo.verify(folder, full=True)
+    weight = whole.trainable_variables[0]
+    weight.assign(ops.full(weight.shape, 1e5))
+    with pytest.raises(ValueError, match=r"at most 65,504\. Received: larger"):
+        round_weights(whole)
 
 
 def test_a_model_of_points_is_measured_in_nats(tmp_path):

@@ -175,13 +175,22 @@ def train_command(model, out, data_dir):
     "--published-units", type=click.Choice(["nats", "bits/dim"]), help="Units of that number."
 )
 @click.option("--published-source", help="Where it was published.")
-@click.option("--draws", type=click.IntRange(1), default=1, help="Dequantization draws per row.")
+@click.option(
+    "--units", type=click.Choice(["nats", "bits/dim"]), help="Default bits/dim for discrete data."
+)
+@click.option(
+    "--draws",
+    type=click.IntRange(1),
+    default=1,
+    help="Per row: of dequantization noise, or a VAE's z.",
+)
+@click.option("--half", is_flag=True, help="Round the weights to float16: half of the space.")
 @click.option("--rows", type=click.IntRange(1), help="Test rows, evenly spread; default all.")
 @click.option("--machine", help="Machine of the training; default the run's own words.")
 @data_dir_option
 def save(
-    run, folder, licence, limitations, published, published_units, published_source, draws,
-    rows, machine, data_dir,
+    run, folder, licence, limitations, published, published_units, published_source, units,
+    draws, half, rows, machine, data_dir,
 ):  # fmt: skip
     """Make FOLDER, a model of the zoo, from the best model of a RUN."""
     parts = (published, published_units, published_source)
@@ -199,6 +208,8 @@ def save(
         licence=licence,
         limitations=limitations,
         published=published,
+        units=units,
+        half=half,
         num_draws=draws,
         num_rows=rows,
         machine=machine,

@@ -26,9 +26,10 @@ class Evaluation:
         standard_error: standard error of that mean.
         bits_per_dim: -log_likelihood / (dims log 2).
         num_examples: rows evaluated.
-        num_draws: draws of dequantization noise per row.
+        num_draws: draws of dequantization noise per row, or of a VAE's z.
         round_trip_error: largest |inverse(encode(x)) - x| over the rows, or None if not measured.
         is_discrete: whether x are whole numbers such as pixels, whose bits mean something.
+        is_vae: whether the model is a VAE, whose log p(x) is known by a bound only.
     """
 
     log_likelihood: float
@@ -38,10 +39,13 @@ class Evaluation:
     num_draws: int = 1
     round_trip_error: float | None = None
     is_discrete: bool = False
+    is_vae: bool = False
 
     def __str__(self) -> str:
-        text = f"log-likelihood {self.log_likelihood:.4f} +- {2 * self.standard_error:.4f} nats"
-        draws = f", {self.num_draws} draws of noise each" if self.num_draws > 1 else ""
+        name = "evidence lower bound" if self.is_vae else "log-likelihood"
+        text = f"{name} {self.log_likelihood:.4f} +- {2 * self.standard_error:.4f} nats"
+        noise = "z" if self.is_vae else "noise"
+        draws = f", {self.num_draws} draws of {noise} each" if self.num_draws > 1 else ""
         text += f" (2 standard errors, {self.num_examples:,} rows{draws})"
         if self.is_discrete:
             text += f", {self.bits_per_dim:.4f} bits/dim"
@@ -89,6 +93,7 @@ def evaluate(
         num_draws=num_draws,
         round_trip_error=error if round_trip else None,
         is_discrete=bool(flow.is_discrete),
+        is_vae=not flow.is_bijective,
     )
 
 

@@ -9,8 +9,11 @@ from tfflows.flow import Flow
 from tfflows.runs.names import BASES, LAYERS, MODELS, OBJECTS, OPTIMIZERS, make_object
 from tfflows.runs.recipe import Recipe
 from tfflows.runs.schedule import resolve_steps
+from tfflows.training.objective import Objective
+from tfflows.training.objectives import get_objective
 from tfflows.utils.data_schema import DataSchema
 from tfflows.utils.errors import first_paragraph
+from tfflows.vae import ELBO, VAE
 
 
 def make_flow(recipe: Recipe, info) -> Flow:
@@ -94,3 +97,19 @@ def make_optimizer(recipe: Recipe, total_steps: int) -> keras.optimizers.Optimiz
         ema_momentum=ema or 0.99,
         **section.arguments,
     )
+
+
+def make_objective(recipe: Recipe, total_steps: int) -> Objective:
+    """The objective of a recipe; a VAE's KL is warmed up over some of the `total_steps`."""
+    training = recipe.training
+    if MODELS[recipe.model.name] is not VAE:
+        return get_objective(training.objective, training.time_exponent)
+    warmup = training.kl_warmup_epochs * total_steps // training.epochs
+    return ELBO(warmup, training.free_bits)
+
+
+def decay_kernels_only(optimizer: keras.optimizers.Optimizer, flow: Flow) -> None:
+    """Let weight decay pull no bias, gain, scale or shift to zero."""
+    variables = flow.trainable_variables
+    others = [v for v in variables if not v.name.startswith("kernel") and v.name != "v"]
+    optimizer.exclude_from_weight_decay(var_list=others)

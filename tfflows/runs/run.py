@@ -22,20 +22,17 @@ import keras
 
 from tfflows.datasets.batches import Batches
 from tfflows.flow import Flow
-from tfflows.runs.build import make_flow, make_optimizer
+from tfflows.runs.build import decay_kernels_only, make_flow, make_objective, make_optimizer
 from tfflows.runs.checkpoint import Checkpoint
 from tfflows.runs.data import RunData
 from tfflows.runs.diagnose import explain
 from tfflows.runs.folder import RunFolder, differences
 from tfflows.runs.lock import locked
-from tfflows.runs.names import MODELS
 from tfflows.runs.recipe import Recipe
 from tfflows.runs.schedule import warn_of_length
 from tfflows.runs.strategy import Strategy, make_strategy
 from tfflows.runs.weights import copy_weights
-from tfflows.training.objectives import get_objective
 from tfflows.utils.remote import refuse_remote
-from tfflows.vae import ELBO, VAE
 
 _ADAPT_ELEMENTS = 2**20
 
@@ -195,24 +192,16 @@ def _make_checkpoint(recipe, info, folder, steps, strategy: Strategy):
 def _compiled_flow(recipe, info, total_steps):
     flow = make_flow(recipe, info)
     optimizer = make_optimizer(recipe, total_steps)
-    _decay_kernels_only(optimizer, flow)
+    decay_kernels_only(optimizer, flow)
     flow.compile(
         optimizer,
-        objective=_objective(recipe, total_steps),
+        objective=make_objective(recipe, total_steps),
         jit_compile=recipe.backend.jit,
         steps_per_execution=recipe.backend.steps_per_execution,
         scan_layers=recipe.backend.scan_layers,
     )
     optimizer.build(flow.trainable_variables)
     return flow
-
-
-def _objective(recipe, total_steps):
-    training = recipe.training
-    if MODELS[recipe.model.name] is not VAE:
-        return get_objective(training.objective, training.time_exponent)
-    warmup = training.kl_warmup_epochs * total_steps // training.epochs
-    return ELBO(warmup, training.free_bits)
 
 
 def _fit(recipe, flow, data, checkpoint, verbose):
@@ -254,13 +243,6 @@ def _batches(recipe, data, strategy, first_step=0):
         return Batches(data.train, batch_size, recipe.seed, first_step, strategy.shard)
     except ValueError as error:
         raise ValueError(f"{recipe.name}: training.batch_size: {error}") from error
-
-
-def _decay_kernels_only(optimizer, flow):
-    """Weight decay pulls no bias, gain, scale or shift to zero."""
-    variables = flow.trainable_variables
-    others = [v for v in variables if not v.name.startswith("kernel") and v.name != "v"]
-    optimizer.exclude_from_weight_decay(var_list=others)
 
 
 def versions() -> dict[str, str]:

@@ -56,18 +56,20 @@ _TABLE_AGAIN = (
 def model_readme(card: Card) -> str:
     """README.md of a model."""
     data = card.data
-    draws = card.metric.num_draws
+    draws, is_vae = card.metric.num_draws, card.family == "vae"
     rows = f"{card.metric.num_examples:,}"
     if card.metric.num_examples < data.test:
         rows += f" of {data.test:,}"
     return _README.format(
         card,
-        metric=metric_text(card.metric),
+        metric=("evidence lower bound " if is_vae else "") + metric_text(card.metric),
         shape=_shape_text(data),
         code=_code(card),
         again=(_TABLE_AGAIN if card.is_table else _AGAIN).format(card),
         rows=rows,
-        draws=f", {draws} draws of dequantization noise each" if draws > 1 else "",
+        draws=f", {draws} draws of {'z' if is_vae else 'dequantization noise'} each"
+        if draws > 1
+        else "",
         solver=_solver_text(card.metric),
         published=f" Published: {published_text(card.published)}." if card.published else "",
         versions=", ".join(f"{name} {version}" for name, version in card.training.versions.items()),

@@ -12,8 +12,10 @@ from tfflows.runs.curve import CURVE, best_epoch, read_epochs
 from tfflows.runs.data import load_split
 from tfflows.runs.recipe import Recipe, make_recipe, read_recipe
 from tfflows.utils.atomic import replaced_on_success
+from tfflows.utils.keras_archive import WEIGHTS
 from tfflows.utils.remote import refuse_remote
 from tfflows.zoo.fixture import check_fixture, write_fixture
+from tfflows.zoo.half_precision import halve_file, round_weights
 from tfflows.zoo.loading import load_folder, load_keras_file, write_model
 from tfflows.zoo.model_card import (
     FILES,
@@ -46,6 +48,7 @@ def save_to_zoo(
     num_rows: int | None = None,
     machine: str | None = None,
     data_dir: str | None = None,
+    half: bool = False,
 ) -> Card:
     """Make a model of the zoo from the best model of a run: its files, evaluation and card.
 
@@ -61,6 +64,8 @@ def save_to_zoo(
         num_rows: how many rows of that set to evaluate, evenly spread; None takes all.
         machine: the machine of the training; None takes the run's own words.
         data_dir: folder of the data; None takes the recipe's.
+        half: whether to round the weights to float16 before all is measured, and to store them so,
+            which takes half of the space; not for tables.
 
     Raises:
         FileExistsError: `folder` holds a model already.
@@ -91,6 +96,8 @@ def save_to_zoo(
     if not (run / "best.keras").exists():
         raise ValueError(f"{run} is not a run of `tfflows train`: it has no best.keras")
     flow = load_keras_file(run / "best.keras", Flow)
+    if half:
+        round_weights(flow)
     recipe = read_recipe(run / "recipe.yaml")
     rows, info = load_split(recipe, "test", data_dir)
     units = units or ("bits/dim" if flow.is_discrete else "nats")
@@ -111,13 +118,15 @@ def save_to_zoo(
     with replaced_on_success(folder) as temporary:
         temporary.mkdir()
         shutil.copyfile(run / CURVE, temporary / CURVE)
+        write_model(flow, temporary)
+        if half:
+            halve_file(temporary / WEIGHTS)
         _write(flow, recipe, rows, card, temporary)
     return read_card(folder)
 
 
 def _write(flow, recipe, rows, card, folder):
-    """Write all files of a model, and see that what was written has the densities of `flow`."""
-    write_model(flow, folder)
+    """Write what goes with a model, and see that what was written has the densities of `flow`."""
     _without_folder(recipe).write(folder / "recipe.yaml")
     write_fixture(flow, rows, card.metric.num_draws, folder)
     check_fixture(load_folder(folder), card, folder)

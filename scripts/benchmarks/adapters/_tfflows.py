@@ -7,6 +7,7 @@ import tfflows
 from benchmarks.subject import Subject
 
 FIXED_STEPS = 8
+VAE_HIDDEN_UNITS = (320,)  # of each layer of the posterior, in all libraries
 OTHER_INVERSIONS = {"in order": "sequential", "jacobi": "jacobi"}
 
 
@@ -84,6 +85,19 @@ def make_cnf(case, mode: str) -> "tfflows.Flow":
     return _compile(flow, case, mode, objective="flow_matching" if matches else "likelihood")
 
 
+def make_vae(case, mode: str) -> "tfflows.Flow":
+    """Gated dense networks, and `case.layers` inverse autoregressive layers given the context."""
+    keras.utils.set_random_seed(0)
+    vae = tfflows.vae.VAE(
+        tfflows.vae.MLPEncoder(case.hidden_units),
+        tfflows.vae.MLPDecoder(case.hidden_units[::-1]),
+        (case.dims,),
+        (case.latents,),
+        tfflows.vae.posteriors.iaf(case.layers, VAE_HIDDEN_UNITS),
+    )
+    return _compile(vae, case, mode)
+
+
 def _other_inversion(mode):
     """The `inversion` that a mode ends with, or None for the layer's default."""
     return OTHER_INVERSIONS.get(mode.split(", ")[-1])
@@ -122,7 +136,7 @@ def make_subject(flow, bare_train, case, mode, x) -> Subject:
     return Subject(
         sum(int(np.prod(v.shape)) for v in flow.trainable_variables),
         train,
-        lambda: np.asarray(flow.log_prob(first)),
+        lambda: np.asarray(flow.log_prob(first, num_draws=1)),
         lambda: np.asarray(flow.sample(case.batch_size)).reshape(-1, case.dims),
         bare_train if _other_inversion(mode) is None else None,
     )

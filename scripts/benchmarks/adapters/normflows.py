@@ -14,12 +14,17 @@ factors are inverted in float64 each time. A learned mean and scale a channel, `
 prior of each level, and none is given the other half. The scale is sigmoid(s + 2), its default.
 Once the data have set `ActNorm`, it is made the `AffineConstFlow` that it extends, since its look
 whether it is set is a break in torch.compile's graph, once each step of the flow.
+
+A VAE's posterior is `MaskedAffineAutoregressive`s given the context, the latents reversed between,
+whose direction of one pass draws z; an activation is put before
+their networks' last layer.
 """
 
 import normflows
 import torch
 
 from benchmarks.adapters._torch import channels_first, make_subject
+from benchmarks.adapters._torch_vae import VAE_HIDDEN_UNITS, make_vae_subject
 
 REQUIREMENTS = ["torch==2.13.0", "normflows==1.7.3"]
 GROUP = "tensorflow"
@@ -69,6 +74,38 @@ def build_maf(case, mode, x):
         x,
         compile_sample=False,
     )
+
+
+class InverseAutoregressive(torch.nn.Module):
+    """z_0 and context to z, and the log-det."""
+
+    def __init__(self, case):
+        super().__init__()
+        self.flows = torch.nn.ModuleList()
+        for _ in range(case.layers):
+            flow = normflows.flows.MaskedAffineAutoregressive(
+                case.latents,
+                VAE_HIDDEN_UNITS[0],
+                context_features=case.hidden_units[-1],
+                num_blocks=0,
+                use_residual_blocks=False,
+            )
+            network = flow.autoregressive_net
+            network.final_layer = torch.nn.Sequential(torch.nn.ReLU(), network.final_layer)
+            self.flows.append(flow)
+
+    def forward(self, z, context):
+        """z and log |det| `[batch]`."""
+        total = 0.0
+        for flow in self.flows:
+            z, log_det = flow(z, context)
+            z, total = z.flip(-1), total + log_det
+        return z, total
+
+
+def build_vae(case, mode, x):
+    """Gated dense networks, and `case.layers` inverse autoregressive layers."""
+    return make_vae_subject(InverseAutoregressive(case), case, mode, x)
 
 
 def _glow_levels(case):

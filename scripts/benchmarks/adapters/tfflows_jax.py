@@ -19,6 +19,7 @@ from benchmarks.adapters._tfflows import (
     make_nsf,
     make_realnvp,
     make_subject,
+    make_vae,
 )
 
 REQUIREMENTS = ["--editable", ".[jax]"]
@@ -28,6 +29,7 @@ MODES = {
     "nsf": ["jit"],
     "maf": ["jit", "jit, in order", "jit, jacobi"],
     "glow": ["jit"],
+    "vae": ["jit"],
     "cnf": ["jit", "jit, 8 steps of RK4", "jit, flow matching"],
 }
 
@@ -55,6 +57,11 @@ def build_glow(case, mode, x):
 def build_cnf(case, mode, x):
     """`tfflows.models.FFJORD` of one field."""
     return _build(make_cnf(case, mode), case, mode, x)
+
+
+def build_vae(case, mode, x):
+    """`tfflows.vae.VAE` with the posterior "iaf"; log_prob is the bound by one draw."""
+    return _build(make_vae(case, mode), case, mode, x)
 
 
 def _build(flow, case, mode, x):

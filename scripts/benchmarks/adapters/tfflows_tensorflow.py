@@ -25,7 +25,14 @@ os.environ["KERAS_BACKEND"] = "tensorflow"
 
 import tensorflow as tf
 
-from benchmarks.adapters._tfflows import make_cnf, make_glow, make_maf, make_realnvp, make_subject
+from benchmarks.adapters._tfflows import (
+    make_cnf,
+    make_glow,
+    make_maf,
+    make_realnvp,
+    make_subject,
+    make_vae,
+)
 
 REQUIREMENTS = ["--editable", ".[jax]"]
 GROUP = "tensorflow"
@@ -33,6 +40,7 @@ MODES = {
     "realnvp": ["XLA", "graph", "XLA, single steps"],
     "maf": ["XLA", "graph", "XLA, in order", "XLA, jacobi"],
     "glow": ["XLA", "graph"],
+    "vae": ["XLA", "graph"],
     "cnf": ["XLA", "graph", "XLA, 8 steps of RK4", "XLA, flow matching"],
 }
 
@@ -55,6 +63,11 @@ def build_glow(case, mode, x):
 def build_cnf(case, mode, x):
     """`tfflows.models.FFJORD` of one field."""
     return _build(make_cnf(case, mode), case, mode, x)
+
+
+def build_vae(case, mode, x):
+    """`tfflows.vae.VAE` with the posterior "iaf"; log_prob is the bound by one draw."""
+    return _build(make_vae(case, mode), case, mode, x)
 
 
 def _build(flow, case, mode, x):

@@ -14,12 +14,16 @@ rows have the same steps, every element's error is within the tolerance, the log
 hundred times that. Gradients are adaptive checkpoint adjoints: the adjoint equation, by one step
 back over each step of the forward solve, without its own error control. Samples are solved
 without a trace.
+
+A VAE's posterior is inverse autoregressive layers: `MaskedAutoregressiveTransform`s given the
+context, in alternating orders, whose direction of one pass draws z.
 """
 
 import torch
 import zuko
 
 from benchmarks.adapters._torch import make_subject
+from benchmarks.adapters._torch_vae import VAE_HIDDEN_UNITS, make_vae_subject
 
 REQUIREMENTS = ["torch==2.13.0", "zuko==1.6.0", "numpy"]
 GROUP = "tensorflow"
@@ -85,6 +89,36 @@ def build_cnf(case, mode, x):
         x,
         estimate=lambda rows: log_prob(rows, exact=False),
     )
+
+
+class InverseAutoregressive(torch.nn.Module):
+    """z_0 and context to z, and the log-det."""
+
+    def __init__(self, case):
+        super().__init__()
+        orders = [torch.arange(case.latents), torch.arange(case.latents).flip(0)]
+        self.transforms = torch.nn.ModuleList(
+            zuko.flows.MaskedAutoregressiveTransform(
+                case.latents,
+                case.hidden_units[-1],
+                hidden_features=VAE_HIDDEN_UNITS,
+                order=orders[i % 2],
+            )
+            for i in range(case.layers)
+        )
+
+    def forward(self, z, context):
+        """z and log |det| `[batch]`."""
+        total = 0.0
+        for transform in self.transforms:
+            z, log_det = transform(context).call_and_ladj(z)
+            total = total + log_det
+        return z, total
+
+
+def build_vae(case, mode, x):
+    """Gated dense networks, and `case.layers` inverse autoregressive transforms."""
+    return make_vae_subject(InverseAutoregressive(case), case, mode, x)
 
 
 def _make_subject(flow, case, mode, x):
