@@ -109,7 +109,11 @@ class Glow(PublishedFlow):
             prior = GlowNet(0, dtype=dtype)
             return [*layers, FactorOut(level(number + 1), prior, "soft_clip", dtype=dtype)]
 
-        layers = [*padding, *image_preprocessing(quantization_levels, logit, dtype, variational_dequantization), *level(0)]
+        layers = [
+            *padding,
+            *image_preprocessing(quantization_levels, logit, dtype, variational_dequantization),
+            *level(0),
+        ]
         super().__init__(layers, event_shape, base, condition_shape, dtype=dtype, **kwargs)
 
     @classmethod

@@ -56,19 +56,19 @@ class CausalBlock(keras.layers.Layer):
     def step(
         self, hidden: Tensor, place: Tensor, keys: Tensor, values: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """One token given those before it, and the caches with its own key and value in them.
+        """Some tokens given those before them, and the caches with their own keys and values.
 
         Args:
-            hidden: `[batch, 1, width]`.
-            place: number of the token.
-            keys, values: `[batch, tokens, heads, width / heads]`, right up to the token.
+            hidden: `[batch, count, width]`.
+            place: number of the first of the tokens.
+            keys, values: `[batch, tokens, heads, width / heads]`, right up to that token.
         """
-        query, key, value = self._heads(hidden)
-        keys = ops.slice_update(keys, (0, place, 0, 0), key)
-        values = ops.slice_update(values, (0, place, 0, 0), value)
-        scores = ops.einsum("bqhd,bthd->bhqt", query, keys) / query.shape[-1] ** 0.5
-        is_known = ops.arange(keys.shape[1]) <= place
-        scores = ops.where(is_known, scores, ops.cast(-1e30, scores.dtype))
+        queries, new_keys, new_values = self._heads(hidden)
+        keys = ops.slice_update(keys, (0, place, 0, 0), new_keys)
+        values = ops.slice_update(values, (0, place, 0, 0), new_values)
+        scores = ops.einsum("bqhd,bthd->bhqt", queries, keys) / queries.shape[-1] ** 0.5
+        own = place + np.arange(hidden.shape[1])[:, None]
+        scores = ops.where(np.arange(keys.shape[1]) <= own, scores, ops.cast(-1e30, scores.dtype))
         attended = ops.einsum("bhqt,bthd->bqhd", ops.softmax(scores, axis=-1), values)
         return self._finish(hidden, attended, training=False), keys, values
 
@@ -196,33 +196,41 @@ class CausalTransformer(keras.layers.Layer):
         return [ops.zeros(shape, self.variable_dtype) for _ in range(2 * self.num_blocks)]
 
     def step(
-        self, place: Tensor, padded: Tensor, condition: Tensor | None, caches: list[Tensor]
+        self,
+        place: Tensor,
+        count: int,
+        padded: Tensor,
+        condition: Tensor | None,
+        caches: list[Tensor],
     ) -> tuple[Tensor, list[Tensor]]:
-        """Outputs `[batch, num_outputs]` of one token given those before it, and the caches.
+        """Outputs `[batch, count, num_outputs]` of tokens of one row, and the caches with them.
 
         Args:
-            place: number of the token.
-            padded: `pad(x)`, right up to the token.
+            place: number of the first of the tokens.
+            count: of the tokens.
+            padded: `pad(x)`, right up to the last of the tokens.
             condition: what `call` takes.
-            caches: of the token before, or from `make_caches`.
+            caches: of the tokens before, or from `make_caches`.
         """
         _, columns, channels = self._grid
         row, column = place // columns, place % columns
-        size = self._above + 1, 2 * self.context + 1, channels
+        size = self._above + 1, count + 2 * self.context, channels
         zero = ops.zeros_like(place)
         window = ops.slice(padded, (zero, row, column, zero), (ops.shape(padded)[0], *size))
         window = ops.reshape(window, (-1, *size))
-        hidden = self._features(self._neighbors(window, 1, 1), condition)[:, 0]
-        hidden = hidden + ops.take(self.row_position, row, axis=0)
-        hidden = hidden + ops.take(self.column_position, column, axis=0)
+        hidden = self._features(self._neighbors(window, 1, count), condition)[:, 0]
+        columns_here = ops.slice(
+            ops.convert_to_tensor(self.column_position), (column, zero), (count, self.width)
+        )
+        hidden = hidden + ops.take(self.row_position, row, axis=0) + columns_here
         updated = []
         for i, block in enumerate(self.blocks):
             hidden, *pair = block.step(hidden, place, *caches[2 * i : 2 * i + 2])
             updated += pair
-        return self._outputs(hidden)[:, 0], updated
+        return self._outputs(hidden), updated
 
     def _neighbors(self, padded, rows, columns):
-        """The tokens around and before each, joined: `[batch, rows, columns, places * channels]`."""
+        """The tokens around and before each, joined: `[batch, rows, columns, features]`."""
         shifted = [padded[:, i : i + rows, j : j + columns] for i, j in self._places]
         return ops.concatenate(shifted, axis=-1)
 

@@ -1,4 +1,4 @@
-"""The distribution function of a mixture of logistics (Ho et al. 2019, Flow++, equations 5 to 7)."""
+"""The distribution function of a mixture of logistics (Ho et al. 2019, Flow++, eq. 5 to 7)."""
 
 import keras
 import numpy as np
