@@ -21,6 +21,7 @@ from tfflows.layers.inverse_softplus import InverseSoftplus
 from tfflows.layers.invert import Invert
 from tfflows.layers.invertible_conv1x1 import InvertibleConv1x1
 from tfflows.layers.log import Log
+from tfflows.layers.logistic_mixture_coupling import LogisticMixtureCoupling
 from tfflows.layers.logit import Logit
 from tfflows.layers.lu_linear import LULinear
 from tfflows.layers.masked_autoregressive import InverseAutoregressive, MaskedAutoregressive
@@ -65,6 +66,7 @@ __all__ = [
     "InvertibleConv1x1",
     "LULinear",
     "Log",
+    "LogisticMixtureCoupling",
     "Logit",
     "MaskedAutoregressive",
     "Ordered",

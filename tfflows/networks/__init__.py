@@ -4,6 +4,7 @@ from tfflows.networks.causal_transformer import CausalTransformer
 from tfflows.networks.condition import join_condition, joined_shape
 from tfflows.networks.conv_resnet import ConvResNet
 from tfflows.networks.dynamics import DynamicsConvNet, DynamicsMLP
+from tfflows.networks.gated_attention import GatedAttention
 from tfflows.networks.glow_net import GlowNet
 from tfflows.networks.made.made import MADE
 from tfflows.networks.made.masked_dense import MaskedDense
@@ -20,6 +21,7 @@ __all__ = [
     "ConvResNet",
     "DynamicsConvNet",
     "DynamicsMLP",
+    "GatedAttention",
     "GlowNet",
     "MaskedDense",
     "ResidualMLP",
