@@ -41,7 +41,8 @@ def test_its_density_has_the_mass_one():
     _, log_det = learned().forward_and_log_det(x, training=True)
     values = np.exp(numpy(log_det) + np.log(3)).reshape(3, -1)
     error = values.std(axis=1) / np.sqrt(values.shape[1])
-    assert (error < 0.05).all() and error.max() > 1e-3
+    assert (error < 0.05).all()
+    assert error.max() > 1e-3
     np.testing.assert_array_less(np.abs(values.mean(axis=1) - 1), 5 * error)
 
 
