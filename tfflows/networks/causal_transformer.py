@@ -67,9 +67,13 @@ class CausalBlock(keras.layers.Layer):
         keys = ops.slice_update(keys, (0, place, 0, 0), new_keys)
         values = ops.slice_update(values, (0, place, 0, 0), new_values)
         scores = ops.einsum("bqhd,bthd->bhqt", queries, keys) / queries.shape[-1] ** 0.5
-        own = place + np.arange(hidden.shape[1])[:, None]
-        scores = ops.where(np.arange(keys.shape[1]) <= own, scores, ops.cast(-1e30, scores.dtype))
-        attended = ops.einsum("bhqt,bthd->bqhd", ops.softmax(scores, axis=-1), values)
+        tokens = np.arange(keys.shape[1], dtype="int32")
+        is_known = tokens <= place + tokens[: hidden.shape[1], None]
+        scores = ops.where(is_known, scores, ops.cast(-1e30, scores.dtype))
+        # Keras' softmax warns of an image of one token.
+        weights = ops.exp(scores - ops.max(scores, axis=-1, keepdims=True))
+        weights = weights / ops.sum(weights, axis=-1, keepdims=True)
+        attended = ops.einsum("bhqt,bthd->bqhd", weights, values)
         return self._finish(hidden, attended, training=False), keys, values
 
     def _heads(self, hidden):
@@ -149,11 +153,11 @@ class CausalTransformer(keras.layers.Layer):
         side = range(2 * self.context + 1)
         places = [(i, j) for i in range(self._above + 1) for j in side]
         self._places = [place for place in places if place < (self._above, self.context)]
-        near_one = keras.initializers.RandomNormal(stddev=0.02)
+        near_zero = keras.initializers.RandomNormal(stddev=0.02)
         self._embed = self._add_dense("embedding", len(self._places) * channels, self.width)
         self.row_position, self.column_position = (
             self.add_weight(
-                name=f"{name}_position", shape=(count, self.width), initializer=near_one
+                name=f"{name}_position", shape=(count, self.width), initializer=near_zero
             )
             for name, count in (("row", rows), ("column", columns))
         )

@@ -9,6 +9,7 @@ from tfflows.transforms.log_scale import log_scale_bound
 from tfflows.transforms.transform import Transform
 
 MAX_ABS_LOG_SCALE = 7.0  # of a component, as in PixelCNN++ (Salimans et al. 2017)
+MAX_LOG_STEP = 30.0  # of dx/dz, which is finite then
 SPREAD = 2.0  # the locations of the components are from -SPREAD to SPREAD at first
 
 
@@ -58,9 +59,13 @@ class LogisticMixtureCDF(Transform):
             ops.min(ends, axis=0),
             ops.max(ends, axis=0),
         )
-        # A Newton step from the root has the gradient of the implicit function.
+        # A Newton step from the root has the gradient of the implicit function. It goes no further
+        # than rounding: what is left where F is flat between components is rounding of z.
         value, log_slope = _logit_of_cdf(x, *mixture)
-        x = x + (logit - value) * ops.exp(-log_slope)
+        step = (logit - value) * ops.exp(ops.minimum(-log_slope, MAX_LOG_STEP))
+        eps = float(np.finfo(keras.backend.standardize_dtype(x.dtype)).eps)
+        reach = 8 * eps * ops.maximum(ops.abs(x), 1.0)
+        x = x + step + ops.stop_gradient(ops.clip(step, -reach, reach) - step)
         _, log_slope = _logit_of_cdf(x, *mixture)
         return x, -log_slope - log_scale
 
