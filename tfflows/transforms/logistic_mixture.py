@@ -65,7 +65,8 @@ class LogisticMixtureCDF(Transform):
         step = (logit - value) * ops.exp(ops.minimum(-log_slope, MAX_LOG_STEP))
         eps = float(np.finfo(keras.backend.standardize_dtype(x.dtype)).eps)
         reach = 8 * eps * ops.maximum(ops.abs(x), 1.0)
-        x = x + step + ops.stop_gradient(ops.clip(step, -reach, reach) - step)
+        gradient = step - ops.stop_gradient(step)
+        x = x + ops.stop_gradient(ops.clip(step, -reach, reach)) + gradient
         _, log_slope = _logit_of_cdf(x, *mixture)
         return x, -log_slope - log_scale
 
