@@ -64,12 +64,15 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def split_of(arrays: dict[str, np.ndarray], split: str, recipe: Recipe) -> tuple[np.ndarray, ...]:
-    """The images of a split and, where the recipe's data are conditional, their one-hot classes."""
-    if not recipe.data.conditional:
-        return (arrays[split],)
-    count = int(arrays["train_labels"].max()) + 1
-    return arrays[split], np.eye(count, dtype="float32")[arrays[f"{split}_labels"]]
+def read_splits(path: Path, recipe: Recipe) -> list[tuple[np.ndarray, ...]]:
+    """Images for training, validation and test, each with one-hot classes where the recipe asks."""
+    splits = ("train", "validation", "test")
+    with np.load(path) as arrays:
+        if not recipe.data.conditional:
+            return [(arrays[split],) for split in splits]
+        count = int(arrays["train_labels"].max()) + 1
+        one_hot = np.eye(count, dtype="float32")
+        return [(arrays[split], one_hot[arrays[f"{split}_labels"]]) for split in splits]
 
 
 class Training:
@@ -199,9 +202,7 @@ def main() -> None:
     if options.no_flash:
         keras.config.disable_flash_attention()
     recipe = read_recipe(options.recipe, options.set)
-    arrays = dict(np.load(options.arrays))
-    splits = ("train", "validation", "test")
-    train, validation, held_out = (split_of(arrays, split, recipe) for split in splits)
+    train, validation, held_out = read_splits(options.arrays, recipe)
     rows = math.gcd(EVALUATION_ROWS, len(validation[0]), len(held_out[0]))
     training = Training(recipe, train, rows)
     log = (options.out / "metrics.jsonl").open("w", buffering=1)
