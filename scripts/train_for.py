@@ -4,14 +4,16 @@
         --seconds 300 --out runs/glow-mnist-deep
 
 Models are judged by their densities, VAEs by their bounds. `--set` changes the recipe, as in
-`tfflows train`. With `--draws` a VAE's importance-weighted bound is measured as well.
+`tfflows train`. With `--draws` the importance-weighted bound is measured as well.
 
 For a machine that is lent by the minute. The data lie on the device, all steps between two reports
 are one compiled loop, and the rate of learning follows the clock: the recipe's warm-up, then its
 cosine, which ends with the time, or without `--seconds` with the recipe's epochs. The weights are
 the average that `optimizer.ema` asks for. They are validated in float32 at every report; the best
 are tested once, and written as model.weights.h5. The arrays are `train`, `validation` and `test`,
-uint8 `[rows, height, width, channels]`.
+uint8 `[rows, height, width, channels]`; a recipe of conditional data takes their classes from
+`train_labels`, `validation_labels` and `test_labels`. `--samples` writes samples.npz, of each class
+in turn.
 """
 
 import argparse
@@ -55,23 +57,40 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--report", type=float, default=20, help="seconds between two validations")
     parser.add_argument("--wait", type=Path, help="compile, and train once this file is there")
     parser.add_argument("--set", action="append", default=[], help="KEY=VALUE of the recipe")
-    parser.add_argument("--draws", type=int, help="of the importance-weighted bound of a VAE")
+    parser.add_argument("--draws", type=int, help="of the importance-weighted bound")
     parser.add_argument("--rows", type=int, default=1000, help="of the test rows, for `--draws`")
+    parser.add_argument("--samples", type=int, help="to draw at the end")
+    parser.add_argument("--no-flash", action="store_true", help="attention without cuDNN's kernel")
     return parser.parse_args()
+
+
+def read_splits(path: Path, recipe: Recipe) -> list[tuple[np.ndarray, ...]]:
+    """Images for training, validation and test, each with one-hot classes where the recipe asks."""
+    splits = ("train", "validation", "test")
+    with np.load(path) as arrays:
+        if not recipe.data.conditional:
+            return [(arrays[split],) for split in splits]
+        count = int(arrays["train_labels"].max()) + 1
+        one_hot = np.eye(count, dtype="float32")
+        return [(arrays[split], one_hot[arrays[f"{split}_labels"]]) for split in splits]
 
 
 class Training:
     """A flow as pure functions of its weights, and what they are compiled to."""
 
-    def __init__(self, recipe: Recipe, train: np.ndarray, levels: int, evaluation_rows: int):
-        info = DatasetInfo("arrays", "train", train.shape[1:], levels, None, len(train), "arrays")
+    def __init__(self, recipe: Recipe, data: tuple[np.ndarray, ...], evaluation_rows: int):
+        train, levels = data[0], int(data[0].max()) + 1
+        classes = data[1].shape[1] if recipe.data.conditional else None
+        info = DatasetInfo(
+            "arrays", "train", train.shape[1:], levels, classes, len(train), "arrays"
+        )
         keras.utils.set_random_seed(recipe.seed)
         self.batch_size, self.dims = recipe.training.batch_size, math.prod(train.shape[1:])
         self.evaluation_rows = evaluation_rows
         self.total_steps = recipe.training.epochs * len(train) // self.batch_size
         self.objective = make_objective(recipe, self.total_steps)
         self.flow = make_flow(recipe, info)
-        self.flow.adapt(train)
+        self.flow.adapt(data if recipe.data.conditional else train)
         # What is validated, tested and saved computes in float32: bfloat16 is no exact inverse.
         exact = {**recipe.model_dump(), "backend": {"mixed_precision": False}}
         self.exact_flow = make_flow(Recipe(**exact), info)
@@ -84,7 +103,7 @@ class Training:
         decay_kernels_only(self.optimizer, self.flow)
         self.optimizer.build(self.flow.trainable_variables)
         self.momentum = recipe.optimizer.ema or 0.0
-        self.data = jnp.asarray(train)
+        self.data = [jnp.asarray(each) for each in data]
         weights = [v.value for v in self.flow.trainable_variables]
         self.state = (
             weights,
@@ -93,12 +112,12 @@ class Training:
             [v.value for v in self.optimizer.variables],
         )
 
-    def _loss(self, weights, others, x):
+    def _loss(self, weights, others, *rows):
         flow = self.flow
         pairs = [*zip(flow.trainable_variables, weights, strict=True)]
         pairs += zip(flow.non_trainable_variables, others, strict=True)
         with keras.StatelessScope(state_mapping=pairs) as scope:
-            _, terms = self.objective.terms(flow, Batch(x), training=True)
+            _, terms = self.objective.terms(flow, Batch(*rows), training=True)
             loss = jnp.mean(sum(terms))
             others = [scope.get_current_value(v) for v in flow.non_trainable_variables]
         return loss, others
@@ -110,9 +129,9 @@ class Training:
         def step(state, item):
             weights, average, others, moments = state
             rate, key = item
-            rows = data[jax.random.randint(key, (self.batch_size,), 0, len(data))]
+            places = jax.random.randint(key, (self.batch_size,), 0, len(data[0]))
             (loss, others), gradients = jax.value_and_grad(self._loss, has_aux=True)(
-                weights, others, rows
+                weights, others, *(each[places] for each in data)
             )
             moments = [rate.astype(m.dtype) if i == place else m for i, m in enumerate(moments)]
             weights, moments = self.optimizer.stateless_apply(moments, gradients, weights)
@@ -125,20 +144,20 @@ class Training:
 
         return jax.lax.scan(step, state, (rates, jax.random.split(key, len(rates))))
 
-    def log_prob(self, average, others, rows):
+    def log_prob(self, average, others, *rows):
         """In float32, of the averaged weights."""
         flow = self.exact_flow
         pairs = [*zip(flow.trainable_variables, average, strict=True)]
         pairs += zip(flow.non_trainable_variables, others, strict=True)
         with keras.StatelessScope(state_mapping=pairs):
-            return flow.log_density(rows)
+            return flow.log_density(*rows)
 
     def compile(self, num_steps):
         """Both functions, side by side."""
         arguments = (jnp.zeros(num_steps), jax.random.key(0), self.data)
         train = jax.jit(self.steps, donate_argnums=0).lower(self.state, *arguments)
-        rows = self.data[: self.evaluation_rows]
-        evaluate = jax.jit(self.log_prob).lower(self.state[1], self.state[2], rows)
+        rows = [each[: self.evaluation_rows] for each in self.data]
+        evaluate = jax.jit(self.log_prob).lower(self.state[1], self.state[2], *rows)
         with ThreadPoolExecutor(2) as pool:
             self._train, self._evaluate = pool.map(lambda f: f.compile(), (train, evaluate))
 
@@ -147,11 +166,11 @@ class Training:
         self.state, losses = self._train(self.state, jnp.asarray(rates, "float32"), key, self.data)
         return float(losses.mean())
 
-    def nll(self, average, x):
+    def nll(self, average, data):
         """-log p of the averaged weights, in nats `[n]`, for as many rows as are evaluated."""
         size = self.evaluation_rows
-        parts = [jnp.asarray(x[i : i + size]) for i in range(0, len(x), size)]
-        values = [self._evaluate(average, self.state[2], part) for part in parts]
+        parts = [[each[i : i + size] for each in data] for i in range(0, len(data[0]), size)]
+        values = [self._evaluate(average, self.state[2], *map(jnp.asarray, part)) for part in parts]
         return -np.concatenate(values)
 
     def bits_per_dim(self, nll):
@@ -180,10 +199,12 @@ def main() -> None:
     """Train, and write the log as it comes."""
     options = parse()
     options.out.mkdir(parents=True, exist_ok=True)
+    if options.no_flash:
+        keras.config.disable_flash_attention()
     recipe = read_recipe(options.recipe, options.set)
-    arrays = dict(np.load(options.arrays))
-    rows = math.gcd(EVALUATION_ROWS, len(arrays["validation"]), len(arrays["test"]))
-    training = Training(recipe, arrays["train"], int(arrays["train"].max()) + 1, rows)
+    train, validation, held_out = read_splits(options.arrays, recipe)
+    rows = math.gcd(EVALUATION_ROWS, len(validation[0]), len(held_out[0]))
+    training = Training(recipe, train, rows)
     log = (options.out / "metrics.jsonl").open("w", buffering=1)
 
     def report(**row):
@@ -220,9 +241,9 @@ def main() -> None:
         if is_last or time.monotonic() - last >= options.report:
             last = time.monotonic()
             average = [jnp.copy(a) for a in training.state[1]]
-            bits = training.bits_per_dim(training.nll(average, arrays["validation"]))
+            bits = training.bits_per_dim(training.nll(average, validation))
             train_bits = np.mean(losses) / (training.dims * math.log(2)) if losses else None
-            epochs = steps * training.batch_size / len(arrays["train"])
+            epochs = steps * training.batch_size / len(train[0])
             report(
                 step=steps,
                 epoch=round(epochs, 2),
@@ -235,21 +256,27 @@ def main() -> None:
                 best, kept = bits, average
         if is_last:
             break
-    test(training, kept, arrays["test"], options, report, validation_bits=best)
+    test(training, kept, held_out, options, report, validation_bits=best)
 
 
-def test(training, kept, x, options, report, **row):
-    """Measure the kept weights on test rows, and save them."""
-    nll = training.nll(kept, x)
+def test(training, kept, data, options, report, **row):
+    """Measure the kept weights on test rows, save them, and draw samples."""
+    nll = training.nll(kept, data)
     error = float(nll.std(ddof=1) / math.sqrt(len(nll)))
     row |= {"test_bits": training.bits_per_dim(nll), "test_nll": float(nll.mean())}
     report(event="tested", test_nll_error=error, **row)
     training.put(kept)
-    training.exact_flow.save_weights(options.out / "model.weights.h5")
+    flow = training.exact_flow
+    flow.save_weights(options.out / "model.weights.h5")
     report(event="saved", bytes=(options.out / "model.weights.h5").stat().st_size)
+    if options.samples:
+        write_samples(flow, options, report)
     if options.draws:
-        some = np.linspace(0, len(x) - 1, min(options.rows, len(x))).astype(int)
-        bound = -np.asarray(training.exact_flow.log_prob(x[some], num_draws=options.draws))
+        count = len(data[0])
+        some = np.linspace(0, count - 1, min(options.rows, count)).astype(int)
+        rows = [each[some] for each in data]
+        size = training.evaluation_rows if flow.is_discrete else None
+        bound = -np.asarray(flow.log_prob(*rows, num_draws=options.draws, batch_size=size))
         report(
             event="bounded",
             draws=options.draws,
@@ -258,6 +285,20 @@ def test(training, kept, x, options, report, **row):
             nll_error=float(bound.std(ddof=1) / math.sqrt(len(some))),
             neg_elbo=float(nll[some].mean()),
         )
+
+
+def write_samples(flow, options, report):
+    """Samples as samples.npz, and the seconds of the second call, which compiles nothing."""
+    condition = None
+    if flow.condition_shape is not None:
+        (classes,) = flow.condition_shape
+        condition = np.eye(classes, dtype="float32")[np.arange(options.samples) % classes]
+    for seed in (0, 1):
+        begin = time.monotonic()
+        samples = np.asarray(flow.sample(options.samples, condition, seed=seed))
+    seconds = round(time.monotonic() - begin, 3)
+    np.savez_compressed(options.out / "samples.npz", samples=samples.astype("uint8"))
+    report(event="sampled", samples=options.samples, seconds_of_sampling=seconds)
 
 
 if __name__ == "__main__":

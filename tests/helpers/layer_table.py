@@ -71,6 +71,16 @@ def _spline_image(dtype=None):
     return layers.SplineCoupling("checkerboard", 1, conditioner, num_bins=3, dtype=dtype)
 
 
+def _mixture(dtype=None):
+    conditioner = MLP((8,), "tanh", dtype=dtype)
+    return layers.LogisticMixtureCoupling(conditioner=conditioner, num_components=3, dtype=dtype)
+
+
+def _learned_noise(dtype=None):
+    couplings = [_affine_image(partition="checkerboard", log_scale=2.0)(dtype)]
+    return layers.VariationalDequantize(couplings, levels=8, dtype=dtype)
+
+
 def _factor_out(dtype=None):
     inner = [layers.ActNorm(dtype=dtype), layers.Squeeze(dtype=dtype), _last_scale(dtype)]
     return layers.FactorOut(inner, ConvResNet(4, 0, dtype=dtype), dtype=dtype)
@@ -140,6 +150,7 @@ ONE = {"hidden_units": (8,)}
 PLAIN = {"form": "plain", "seed": 0}
 RESIDUAL = {"hidden_units": (8, 8, 8), "residual": True, "order": "random", "seed": 1}
 SOFT = {"log_scale": "soft_clip"}
+TRANSFORMER = {"width": 4, "num_blocks": 1, "num_heads": 2, "context": 1, "reverse": True}
 TRIANGULAR = {"orthogonal": "triangular", "reverse": True}
 
 CASES = [
@@ -182,6 +193,7 @@ CASES = [
     Case("invertible_conv1x1", _plain(layers.InvertibleConv1x1, seed=0), (2, 2, 5)),
     Case("invertible_conv1x1_plain", _plain(layers.InvertibleConv1x1, **PLAIN), (2, 2, 5)),
     Case("masked_autoregressive", _plain(layers.MaskedAutoregressive, **RESIDUAL), VECTOR),
+    Case("logistic_mixture", _mixture, VECTOR),
     Case("log", _plain(layers.Log), VECTOR, "positive"),
     Case("logit", _plain(layers.Logit, alpha=0.05), VECTOR, "unit"),
     Case("logit_interval", _plain(layers.Logit, **INTERVAL), VECTOR, draw_data=_interval_data),
@@ -204,6 +216,8 @@ CASES = [
     Case("sylvester", _plain(layers.Sylvester, num_reflections=3), VECTOR),
     Case("sylvester_newton", _plain(layers.Sylvester, **NEWTON), VECTOR),
     Case("sylvester_triangular", _plain(layers.Sylvester, **TRIANGULAR), VECTOR),
+    Case("transformer", _plain(layers.TransformerAutoregressive, **TRANSFORMER), (2, 2, 2)),
+    Case("variational_dequantize", _learned_noise, IMAGE, "integer"),
     Case("whiten", _plain(layers.Whiten), VECTOR),
 ]
 
@@ -218,6 +232,7 @@ CONDITIONAL = (
     layers.InverseAutoregressive,
     layers.Invert,
     layers.MaskedAutoregressive,
+    layers.TransformerAutoregressive,
 )
 # Their data are more than their latents; tests/layers/test_supports.py has their log-dets.
 NOT_SQUARE = {"skip": ("log_det", "inverse_log_det")}
@@ -228,6 +243,11 @@ EXCEPTIONS = {
     "continuous_flow": {"float64_tolerance": 3e-8},
     # Its inverse rounds, and has no derivative.
     "dequantize": {"skip": ("inverse_log_det",), "latent_noise": 1 / 8},
+    # Its log-det is a draw of a bound.
+    "variational_dequantize": {
+        "skip": ("log_det", "inverse_log_det"),
+        "latent_noise": 1 / 8,
+    },
     # Its latents are more than its data: what the border holds, the inverse cuts off.
     "pad": {"skip": ("log_det", "latent_round_trip", "inverse_log_det")},
 }

@@ -16,6 +16,7 @@ from tfflows.models import (
     MultiScaleFFJORD,
     MultiScaleRealNVP,
     RealNVP,
+    TarFlow,
 )
 
 
@@ -76,6 +77,7 @@ MODELS = {
     "nsf": small_spline_flow,
     "nsf_autoregressive": lambda **kw: NSF((2,), 1, 8, 1, 3, autoregressive=True, **kw),
     "real_nvp": small_flow,
+    "tar_flow": lambda **kw: TarFlow((4, 4, 1), 2, 2, 4, 1, 2, quantization_levels=17, **kw),
     "real_nvp_batch_norm": lambda **kw: small_flow(normalization="batch_norm", **kw),
 }
 every_model = pytest.mark.parametrize("make", MODELS.values(), ids=MODELS.keys())

@@ -70,8 +70,8 @@ def test_fresh_noise_under_fit_differs_by_step():
     seen = []
 
     class Spy(Dequantize):
-        def _noise(self, x, training, draw):
-            noise = super()._noise(x, training, draw)
+        def _uniform(self, x, training, draw):
+            noise = super()._uniform(x, training, draw)
             if training:
                 import tensorflow as tf
 

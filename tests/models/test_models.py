@@ -33,7 +33,7 @@ def left_out(name):
 # Export, saving, far rows and bad input have them quickly too.
 SLOW = (
     "ffjord", "iaf", "jet", "made", "multi_scale_ffjord", "multi_scale_real_nvp", "nice", "nsf",
-    "nsf_autoregressive", "real_nvp_batch_norm",
+    "nsf_autoregressive", "real_nvp_batch_norm", "tar_flow",
 )  # fmt: skip
 
 

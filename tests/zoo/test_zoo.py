@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import types
 from pathlib import Path
 
 import h5py
@@ -366,6 +367,25 @@ def test_samples_of_a_table_are_drawn_as_histograms(tmp_path):
     pictures.write_samples(NICE((3,), 2, (8,)), Rows(np.c_[x, x[:, 0]]), tmp_path / "table.png")
     for name in ("points.png", "table.png"):
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_samples_of_classes_have_a_row_each(tmp_path, monkeypatch):
+    asked = []
+
+    def sample(count, condition, seed):
+        asked.append((count, condition))
+        return np.zeros((count, 4, 4, 1))
+
+    flow = types.SimpleNamespace(is_discrete=True, sample=sample)
+    monkeypatch.setattr(pictures.plots, "is_drawable", lambda flow: True)
+    monkeypatch.setattr(pictures.plots, "draw_samples", lambda *args: None)
+    x, classes = np.zeros((20, 4, 4, 1)), np.eye(3)[np.arange(20) % 3]
+    pictures.write_samples(flow, Rows(x, classes), tmp_path / "classes.png")
+    pictures.write_samples(flow, Rows(x, 2 * classes), tmp_path / "numbers.png")
+    (count, by_class), (of_rows, numbers) = asked
+    assert (count, of_rows) == (9, 20)
+    np.testing.assert_array_equal(by_class.argmax(axis=1), [0, 0, 0, 1, 1, 1, 2, 2, 2])
+    np.testing.assert_array_equal(numbers, 2 * classes)
 
 
 def test_samples_of_patches_are_drawn_as_images_beside_the_data(tmp_path):

@@ -21,6 +21,7 @@ from tfflows.layers.inverse_softplus import InverseSoftplus
 from tfflows.layers.invert import Invert
 from tfflows.layers.invertible_conv1x1 import InvertibleConv1x1
 from tfflows.layers.log import Log
+from tfflows.layers.logistic_mixture_coupling import LogisticMixtureCoupling
 from tfflows.layers.logit import Logit
 from tfflows.layers.lu_linear import LULinear
 from tfflows.layers.masked_autoregressive import InverseAutoregressive, MaskedAutoregressive
@@ -36,6 +37,8 @@ from tfflows.layers.spline_coupling import SplineCoupling
 from tfflows.layers.squeeze import Squeeze
 from tfflows.layers.standardize import Standardize
 from tfflows.layers.sylvester import Sylvester
+from tfflows.layers.transformer_autoregressive import TransformerAutoregressive
+from tfflows.layers.variational_dequantize import VariationalDequantize
 from tfflows.layers.whiten import Whiten
 from tfflows.utils.moved import moved_attribute
 
@@ -63,6 +66,7 @@ __all__ = [
     "InvertibleConv1x1",
     "LULinear",
     "Log",
+    "LogisticMixtureCoupling",
     "Logit",
     "MaskedAutoregressive",
     "Ordered",
@@ -77,6 +81,8 @@ __all__ = [
     "Squeeze",
     "Standardize",
     "Sylvester",
+    "TransformerAutoregressive",
+    "VariationalDequantize",
     "Whiten",
 ]
 

@@ -50,13 +50,18 @@ class Dequantize(FlowLayer):
                 f"Received: {fractions.size} others, the first {fractions[0]}"
             )
 
-    def _noise(self, x, training, draw):
+    def _uniform(self, x, training, draw):
         if training:
-            noise = rng.rows_of_replica(rng.uniform, self.seed_generator, ops.shape(x), x.dtype)
-        else:
-            rows = rng.row_seeds(ops.cast(ops.clip(x, 0, self.levels - 1), "int32"))
-            noise = rng.row_uniform(rows, self.event_shape, self.compute_dtype, draw)
+            return rng.rows_of_replica(rng.uniform, self.seed_generator, ops.shape(x), x.dtype)
+        rows = rng.row_seeds(ops.cast(ops.clip(x, 0, self.levels - 1), "int32"))
+        return rng.row_uniform(rows, self.event_shape, self.compute_dtype, draw)
+
+    def _on_grid(self, noise):
         return (ops.floor(noise * self._noise_steps) + 0.5) / self._noise_steps
+
+    def _noise(self, x, training, draw):
+        """Noise of x's shape, and its log-density `[batch]`."""
+        return self._on_grid(self._uniform(x, training, draw)), repeat_log_det(0.0, x)
 
     def forward_draw(self, x: Tensor, draw: Tensor) -> tuple[Tensor, Tensor]:
         """z and log_det with the noise number `draw` of each row; 0 is that of the layer's call."""
@@ -66,8 +71,10 @@ class Dequantize(FlowLayer):
         return self._dequantize(x, training)
 
     def _dequantize(self, x, training, draw=0):
-        z = (x + self._noise(x, training, draw)) / self.levels
+        noise, log_density = self._noise(x, training, draw)
+        z = (x + noise) / self.levels
         log_det = repeat_log_det(-math.prod(self.event_shape) * math.log(self.levels), x)
+        log_det = log_det - log_density
         axes = tuple(range(1, len(x.shape)))
         is_level = ops.logical_and(x >= 0, x < self.levels)
         outside = ops.logical_not(ops.all(ops.logical_and(is_level, x == ops.floor(x)), axis=axes))

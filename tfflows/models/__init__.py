@@ -11,6 +11,7 @@ from tfflows.models.multi_scale_real_nvp import MultiScaleRealNVP
 from tfflows.models.nice import NICE
 from tfflows.models.nsf import NSF
 from tfflows.models.real_nvp import RealNVP
+from tfflows.models.tar_flow import TarFlow
 from tfflows.utils.moved import moved_attribute
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "MultiScaleFFJORD",
     "MultiScaleRealNVP",
     "RealNVP",
+    "TarFlow",
 ]
 
 

@@ -13,6 +13,7 @@ from tfflows.layers import (
     FactorOut,
     Flatten,
     InvertibleConv1x1,
+    LogisticMixtureCoupling,
     Pad,
     Squeeze,
 )
@@ -25,6 +26,12 @@ SIZES = {
     "small": {"num_levels": 2, "depth": 8, "filters": 128},  # MNIST on two CPU cores
     "medium": {"num_levels": 3, "depth": 16, "filters": 256},
     "large": {"num_levels": 3, "depth": 32, "filters": 512},  # the paper's CIFAR-10
+}
+
+COUPLINGS = {
+    "affine": AffineCoupling,
+    "additive": AdditiveCoupling,
+    "logistic_mixture": LogisticMixtureCoupling,
 }
 
 
@@ -47,7 +54,7 @@ class Glow(PublishedFlow):
         num_levels: resolutions, L in the paper.
         depth: steps per level, K in the paper.
         filters: channels of the hidden convolutions of each coupling.
-        coupling: "affine" or "additive".
+        coupling: "affine", "additive" or "logistic_mixture" (Flow++).
         form: of the 1x1 convolutions, "lu" or "plain".
         quantization_levels: grey levels of discrete data 0..levels-1 (32 for 5-bit images), or
             None for real data.
@@ -58,6 +65,8 @@ class Glow(PublishedFlow):
         seed: integer seed of the rotations that the 1x1 convolutions start with.
         base: distribution of the latents, vectors; standard normal by default.
         condition_shape: shape of one condition, such as a one-hot class, or None.
+        variational_dequantization: whether the noise of discrete data is learned, by
+            `VariationalDequantize`.
     """
 
     def __init__(
@@ -75,6 +84,7 @@ class Glow(PublishedFlow):
         seed: int = 0,
         base: Distribution | None = None,
         condition_shape: Sequence[int] | None = None,
+        variational_dequantization: bool = False,
         dtype=None,
         **kwargs,
     ):
@@ -83,9 +93,9 @@ class Glow(PublishedFlow):
         padding = self._padding(
             event_shape, num_levels, pad and quantization_levels is not None, dtype
         )
-        if coupling not in ("affine", "additive"):
-            raise ValueError(f"coupling must be 'affine' or 'additive'. Received: {coupling!r}")
-        make_coupling = AffineCoupling if coupling == "affine" else AdditiveCoupling
+        if coupling not in COUPLINGS:
+            raise ValueError(f"coupling must be one of {list(COUPLINGS)}. Received: {coupling!r}")
+        make_coupling = COUPLINGS[coupling]
 
         def level(number):
             layers = [Squeeze(dtype=dtype)]
@@ -106,7 +116,11 @@ class Glow(PublishedFlow):
             prior = GlowNet(0, dtype=dtype)
             return [*layers, FactorOut(level(number + 1), prior, "soft_clip", dtype=dtype)]
 
-        layers = [*padding, *image_preprocessing(quantization_levels, logit, dtype), *level(0)]
+        layers = [
+            *padding,
+            *image_preprocessing(quantization_levels, logit, dtype, variational_dequantization),
+            *level(0),
+        ]
         super().__init__(layers, event_shape, base, condition_shape, dtype=dtype, **kwargs)
 
     @classmethod

@@ -63,6 +63,8 @@ class Jet(PublishedFlow):
         seed: integer seed of the permutations.
         base: distribution of the latents `[tokens, channels]`; standard normal by default.
         condition_shape: shape of one condition, such as a one-hot class, or None.
+        variational_dequantization: whether the noise of discrete data is learned, by
+            `VariationalDequantize`.
     """
 
     def __init__(
@@ -79,6 +81,7 @@ class Jet(PublishedFlow):
         seed: int = 0,
         base: Distribution | None = None,
         condition_shape: Sequence[int] | None = None,
+        variational_dequantization: bool = False,
         dtype=None,
         **kwargs,
     ):
@@ -86,7 +89,7 @@ class Jet(PublishedFlow):
         check_positive(patch=patch, depth=depth)
         rows, columns, channels = self._grid(event_shape, patch)
         spatial = [_halves(grid, rows, columns, channels) for grid in _GRIDS]
-        layers = image_preprocessing(quantization_levels, logit, dtype)
+        layers = image_preprocessing(quantization_levels, logit, dtype, variational_dequantization)
         if patch > 1:
             layers.append(Squeeze(patch, dtype=dtype))
         layers += [ActNorm(dtype=dtype), Reshape((rows * columns, channels), dtype=dtype)]

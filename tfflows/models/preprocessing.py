@@ -3,7 +3,14 @@
 import math
 from collections.abc import Sequence
 
-from tfflows.layers import Dequantize, Flatten, FlowLayer, Logit, Standardize
+from tfflows.layers import (
+    Dequantize,
+    Flatten,
+    FlowLayer,
+    Logit,
+    Standardize,
+    VariationalDequantize,
+)
 
 
 def vector_preprocessing(
@@ -49,7 +56,10 @@ def vector_preprocessing(
 
 
 def image_preprocessing(
-    quantization_levels: int | None, logit: float | None, dtype
+    quantization_levels: int | None,
+    logit: float | None,
+    dtype,
+    variational_dequantization: bool = False,
 ) -> list[FlowLayer]:
     """Dequantize and Logit for a model of images, each where it is asked for.
 
@@ -57,9 +67,12 @@ def image_preprocessing(
         quantization_levels: grey levels of discrete data 0..levels-1, or None for real data.
         logit: margin alpha of the logit of data in [0, 1], or None for none.
         dtype: dtype policy of the layers.
+        variational_dequantization: whether the noise of discrete data is learned.
     """
     layers = []
-    if quantization_levels is not None:
+    if quantization_levels is not None and variational_dequantization:
+        layers.append(VariationalDequantize(levels=quantization_levels, dtype=dtype))
+    elif quantization_levels is not None:
         layers.append(Dequantize(quantization_levels, dtype=dtype))
     if logit is not None:
         layers.append(Logit(logit, dtype=dtype))

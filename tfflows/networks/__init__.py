@@ -1,8 +1,10 @@
 """Conditioners: the networks inside layers."""
 
+from tfflows.networks.causal_transformer import CausalTransformer
 from tfflows.networks.condition import join_condition, joined_shape
 from tfflows.networks.conv_resnet import ConvResNet
 from tfflows.networks.dynamics import DynamicsConvNet, DynamicsMLP
+from tfflows.networks.gated_attention import GatedAttention
 from tfflows.networks.glow_net import GlowNet
 from tfflows.networks.made.made import MADE
 from tfflows.networks.made.masked_dense import MaskedDense
@@ -15,9 +17,11 @@ from tfflows.networks.zero_conv import ZeroConv2D
 __all__ = [
     "MADE",
     "MLP",
+    "CausalTransformer",
     "ConvResNet",
     "DynamicsConvNet",
     "DynamicsMLP",
+    "GatedAttention",
     "GlowNet",
     "MaskedDense",
     "ResidualMLP",

@@ -29,6 +29,7 @@ MODELS = {
     "nice": models.NICE,
     "realnvp": models.RealNVP,
     "nsf": models.NSF,
+    "tarflow": models.TarFlow,
     "vae": vae.VAE,
 }
 BASES = {

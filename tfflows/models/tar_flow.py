@@ -1,0 +1,189 @@
+"""TarFlow: autoregressive flows by transformers on patches (Zhai et al. 2024)."""
+
+import math
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+from keras import ops
+
+from tfflows.backend import rng
+from tfflows.backend.tensor_ops import Tensor
+from tfflows.distributions import Distribution
+from tfflows.layers import ActNorm, Squeeze, TransformerAutoregressive
+from tfflows.layers.guidance import guided
+from tfflows.models.preprocessing import image_preprocessing
+from tfflows.models.published_flow import PublishedFlow
+from tfflows.transforms import Affine, LogisticMixtureCDF
+from tfflows.transforms.log_scale import deep_log_scale
+from tfflows.utils.checks import as_shape, check_positive
+
+SIZES = {
+    "small": {"patch": 4, "depth": 4, "width": 64, "num_blocks": 2, "num_heads": 2},
+    "medium": {"patch": 2, "depth": 4, "width": 128, "num_blocks": 4, "num_heads": 4},
+    "large": {"patch": 2, "depth": 8, "width": 512, "num_blocks": 8, "num_heads": 8},
+}
+
+
+@keras.saving.register_keras_serializable(package="tfflows")
+class TarFlow(PublishedFlow):
+    """Autoregressive layers on patches of images `(height, width, channels)` as tokens.
+
+    Each layer transforms a token given those before it, by a causal transformer; every second one
+    goes from the last token to the first. The paper's transform is affine. With `num_components`
+    it is the distribution function of a mixture of logistics (`LogisticMixtureCDF`), with which
+    one layer on pixels, `patch=1, depth=1`, is a density of any form.
+
+    Data are `[batch, height, width, channels]`, latents
+    `[batch, height / patch, width / patch, channels of a patch]`.
+
+    Example:
+        flow = tfflows.models.TarFlow((28, 28, 1), condition_shape=(10,))
+        flow.compile("adam", jit_compile=True)
+        flow.fit((images, one_hot_classes), epochs=10)  # integers 0..255
+
+    Args:
+        event_shape: (height, width, channels); the patch divides height and width.
+        patch: side of a patch.
+        depth: number of autoregressive layers.
+        width: size of a token within the transformers.
+        num_blocks: transformer blocks of a layer.
+        num_heads: attention heads, which divide the width.
+        num_components: of the mixture in each layer, or None for affine layers.
+        context: how far around a token those before it are given to a transformer at once: see
+            `CausalTransformer`.
+        dropout: of the transformers, in training.
+        quantization_levels: grey levels of discrete data 0..levels-1 (32 for 5-bit images), or
+            None for real data.
+        logit: margin of the logit of data in [0, 1], or None for none (the paper's way).
+        inversion: of the layers: see `TransformerAutoregressive`.
+        base: distribution of the latents; standard normal by default.
+        condition_shape: shape of one condition, such as a one-hot class, or None.
+        variational_dequantization: whether the noise of discrete data is learned, by
+            `VariationalDequantize`.
+        condition_dropout: share of the rows whose condition training replaces by zeros, so that the
+            model knows the unconditional density, which guidance needs; 0.1 in the paper.
+    """
+
+    def __init__(
+        self,
+        event_shape: Sequence[int],
+        patch: int = 2,
+        depth: int = 4,
+        width: int = 128,
+        num_blocks: int = 2,
+        num_heads: int = 4,
+        num_components: int | None = None,
+        context: int = 2,
+        dropout: float = 0.0,
+        quantization_levels: int | None = 256,
+        logit: float | None = None,
+        inversion: str = "cached",
+        base: Distribution | None = None,
+        condition_shape: Sequence[int] | None = None,
+        variational_dequantization: bool = False,
+        condition_dropout: float = 0.0,
+        dtype=None,
+        **kwargs,
+    ):
+        event_shape = as_shape("event_shape", event_shape)
+        check_positive(patch=patch, depth=depth)
+        if len(event_shape) != 3 or any(side % patch for side in event_shape[:2]):
+            raise ValueError(
+                "Expected `event_shape` to be (height, width, channels) with height and width that "
+                f"patch = {patch} divides. Received: {event_shape}"
+            )
+        layers = image_preprocessing(quantization_levels, logit, dtype, variational_dequantization)
+        if patch > 1:
+            layers.append(Squeeze(patch, dtype=dtype))
+        layers.append(ActNorm(dtype=dtype))
+        for i in range(depth):
+            transform = Affine(deep_log_scale(depth))
+            if num_components is not None:
+                transform = LogisticMixtureCDF(num_components)
+            layers.append(
+                TransformerAutoregressive(
+                    transform,
+                    width,
+                    num_blocks,
+                    num_heads,
+                    context,
+                    reverse=i % 2 == 1,
+                    dropout=dropout,
+                    inversion=inversion,
+                    dtype=dtype,
+                )
+            )
+        if not 0 <= condition_dropout < 1:
+            raise ValueError(f"condition_dropout must be in [0, 1). Received: {condition_dropout}")
+        super().__init__(layers, event_shape, base, condition_shape, dtype=dtype, **kwargs)
+        self.condition_dropout = condition_dropout
+
+    def build(self, input_shape):
+        if not self.built:  # after which Keras takes no state
+            self.seed_generator = keras.random.SeedGenerator()
+        super().build(input_shape)
+
+    def forward_and_log_det(self, x, condition=None, training=False):
+        """As that of every flow; in training without the condition of some rows."""
+        if training and self.condition_dropout and condition is not None:
+            condition = ops.cast(condition, self.compute_dtype)
+            shape = (ops.shape(condition)[0], *(1 for _ in condition.shape[1:]))
+            draw = rng.rows_of_replica(rng.uniform, self.seed_generator, shape, self.compute_dtype)
+            condition = ops.where(draw < self.condition_dropout, 0.0, condition)
+        return super().forward_and_log_det(x, condition, training)
+
+    def sample(
+        self,
+        num_samples: int,
+        condition: Tensor | None = None,
+        seed: rng.Seed = None,
+        temperature: float = 1.0,
+        *,
+        guidance: float = 0.0,
+        batch_size: int | None = None,
+    ) -> Tensor:
+        """Draw data `[num_samples, *event_shape]`, as the `sample` of every flow does.
+
+        Args:
+            num_samples, condition, seed, temperature, batch_size: those of `Flow.sample`.
+            guidance: w; the parameters of each token are (1 + w) those given the condition - w
+                those without one (classifier-free guidance). Samples show the condition more
+                clearly, and differ less. It takes twice the work.
+
+        Raises:
+            ValueError: the guidance is negative, or the model is not one of a condition that was
+                trained with `condition_dropout`.
+        """
+        if not guidance:
+            return super().sample(num_samples, condition, seed, temperature, batch_size=batch_size)
+        if not 0 <= guidance < math.inf:
+            raise ValueError(f"guidance must be finite and >= 0. Received: {guidance!r}")
+        if self.condition_shape is None or not self.condition_dropout:
+            raise ValueError(
+                "Guidance expects a model with condition_shape= and condition_dropout=, which has "
+                "learned its density with and without the condition. Received: condition_shape="
+                f"{self.condition_shape}, condition_dropout={self.condition_dropout}"
+            )
+        arguments = self._check_draw(num_samples, condition, seed, temperature)
+        z = self._run(self.draw_latents, *arguments, jit=seed is None)
+        strength = np.full(z.shape[0], guidance, self.compute_dtype)
+        strength = ops.convert_to_tensor(strength)
+        return self._run_in_chunks(self.generate_guided, batch_size, z, arguments[-1], strength)
+
+    def generate_guided(self, z: Tensor, condition: Tensor, guidance: Tensor) -> Tensor:
+        """As `generate`, with a guidance for each row `[batch]`."""
+        with guided(guidance):
+            return self.generate(z, condition)
+
+    @classmethod
+    def of_size(cls, size: str, event_shape: Sequence[int], **kwargs) -> "TarFlow":
+        """A model of `patch`, `depth`, `width`, `num_blocks` and `num_heads` by the name of a size.
+
+        Args:
+            size: "small", "medium" or "large".
+            event_shape, **kwargs: arguments of the model.
+        """
+        if size not in SIZES:
+            raise ValueError(f"size must be one of {list(SIZES)}. Received: {size!r}")
+        return cls(event_shape, **{**SIZES[size], **kwargs})

@@ -1,0 +1,274 @@
+"""A transformer over the tokens of an image in which each token sees those before it only."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from tfflows.backend.tensor_ops import Tensor, cut_far
+
+
+@keras.saving.register_keras_serializable(package="tfflows")
+class CausalBlock(keras.layers.Layer):
+    """A pre-norm transformer block whose attention looks back.
+
+        h = h + attention(norm(h));   h = h + mlp(norm(h))
+
+    `[batch, tokens, width]` both. It computes in the dtype of what comes in, whatever its policy.
+
+    Args:
+        num_heads: attention heads, which divide the width.
+        dropout: share of what attention and MLP add that is left out in training.
+        seed_generator: of the dropout.
+    """
+
+    def __init__(self, num_heads: int, dropout: float = 0.0, seed_generator=None, **kwargs):
+        super().__init__(autocast=False, **kwargs)
+        self.num_heads, self.dropout = num_heads, dropout
+        self._seeds = [seed_generator]  # in a list of its owner's, which saves it
+
+    def build(self, input_shape):
+        width = input_shape[-1]
+        self._norms = [self._add_norm(name, width) for name in ("attention", "mlp")]
+        self._project = self._add_dense("projections", width, 3 * width)
+        self._join = self._add_dense("joined", width, width)
+        self._widen = self._add_dense("wide", width, 4 * width)
+        self._narrow = self._add_dense("narrow", 4 * width, width)
+
+    def _add_norm(self, name, width):
+        gain = self.add_weight(name=f"gain_{name}", shape=(width,), initializer="ones")
+        return gain, self.add_weight(name=f"offset_{name}", shape=(width,), initializer="zeros")
+
+    def _add_dense(self, name, inputs, outputs):
+        kernel = self.add_weight(name=f"kernel_{name}", shape=(inputs, outputs))
+        return kernel, self.add_weight(name=f"bias_{name}", shape=(outputs,), initializer="zeros")
+
+    def call(self, hidden, training=False):
+        queries, keys, values = self._heads(hidden)
+        attended = ops.dot_product_attention(
+            queries,
+            keys,
+            values,
+            is_causal=True,
+            flash_attention=keras.config.is_flash_attention_enabled(),
+        )
+        return self._finish(hidden, attended, training)
+
+    def step(
+        self, hidden: Tensor, place: Tensor, keys: Tensor, values: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Some tokens given those before them, and the caches with their own keys and values.
+
+        Args:
+            hidden: `[batch, count, width]`.
+            place: number of the first of the tokens.
+            keys, values: `[batch, tokens, heads, width / heads]`, right up to that token.
+        """
+        queries, new_keys, new_values = self._heads(hidden)
+        keys = ops.slice_update(keys, (0, place, 0, 0), new_keys)
+        values = ops.slice_update(values, (0, place, 0, 0), new_values)
+        scores = ops.einsum("bqhd,bthd->bhqt", queries, keys) / queries.shape[-1] ** 0.5
+        tokens = np.arange(keys.shape[1], dtype="int32")
+        is_known = tokens <= place + tokens[: hidden.shape[1], None]
+        scores = ops.where(is_known, scores, ops.cast(-1e30, scores.dtype))
+        # Keras' softmax warns of an image of one token.
+        weights = ops.exp(scores - ops.max(scores, axis=-1, keepdims=True))
+        weights = weights / ops.sum(weights, axis=-1, keepdims=True)
+        attended = ops.einsum("bhqt,bthd->bqhd", weights, values)
+        return self._finish(hidden, attended, training=False), keys, values
+
+    def _heads(self, hidden):
+        width = hidden.shape[-1]
+        projections = dense(layer_norm(hidden, *self._norms[0]), *self._project)
+        shape = (-1, hidden.shape[1], self.num_heads, width // self.num_heads)
+        return [ops.reshape(part, shape) for part in ops.split(projections, 3, axis=-1)]
+
+    def _finish(self, hidden, attended, training):
+        attended = dense(ops.reshape(attended, (-1, *hidden.shape[1:])), *self._join)
+        hidden = hidden + self._drop(attended, training)
+        wide = ops.gelu(dense(layer_norm(hidden, *self._norms[1]), *self._widen))
+        return hidden + self._drop(dense(wide, *self._narrow), training)
+
+    def _drop(self, values, training):
+        if not (training and self.dropout):
+            return values
+        return keras.random.dropout(values, self.dropout, seed=self._seeds[0])
+
+    def compute_output_shape(self, input_shape):
+        return tuple(input_shape)
+
+
+@keras.saving.register_keras_serializable(package="tfflows")
+class CausalTransformer(keras.layers.Layer):
+    """Outputs for each token of an image that depend on the tokens before it, row by row.
+
+        h = dense(neighbors before the token) + row + column [+ dense(condition)]
+        h = block(h) in each block;   outputs = dense(norm(h)), zero at first
+
+    `[batch, rows, columns, channels]` -> `[batch, rows, columns, num_outputs]`. Position by
+    position the transformer need not find the pixels beside a token, which say most of it. Under a
+    mixed policy the blocks compute in the lower precision in training only.
+
+    Args:
+        num_outputs: numbers per token.
+        width: size of a token within the network.
+        num_blocks: transformer blocks.
+        num_heads: attention heads, which divide the width.
+        context: how far the neighbors reach: that many tokens to the left, above and to the right.
+        dropout: share of what attention and MLP add that is left out in training.
+    """
+
+    def __init__(
+        self,
+        num_outputs: int,
+        width: int = 128,
+        num_blocks: int = 4,
+        num_heads: int = 4,
+        context: int = 3,
+        dropout: float = 0.0,
+        **kwargs,
+    ):
+        super().__init__(autocast=False, **kwargs)
+        if min(width, num_blocks, num_heads, context) < 1 or width % num_heads:
+            raise ValueError(
+                "width, num_blocks, num_heads and context must be positive, and num_heads divide "
+                f"width. Received: width={width}, num_blocks={num_blocks}, num_heads={num_heads}, "
+                f"context={context}"
+            )
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout must be in [0, 1). Received: {dropout!r}")
+        self.num_outputs, self.width, self.num_blocks = num_outputs, width, num_blocks
+        self.num_heads, self.context, self.dropout = num_heads, context, dropout
+        self.seed_generator = keras.random.SeedGenerator() if dropout else None
+        self.blocks = [
+            CausalBlock(
+                num_heads, dropout, self.seed_generator, name=f"block_{i}", dtype=self.dtype_policy
+            )
+            for i in range(num_blocks)
+        ]
+
+    def build(self, input_shape, condition_shape=None):
+        _, rows, columns, channels = input_shape
+        self._grid = rows, columns, channels
+        self._above = min(self.context, rows - 1)
+        side = range(2 * self.context + 1)
+        places = [(i, j) for i in range(self._above + 1) for j in side]
+        self._places = [place for place in places if place < (self._above, self.context)]
+        near_zero = keras.initializers.RandomNormal(stddev=0.02)
+        self._embed = self._add_dense("embedding", len(self._places) * channels, self.width)
+        self.row_position, self.column_position = (
+            self.add_weight(
+                name=f"{name}_position", shape=(count, self.width), initializer=near_zero
+            )
+            for name, count in (("row", rows), ("column", columns))
+        )
+        self._of_condition = None
+        if condition_shape is not None:
+            size = int(np.prod(condition_shape[1:]))
+            self._of_condition = self._add_dense("condition", size, self.width)
+        for block in self.blocks:
+            block.build((None, rows * columns, self.width))
+        self._norm = (
+            self.add_weight(name="gain", shape=(self.width,), initializer="ones"),
+            self.add_weight(name="offset", shape=(self.width,), initializer="zeros"),
+        )
+        self._head = self._add_dense("head", self.width, self.num_outputs, "zeros")
+
+    def _add_dense(self, name, inputs, outputs, initializer="glorot_uniform"):
+        kernel = self.add_weight(
+            name=f"kernel_{name}", shape=(inputs, outputs), initializer=initializer
+        )
+        return kernel, self.add_weight(name=f"bias_{name}", shape=(outputs,), initializer="zeros")
+
+    def call(self, x, condition=None, training=False):
+        rows, columns, _ = self._grid
+        hidden = self._features(self._neighbors(self.pad(x), rows, columns), condition)
+        hidden = hidden + self.row_position[:, None] + self.column_position
+        hidden = ops.reshape(hidden, (-1, rows * columns, self.width))
+        hidden = ops.cast(hidden, self.compute_dtype if training else self.variable_dtype)
+        for block in self.blocks:
+            hidden = block(hidden, training=training)
+        return ops.reshape(self._outputs(hidden), (-1, rows, columns, self.num_outputs))
+
+    def pad(self, x: Tensor) -> Tensor:
+        """x with zeros around it where neighbors may be: above, to the left and to the right."""
+        return ops.pad(x, ((0, 0), (self._above, 0), (self.context, self.context), (0, 0)))
+
+    def make_caches(self, batch: Tensor) -> list[Tensor]:
+        """Empty keys and values of all blocks for `step`."""
+        rows, columns, _ = self._grid
+        shape = (batch, rows * columns, self.num_heads, self.width // self.num_heads)
+        return [ops.zeros(shape, self.variable_dtype) for _ in range(2 * self.num_blocks)]
+
+    def step(
+        self,
+        place: Tensor,
+        count: int,
+        padded: Tensor,
+        condition: Tensor | None,
+        caches: list[Tensor],
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Outputs `[batch, count, num_outputs]` of tokens of one row, and the caches with them.
+
+        Args:
+            place: number of the first of the tokens.
+            count: of the tokens.
+            padded: `pad(x)`, right up to the last of the tokens.
+            condition: what `call` takes.
+            caches: of the tokens before, or from `make_caches`.
+        """
+        _, columns, channels = self._grid
+        row, column = place // columns, place % columns
+        size = self._above + 1, count + 2 * self.context, channels
+        zero = ops.zeros_like(place)
+        window = ops.slice(padded, (zero, row, column, zero), (ops.shape(padded)[0], *size))
+        window = ops.reshape(window, (-1, *size))
+        hidden = self._features(self._neighbors(window, 1, count), condition)[:, 0]
+        columns_here = ops.slice(
+            ops.convert_to_tensor(self.column_position), (column, zero), (count, self.width)
+        )
+        hidden = hidden + ops.take(self.row_position, row, axis=0) + columns_here
+        updated = []
+        for i, block in enumerate(self.blocks):
+            hidden, *pair = block.step(hidden, place, *caches[2 * i : 2 * i + 2])
+            updated += pair
+        return self._outputs(hidden), updated
+
+    def _neighbors(self, padded, rows, columns):
+        """The tokens around and before each, joined: `[batch, rows, columns, features]`."""
+        shifted = [padded[:, i : i + rows, j : j + columns] for i, j in self._places]
+        return ops.concatenate(shifted, axis=-1)
+
+    def _features(self, neighbors, condition):
+        hidden = dense(cut_far(neighbors), *self._embed)
+        if condition is None:
+            return hidden
+        condition = ops.reshape(ops.cast(condition, hidden.dtype), (-1, 1, 1, self._condition_size))
+        return hidden + dense(condition, *self._of_condition)
+
+    @property
+    def _condition_size(self):
+        return self._of_condition[0].shape[0]
+
+    def _outputs(self, hidden):
+        return ops.cast(dense(layer_norm(hidden, *self._norm), *self._head), self.variable_dtype)
+
+    def compute_output_shape(self, input_shape, condition_shape=None):
+        return (*input_shape[:-1], self.num_outputs)
+
+    def get_config(self):
+        names = ("num_outputs", "width", "num_blocks", "num_heads", "context", "dropout")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+def dense(x: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
+    """x kernel + bias in the dtype of x."""
+    return ops.matmul(x, ops.cast(kernel, x.dtype)) + ops.cast(bias, x.dtype)
+
+
+def layer_norm(x: Tensor, gain: Tensor, offset: Tensor) -> Tensor:
+    """x with mean 0 and variance 1 over its last axis, scaled and shifted; in the dtype of x."""
+    wide = ops.cast(x, gain.dtype)
+    mean = ops.mean(wide, axis=-1, keepdims=True)
+    centered = wide - mean
+    variance = ops.mean(ops.square(centered), axis=-1, keepdims=True)
+    return ops.cast(centered * ops.rsqrt(variance + 1e-6) * gain + offset, x.dtype)
