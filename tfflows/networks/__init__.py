@@ -4,6 +4,7 @@ from tfflows.networks.condition import join_condition, joined_shape
 from tfflows.networks.conv_resnet import ConvResNet
 from tfflows.networks.dynamics import DynamicsConvNet, DynamicsMLP
 from tfflows.networks.glow_net import GlowNet
+from tfflows.networks.lattice_field import LatticeField
 from tfflows.networks.made.made import MADE
 from tfflows.networks.made.masked_dense import MaskedDense
 from tfflows.networks.mlp import MLP
@@ -19,6 +20,7 @@ __all__ = [
     "DynamicsConvNet",
     "DynamicsMLP",
     "GlowNet",
+    "LatticeField",
     "MaskedDense",
     "ResidualMLP",
     "VisionTransformer",

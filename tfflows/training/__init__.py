@@ -5,6 +5,7 @@ from tfflows.training.batch import Batch
 from tfflows.training.density import Density
 from tfflows.training.flow_matching import FlowMatching
 from tfflows.training.objective import MaximumLikelihood, Objective
+from tfflows.training.path_gradient import PathGradient
 from tfflows.training.reverse_kl import ReverseKL
 from tfflows.training.trainer import Trainer
 
@@ -14,6 +15,7 @@ __all__ = [
     "FlowMatching",
     "MaximumLikelihood",
     "Objective",
+    "PathGradient",
     "ReverseKL",
     "Trainer",
     "use_compilation_cache",

@@ -24,8 +24,11 @@ from tfflows.training.checked_data import CheckedData, target_of
 from tfflows.training.inputs import arrange, as_arrays, check_weights
 from tfflows.training.objective import MaximumLikelihood, Objective
 from tfflows.training.objectives import get_objective
+from tfflows.training.path_gradient import PathGradient
 from tfflows.training.reverse_kl import ReverseKL
 from tfflows.utils.finite_weights import check_finite_weights
+
+DENSITY_OBJECTIVES = {"reverse_kl": ReverseKL, "path_gradient": PathGradient}
 
 
 class _Step(NamedTuple):
@@ -312,6 +315,7 @@ class Trainer(CheckedData):
         seed: rng.Seed = None,
         callbacks: Sequence[keras.callbacks.Callback] | None = None,
         verbose: int | str = "auto",
+        objective: str = "reverse_kl",
     ) -> keras.callbacks.History:
         """Train on an unnormalised density instead of data: `fit` by the objective `ReverseKL`.
 
@@ -321,17 +325,24 @@ class Trainer(CheckedData):
             log_density, condition, annealing_steps, seed: those of `ReverseKL`.
             epochs, steps_per_epoch, callbacks, verbose: as in `fit`.
             batch_size: draws per step.
+            objective: "reverse_kl", or "path_gradient" for its gradient with less noise near the
+                density, at twice the time per step: see `PathGradient`.
 
         Raises:
-            ValueError: the flow is not compiled, its data are discrete, draws of its base jump (as
+            ValueError: there is no such objective, the flow is not compiled, its data are discrete, draws of its base jump (as
                 those of mixtures), `log_density` gives another shape, or annealing has no end.
             FloatingPointError: the loss became NaN or infinite.
         """
         if not self.compiled:
             raise ValueError("Expected a compiled flow: call compile(optimizer) first")
-        objective = ReverseKL(log_density, batch_size, condition, annealing_steps, seed)
-        objective.check(self)
-        with self._trained_by(objective):
+        if objective not in DENSITY_OBJECTIVES:
+            raise ValueError(
+                f"objective must be one of {list(DENSITY_OBJECTIVES)}. Received: {objective!r}"
+            )
+        make = DENSITY_OBJECTIVES[objective]
+        trained = make(log_density, batch_size, condition, annealing_steps, seed)
+        trained.check(self)
+        with self._trained_by(trained):
             return self.fit(
                 epochs=epochs,
                 steps_per_epoch=steps_per_epoch,
