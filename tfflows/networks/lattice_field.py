@@ -41,7 +41,7 @@ class LatticeField(keras.layers.Layer):
     """
 
     def __init__(
-        self, num_waves: int = 16, num_times: int = 7, max_frequency: float = 6.0, **kwargs
+        self, num_waves: int = 12, num_times: int = 5, max_frequency: float = 6.0, **kwargs
     ):
         super().__init__(**kwargs)
         if num_waves < 0 or num_times < 1 or not max_frequency > 0:
@@ -55,8 +55,7 @@ class LatticeField(keras.layers.Layer):
     def build(self, x_shape, condition_shape=None):
         if len(x_shape) != 4 or x_shape[1] != x_shape[2] or x_shape[3] != 1:
             raise ValueError(
-                "LatticeField expects phi of shape (batch, L, L, 1). "
-                f"Received: {tuple(x_shape)}"
+                f"LatticeField expects phi of shape (batch, L, L, 1). Received: {tuple(x_shape)}"
             )
         if condition_shape is not None:
             raise ValueError(
@@ -104,7 +103,9 @@ class LatticeField(keras.layers.Layer):
 
     def _cosines(self, time):
         time = ops.convert_to_tensor(time, self.compute_dtype)
-        return ops.cos(time[..., None] * (np.pi * np.arange(self.num_times)).astype("float32"))
+        return ops.cos(
+            time[..., None] * ops.cast(np.pi * np.arange(self.num_times), self.compute_dtype)
+        )
 
     def compute_output_shape(self, x_shape):
         return tuple(x_shape)
