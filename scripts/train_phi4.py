@@ -127,8 +127,8 @@ def measure(flow, target, arguments):
     exact = ops.convert_to_numpy(fine.log_prob(draws.x[:2048]))
     chain = energies.metropolis_of_draws(draws, seed=11)
     blocks = draws.log_weights.reshape(16, -1)
-    of_blocks = [1 / np.sum((w := np.exp(b - np.logaddexp.reduce(b))) ** 2) for b in blocks]
-    ess_error = np.std(of_blocks) / blocks.shape[1] / 4
+    of_blocks = [energies.WeightedDraws(block, block).ess for block in blocks]
+    ess_error = np.std(of_blocks) / 4
     values = target.observables(draws.x)
     of_chain = {name: chain.mean(target.observables(chain.x)[name]) for name in values}
     return {

@@ -64,7 +64,7 @@ def metropolis_of_draws(draws: WeightedDraws, seed: rng.Seed = None) -> Chain:
     if len(accepted) > 1 and not accepted.any():
         warnings.warn(
             f"None of {len(accepted) - 1} proposals was accepted (effective sample size "
-            f"{draws.ess * len(accepted):.1f}): the flow is not yet like the density. Train longer, "
+            f"{draws.ess * len(accepted):.1f}): the flow is not like the density yet. Train longer "
             "or with a larger network; a density in other units than the flow's needs a layer that "
             "scales, such as layers.DiagonalScaling",
             stacklevel=3,

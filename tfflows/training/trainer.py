@@ -329,8 +329,9 @@ class Trainer(CheckedData):
                 density, at twice the time per step: see `PathGradient`.
 
         Raises:
-            ValueError: there is no such objective, the flow is not compiled, its data are discrete, draws of its base jump (as
-                those of mixtures), `log_density` gives another shape, or annealing has no end.
+            ValueError: there is no such objective, the flow is not compiled, its data are discrete,
+                draws of its base jump (as those of mixtures), `log_density` gives another shape, or
+                annealing has no end.
             FloatingPointError: the loss became NaN or infinite.
         """
         if not self.compiled:
