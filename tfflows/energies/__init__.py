@@ -4,11 +4,21 @@ from tfflows.energies.chain import Chain, autocorrelation_time
 from tfflows.energies.hmc import hmc
 from tfflows.energies.importance import WeightedDraws, importance
 from tfflows.energies.metropolis import metropolis, metropolis_of_draws
+from tfflows.energies.modes import ManyWell, NormalMixture
 from tfflows.energies.phi4 import Phi4
+from tfflows.energies.posteriors import EightSchools, Funnel
+from tfflows.energies.potentials import Potential
+from tfflows.energies.target import Target
 
 __all__ = [
     "Chain",
+    "EightSchools",
+    "Funnel",
+    "ManyWell",
+    "NormalMixture",
     "Phi4",
+    "Potential",
+    "Target",
     "WeightedDraws",
     "autocorrelation_time",
     "hmc",

@@ -8,12 +8,13 @@ import numpy as np
 from keras import ops
 
 from tfflows.backend.tensor_ops import Tensor, sum_event
+from tfflows.energies.target import Target
 
 # The couplings of the paper's table I, by the length of the lattice; mass2 = -4 for all.
 COUPLINGS = {6: 6.975, 8: 6.008, 10: 5.550, 12: 5.276, 14: 5.113}
 
 
-class Phi4:
+class Phi4(Target):
     """log-density -S(phi) of fields phi `[batch, L, L, 1]`, up to a constant.
 
         S(phi) = sum over sites of phi (-Laplacian phi) + mass2 phi^2 + coupling phi^4
