@@ -9,7 +9,7 @@ from keras import ops
 
 from tfflows.backend import rng
 from tfflows.backend.tensor_ops import Tensor
-from tfflows.energies.checked_density import log_density_of
+from tfflows.training.density_values import log_density_of
 
 if TYPE_CHECKING:
     from tfflows.flow import Flow

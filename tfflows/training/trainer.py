@@ -26,9 +26,15 @@ from tfflows.training.objective import MaximumLikelihood, Objective
 from tfflows.training.objectives import get_objective
 from tfflows.training.path_gradient import PathGradient
 from tfflows.training.reverse_kl import ReverseKL
+from tfflows.training.weighted_draws import Alpha2, ForwardKL
 from tfflows.utils.finite_weights import check_finite_weights
 
-DENSITY_OBJECTIVES = {"reverse_kl": ReverseKL, "path_gradient": PathGradient}
+DENSITY_OBJECTIVES = {
+    "reverse_kl": ReverseKL,
+    "path_gradient": PathGradient,
+    "forward_kl": ForwardKL,
+    "alpha_2": Alpha2,
+}
 
 
 class _Step(NamedTuple):

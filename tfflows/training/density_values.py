@@ -30,18 +30,23 @@ def _checked(target, x):
     values = ops.convert_to_numpy(target(x))
     if values.shape != (len(x),):
         raise ValueError(
-            f"The density must map x {tuple(x.shape)} to log-densities {(len(x),)}. "
+            f"log_density must map x {tuple(x.shape)} to log-densities {(len(x),)}. "
             f"Received: {values.shape}"
         )
     if values.dtype.kind != "f" and "float" not in str(values.dtype):
-        raise ValueError(f"The density must give floating-point numbers. Received: {values.dtype}")
+        raise ValueError(f"log_density must give floating-point numbers. Received: {values.dtype}")
     values = values.astype("float64")
     wrong = np.flatnonzero(np.isnan(values) | (values == np.inf))
     if len(wrong):
         row = int(wrong[0])
-        draw = np.array2string(ops.convert_to_numpy(x)[row].reshape(-1), threshold=8, precision=4)
         raise ValueError(
-            "Expected log-densities that are finite or -inf. "
-            f"Received: {values[row]} at the draw {draw} (row {row}; {len(wrong)} of {len(x)} rows)"
+            f"Expected log-densities that are finite or -inf. Received: {values[row]} at the draw "
+            f"{as_text(x, row)} (row {row}; {len(wrong)} of {len(x)} rows)"
         )
     return values
+
+
+def as_text(x: Tensor, row: int) -> str:
+    """One draw, shortened where it has many elements."""
+    elements = np.ravel(ops.convert_to_numpy(x)[row])
+    return np.array2string(elements, threshold=8, edgeitems=3, precision=4)
