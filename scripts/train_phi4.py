@@ -45,8 +45,9 @@ def start_from(flow, path, arguments):
     smaller = make_flow(length, arguments.waves, arguments.times, arguments.solver_steps)
     smaller.load_weights(path)
     source = smaller.flow_layers[0].network
-    kernel = np.zeros(field.kernel.shape, "float32")
-    kernel[..., : source.kernel.shape[-1]] = ops.convert_to_numpy(source.kernel)
+    kernel, orbits = np.zeros(field.kernel.shape, "float32"), source.kernel.shape[-1]
+    members = field.members[:orbits] / source.members
+    kernel[..., :orbits] = ops.convert_to_numpy(source.kernel) * members
     field.kernel.assign(kernel)
     field.frequencies.assign(source.frequencies)
 
@@ -59,6 +60,7 @@ class Pace(keras.callbacks.Callback):
         self.arguments, self.target, self.weights = arguments, target, weights
         self.started, self.steps, self.log = time.time(), 0, []
         self.saved = self.started
+        self.factor, self.best, self.best_weights = 1.0, np.inf, None
 
     def _done(self):
         minutes = (time.time() - self.started) / 60
@@ -68,12 +70,21 @@ class Pace(keras.callbacks.Callback):
         """Set the rate."""
         warm = min(1.0, (1 + self.steps) / 100)
         done = min(1.0, self._done())
-        rate = self.arguments.rate * warm * (0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * done)))
+        rate = (
+            self.factor
+            * self.arguments.rate
+            * warm
+            * (0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * done)))
+        )
         self.model.optimizer.learning_rate.assign(rate)
 
     def on_epoch_end(self, epoch, logs=None):
         """Print how far it is; stop at the end of the time."""
         self.steps += STEPS_PER_EPOCH
+        if logs["loss"] < self.best:
+            self.best, self.best_weights = logs["loss"], self.model.get_weights()
+        elif logs["loss"] > self.best + 20:
+            self._go_back(logs["loss"])
         if epoch % self.arguments.log_every == 0 or self._done() >= 1:
             draws = energies.importance(self.model, self.target, 2048, seed=epoch)
             entry = {
@@ -90,6 +101,15 @@ class Pace(keras.callbacks.Callback):
             self.saved = time.time()
         if self._done() >= 1:
             self.model.stop_training = True
+
+    def _go_back(self, loss):
+        """Take the best weights again, and half of the rate: a step went too far."""
+        self.factor *= 0.5
+        print(f"L={self.arguments.length} loss {loss}: rate x {self.factor}", flush=True)
+        self.model.set_weights(self.best_weights)
+        optimizer = self.model.optimizer
+        for variable in [*optimizer._momentums, *optimizer._velocities]:
+            variable.assign(ops.zeros_like(variable))
 
 
 def train(flow, target, arguments, weights):

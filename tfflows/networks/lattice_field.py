@@ -17,13 +17,13 @@ from tfflows.backend.tensor_ops import Tensor, cut_far
 class LatticeField(keras.layers.Layer):
     """dphi/dt at each site of a periodic lattice, for phi `[batch, L, L, 1]`.
 
-        dphi_x/dt = sum over y, d, f of kernel[d, f, |x - y|] cos(pi d t) wave_f(phi_y)
-        wave_0(phi) = phi,  wave_f(phi) = sin(frequency_f phi)
+        dphi_x/dt = sum over y, d, f of K[d, f, |x - y|] cos(pi d t) wave_f(phi_y)
+        wave_0(phi) = phi,  wave_f(phi) = sin(frequency_f phi) / frequency_f
 
     The field is odd in phi and commutes with the shifts, turns and reflections of the lattice: a
-    flow of it from normal latents has a density with these symmetries. The kernel has one weight
-    for all displacements that turns and reflections map on each other, and reaches over the whole
-    lattice. It is zero at first, and the flow the identity.
+    flow of it from normal latents has a density with these symmetries. K has one weight for all
+    displacements that turns and reflections map on each other, a mean over them, and reaches over
+    the whole lattice. It is zero at first, and the flow the identity.
 
     The divergence is a sum over the sites of derivatives of the waves, exact at no cost:
     `ContinuousFlow` takes it instead of a trace by products with the Jacobian.
@@ -62,7 +62,8 @@ class LatticeField(keras.layers.Layer):
                 f"LatticeField takes no condition. Received: one of shape {tuple(condition_shape)}"
             )
         self._orbits = displacement_orbits(x_shape[1])
-        shape = (self.num_times, 1 + self.num_waves, int(self._orbits.max()) + 1)
+        self.members = np.bincount(self._orbits[0]).astype("float32")  # of each orbit
+        shape = (self.num_times, 1 + self.num_waves, len(self.members))
         self.kernel = self.add_weight(name="kernel", shape=shape, initializer="zeros")
         self.frequencies = self.add_weight(
             name="frequencies", shape=(self.num_waves,), initializer=self._equally_spaced
@@ -81,24 +82,24 @@ class LatticeField(keras.layers.Layer):
         """dphi/dt of x's shape, and its divergence `[batch]`; `time` is a scalar or `[batch]`."""
         sites = math.prod(x.shape[1:])
         phi = ops.reshape(cut_far(x), (-1, 1, sites))
-        angle = phi * self.frequencies[:, None]
-        waves = ops.concatenate([phi, ops.sin(angle)], axis=1)  # [batch, waves, sites]
-        slopes = ops.concatenate(
-            [ops.ones_like(phi), ops.cos(angle) * self.frequencies[:, None]], axis=1
-        )
-        mean_slopes = ops.sum(slopes, axis=-1)  # [batch, waves]
+        frequencies = self.frequencies[:, None]
+        angle = phi * frequencies
+        waves = ops.concatenate([phi, ops.sin(angle) / frequencies], axis=1)
+        slopes = ops.concatenate([ops.ones_like(phi), ops.cos(angle)], axis=1)
+        slopes = ops.sum(slopes, axis=-1)  # [batch, waves]
         cosines = self._cosines(time)  # [times] or [batch, times]
+        kernel = self.kernel / self.members
         if len(cosines.shape) == 1:
-            kernel = ops.tensordot(cosines, self.kernel, axes=1)  # [waves, orbits]
+            kernel = ops.tensordot(cosines, kernel, axes=1)  # [waves, orbits]
             matrix = ops.reshape(ops.take(kernel, self._orbits, axis=1), (-1, sites))
             field = ops.matmul(ops.reshape(waves, (-1, matrix.shape[0])), matrix)
-            return ops.reshape(field, ops.shape(x)), ops.matmul(mean_slopes, kernel[:, 0])
-        kernel = ops.take(self.kernel, self._orbits, axis=2)  # [times, waves, sites, sites]
-        matrix = ops.reshape(ops.transpose(kernel, (1, 2, 0, 3)), (-1, self.num_times * sites))
+            return ops.reshape(field, ops.shape(x)), ops.matmul(slopes, kernel[:, 0])
+        matrix = ops.take(kernel, self._orbits, axis=2)  # [times, waves, sites, sites]
+        matrix = ops.reshape(ops.transpose(matrix, (1, 2, 0, 3)), (-1, self.num_times * sites))
         parts = ops.matmul(ops.reshape(waves, (-1, matrix.shape[0])), matrix)
         parts = ops.reshape(parts, (-1, self.num_times, sites))
         field = ops.sum(parts * cosines[:, :, None], axis=1)
-        divergences = ops.matmul(mean_slopes, ops.transpose(self.kernel[:, :, 0]))
+        divergences = ops.matmul(slopes, ops.transpose(kernel[:, :, 0]))
         return ops.reshape(field, ops.shape(x)), ops.sum(divergences * cosines, axis=1)
 
     def _cosines(self, time):

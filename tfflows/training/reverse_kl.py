@@ -55,6 +55,7 @@ class ReverseKL(Objective):
                 f"Received: {type(self.log_density).__name__}"
             )
 
+    takes_data = False
     needs_finite_densities = True
 
     def check(self, density):
