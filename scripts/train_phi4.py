@@ -58,7 +58,7 @@ class Pace(keras.callbacks.Callback):
     def __init__(self, arguments, target, weights, fine):
         super().__init__()
         self.arguments, self.target, self.weights = arguments, target, weights
-        self.fine = fine
+        self.fine, self.most, self.most_weights = fine, 0.0, None
         self.started, self.steps, self.log = time.time(), 0, []
         self.saved = self.started
         self.factor, self.best, self.best_weights = 1.0, np.inf, None
@@ -98,6 +98,8 @@ class Pace(keras.callbacks.Callback):
                 "acceptance": energies.metropolis_of_draws(draws, seed=epoch).acceptance,
             }
             self.log.append(entry)
+            if draws.ess >= self.most:
+                self.most, self.most_weights = draws.ess, self.model.get_weights()
             print(f"L={self.arguments.length}", json.dumps(entry), flush=True)
         if time.time() - self.saved > 20:
             self.model.save_weights(self.weights)
@@ -130,6 +132,7 @@ def train(flow, fine, target, arguments, weights):
         verbose=0,
         objective=arguments.objective,
     )
+    flow.set_weights(pace.most_weights)
     return pace.log
 
 
@@ -216,7 +219,7 @@ def parse_arguments():
     parser.add_argument("--objective", default="path_gradient")
     parser.add_argument("--waves", type=int, default=12)
     parser.add_argument("--times", type=int, default=5)
-    parser.add_argument("--solver-steps", type=int, default=16)
+    parser.add_argument("--solver-steps", type=int, default=20)
     parser.add_argument("--start", help="weights of a smaller lattice, named L6.weights.h5")
     parser.add_argument("--draws", type=int, default=65_536, help="that are measured; 16 | draws")
     parser.add_argument("--hmc-chains", type=int, default=256)
