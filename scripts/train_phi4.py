@@ -122,16 +122,21 @@ def train(flow, fine, target, arguments, weights):
     optimizer = keras.optimizers.Adam(arguments.rate, beta_2=0.99, clipnorm=arguments.clip)
     flow.compile(optimizer, jit_compile=True)
     pace = Pace(arguments, target, weights, fine)
-    flow.fit_to_density(
-        target,
-        epochs=1 + arguments.steps // STEPS_PER_EPOCH,
-        steps_per_epoch=STEPS_PER_EPOCH,
-        batch_size=arguments.batch,
-        seed=arguments.seed,
-        callbacks=[pace],
-        verbose=0,
-        objective=arguments.objective,
-    )
+    try:
+        flow.fit_to_density(
+            target,
+            epochs=1 + arguments.steps // STEPS_PER_EPOCH,
+            steps_per_epoch=STEPS_PER_EPOCH,
+            batch_size=arguments.batch,
+            seed=arguments.seed,
+            callbacks=[pace],
+            verbose=0,
+            objective=arguments.objective,
+        )
+    except FloatingPointError as error:  # what was best until then is measured
+        print(f"L={arguments.length} {error}", flush=True)
+        if pace.most_weights is None:
+            raise
     flow.set_weights(pace.most_weights)
     return pace.log
 
@@ -225,7 +230,7 @@ def parse_arguments():
     parser.add_argument("--hmc-chains", type=int, default=256)
     parser.add_argument("--hmc-samples", type=int, default=1000, help="0 leaves HMC out")
     parser.add_argument("--hmc-leapfrog", type=int, default=10)
-    parser.add_argument("--log-every", type=int, default=10, help="epochs of 20 steps")
+    parser.add_argument("--log-every", type=int, default=5, help="epochs of 20 steps")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args()
 

@@ -72,9 +72,9 @@ def test_arguments_out_of_range():
         flow.fit_to_density(target, objective="fab")
     with pytest.raises(ValueError, match="FAB takes neither `condition` nor `annealing_steps`"):
         flow.fit_to_density(target, annealing_steps=5, objective=energies.FAB())
-    with pytest.raises(ValueError, match="batch_size <= min_buffer_size.*Received: 512, 64"):
+    with pytest.raises(ValueError, match=r"batch_size <= min_buffer_size.*Received: 512, 64"):
         flow.fit_to_density(target, verbose=0, objective=energies.FAB(min_buffer_size=64))
-    with pytest.raises(ValueError, match="at least 1, and step_size positive. Received: 0, 5"):
+    with pytest.raises(ValueError, match=r"at least 1, and step_size positive. Received: 0, 5"):
         energies.AnnealedImportance(flow, target, num_steps=0)
     for make, message in (
         (lambda: energies.Potential("U5"), "one of .*Received: 'U5'"),

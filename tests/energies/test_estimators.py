@@ -159,5 +159,5 @@ def test_the_autocorrelation_time_of_an_autoregression():
     independent = generator.standard_normal((count, 20))
     np.testing.assert_allclose(energies.autocorrelation_time(independent), 0.5, atol=0.05)
     assert energies.autocorrelation_time(np.ones(100)) == np.inf
-    with pytest.raises(ValueError, match="at least 8 values. Received: 3"):
+    with pytest.raises(ValueError, match=r"at least 8 values. Received: 3"):
         energies.autocorrelation_time(np.ones(3))
