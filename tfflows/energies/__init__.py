@@ -5,6 +5,7 @@ from tfflows.energies.chain import Chain, autocorrelation_time
 from tfflows.energies.fab import FAB
 from tfflows.energies.hmc import hmc
 from tfflows.energies.importance import WeightedDraws, importance
+from tfflows.energies.lattice_flows import LatticeFlow, LatticeRealNVP
 from tfflows.energies.metropolis import metropolis, metropolis_of_draws
 from tfflows.energies.modes import ManyWell, NormalMixture
 from tfflows.energies.monitor import Monitor
@@ -21,6 +22,8 @@ __all__ = [
     "Chain",
     "EightSchools",
     "Funnel",
+    "LatticeFlow",
+    "LatticeRealNVP",
     "ManyWell",
     "Monitor",
     "NormalMixture",

@@ -4,6 +4,7 @@ from tfflows.networks.condition import join_condition, joined_shape
 from tfflows.networks.conv_resnet import ConvResNet
 from tfflows.networks.dynamics import DynamicsConvNet, DynamicsMLP
 from tfflows.networks.glow_net import GlowNet
+from tfflows.networks.lattice_conv import CircularConv2D, OddConvNet
 from tfflows.networks.lattice_field import LatticeField
 from tfflows.networks.made.made import MADE
 from tfflows.networks.made.masked_dense import MaskedDense
@@ -16,12 +17,14 @@ from tfflows.networks.zero_conv import ZeroConv2D
 __all__ = [
     "MADE",
     "MLP",
+    "CircularConv2D",
     "ConvResNet",
     "DynamicsConvNet",
     "DynamicsMLP",
     "GlowNet",
     "LatticeField",
     "MaskedDense",
+    "OddConvNet",
     "ResidualMLP",
     "VisionTransformer",
     "WeightNormConv2D",
