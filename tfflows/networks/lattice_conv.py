@@ -1,4 +1,4 @@
-"""Periodic convolutions, and conditioners of lattices with a sign symmetry (Albergo et al. 2019)."""
+"""Periodic convolutions, and conditioners of lattices that are symmetric in the sign."""
 
 from collections.abc import Sequence
 
@@ -10,10 +10,10 @@ from tfflows.backend.tensor_ops import Tensor
 
 def pad_circular(x: Tensor, width: int) -> Tensor:
     """x `[batch, h, w, channels]` continued periodically by `width` on all sides."""
-    for axis in (1, 2):
-        last = ops.take(x, range(x.shape[axis] - width, x.shape[axis]), axis=axis)
-        first = ops.take(x, range(width), axis=axis)
-        x = ops.concatenate([last, x, first], axis=axis)
+    if not width:
+        return x
+    x = ops.concatenate([x[:, -width:], x, x[:, :width]], axis=1)
+    x = ops.concatenate([x[:, :, -width:], x, x[:, :, :width]], axis=2)
     return x
 
 
