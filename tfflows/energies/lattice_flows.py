@@ -2,7 +2,7 @@
 
 import keras
 
-from tfflows.layers import AffineCoupling, ContinuousFlow, DiagonalScaling
+from tfflows.layers import AffineCoupling, ContinuousFlow
 from tfflows.models.published_flow import PublishedFlow
 from tfflows.networks import LatticeField, OddConvNet
 from tfflows.ode import FixedStep, Solver
@@ -81,5 +81,4 @@ class LatticeRealNVP(PublishedFlow):
             layers.append(
                 AffineCoupling("checkerboard", number % 2, network, log_scale, dtype=dtype)
             )
-        layers.append(DiagonalScaling(dtype=dtype))
         super().__init__(layers, (length, length, 1), dtype=dtype, **kwargs)
