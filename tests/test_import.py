@@ -27,7 +27,7 @@ FLOORS = (
     {"saving"},
     {"zoo"},
     {"runs"},
-    {"tables", "vae"},
+    {"energies", "tables", "vae"},
     {"evaluation", "testing"},
     {"models"},
     {"flow"},

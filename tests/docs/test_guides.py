@@ -22,6 +22,7 @@ SLOW = (
     "continuous",
     "images",
     "variational",
+    "energies",
     "keras",
     "long-training",
     "tables",

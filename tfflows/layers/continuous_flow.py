@@ -130,7 +130,9 @@ class ContinuousFlow(FlowLayer):
             )
         if not self.network.built:
             self.network.build(x_shape, condition_shape)
-        if "exact" in (self.trace, self.test_trace) and self.dims > self.max_exact_dims:
+        is_costly = not hasattr(self.network, "field_and_divergence")
+        is_exact = "exact" in (self.trace, self.test_trace)
+        if is_costly and is_exact and self.dims > self.max_exact_dims:
             warnings.warn(
                 f"An exact trace of {self.dims} elements costs {self.dims} products with the "
                 f"Jacobian an evaluation: 'hutchinson' estimates it by one, and max_exact_dims="
@@ -193,7 +195,8 @@ class ContinuousFlow(FlowLayer):
         weights = self.network.weights
         has_cost = bool(with_trace and training and (self.kinetic_weight or self.jacobian_weight))
         trace = self.trace if training else self._test_trace()
-        draws = with_trace and trace == "hutchinson"
+        has_divergence = hasattr(self.network, "field_and_divergence")
+        draws = with_trace and trace == "hutchinson" and not has_divergence
         noise = self._draw_noise(x, training) if draws else None
 
         def rates(time, z, *tensors):
@@ -242,6 +245,8 @@ class ContinuousFlow(FlowLayer):
 
     def _rates(self, time, z, condition, noise, has_cost):
         """(dz/dt, its divergence), and the cost of the regularizers per element where asked for."""
+        if noise is None and not has_cost and hasattr(self.network, "field_and_divergence"):
+            return self.network.field_and_divergence(cut_far(z), time, condition)
         if noise is None:
             slope, divergence, squares = self._exact(time, z, condition)
         else:

@@ -6,6 +6,8 @@ from tfflows.networks.conv_resnet import ConvResNet
 from tfflows.networks.dynamics import DynamicsConvNet, DynamicsMLP
 from tfflows.networks.gated_attention import GatedAttention
 from tfflows.networks.glow_net import GlowNet
+from tfflows.networks.lattice_conv import CircularConv2D, OddConvNet
+from tfflows.networks.lattice_field import LatticeField
 from tfflows.networks.made.made import MADE
 from tfflows.networks.made.masked_dense import MaskedDense
 from tfflows.networks.mlp import MLP
@@ -18,12 +20,15 @@ __all__ = [
     "MADE",
     "MLP",
     "CausalTransformer",
+    "CircularConv2D",
     "ConvResNet",
     "DynamicsConvNet",
     "DynamicsMLP",
     "GatedAttention",
     "GlowNet",
+    "LatticeField",
     "MaskedDense",
+    "OddConvNet",
     "ResidualMLP",
     "VisionTransformer",
     "WeightNormConv2D",

@@ -16,6 +16,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from tfflows.backend.compilation import static_loop
 from tfflows.backend.settings import Settings
 from tfflows.backend.tensor_ops import Tensor, sum_event
 
@@ -79,36 +80,48 @@ METHODS = {
 
 @keras.saving.register_keras_serializable(package="tfflows")
 class FixedStep(Solver):
-    """A number of equal steps of an explicit Runge-Kutta method, one after the other in the graph.
+    """A number of equal steps of an explicit Runge-Kutta method.
 
     Args:
         method: "euler" (order 1), "midpoint" (2) or "rk4" (4).
         num_steps: steps from start to end.
+        unroll: whether the steps stand one after the other in the graph; False makes a loop of
+            them, which compiles in the time of one step.
     """
 
-    def __init__(self, method: str = "rk4", num_steps: int = 8):
+    def __init__(self, method: str = "rk4", num_steps: int = 8, unroll: bool = True):
         if method not in METHODS:
             raise ValueError(f"method must be one of {list(METHODS)}. Received: {method!r}")
         if not isinstance(num_steps, int) or num_steps < 1:
             raise ValueError(f"num_steps must be a positive integer. Received: {num_steps!r}")
         self.method = method
         self.num_steps = num_steps
+        self.unroll = unroll
 
     def solve(self, field, state, start, end, controlled=1):
         nodes, stages, weights = METHODS[self.method]
         state, dtype = tuple(state), state[0].dtype
         step = (end - start) / self.num_steps
-        for i in range(self.num_steps):
+
+        def advance(i, state):
             slopes = []
             for node, row in zip(nodes, stages, strict=True):
                 time = ops.convert_to_tensor(start + (i + node) * step, dtype)
                 slopes.append(field(time, _advance(state, step, row, slopes)))
-            state = _advance(state, step, weights, slopes)
+            return _advance(state, step, weights, slopes)
+
+        if self.unroll:
+            for i in range(self.num_steps):
+                state = advance(i, state)
+        else:
+            state = static_loop(
+                self.num_steps, lambda i, state: advance(ops.cast(i, dtype), state), state
+            )
         evaluations = ops.convert_to_tensor(self.num_steps * len(nodes), "int32")
         return Solution(state, evaluations, ops.convert_to_tensor(end, dtype))
 
     def get_config(self):
-        return {"method": self.method, "num_steps": self.num_steps}
+        return {"method": self.method, "num_steps": self.num_steps, "unroll": self.unroll}
 
 
 def _advance(state, step, weights, slopes):

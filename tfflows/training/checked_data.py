@@ -64,13 +64,21 @@ class CheckedData(Steps):
         arguments["x"] = objective.steps(arguments.get("epochs", 1) * per_epoch)
         arguments |= {"batch_size": 1, "shuffle": False}
 
-        def draws():
-            condition = self.check_condition(objective.condition, objective.num_draws)
-            seed = rng.make_seed(objective.seed)
-            z = self.draw_latents(objective.num_draws, seed, 1.0, condition)
-            return Batch(self.generate(z, condition), condition)
+        return lambda: self._draws_of(objective)
 
-        return draws
+    def _draws_of(self, objective: ReverseKL) -> Batch:
+        """The flow's own draws, to which layers adapt."""
+        condition = self.check_condition(objective.condition, objective.num_draws)
+        seed = rng.make_seed(objective.seed)
+        z = self.draw_latents(objective.num_draws, seed, 1.0, condition)
+        return Batch(self.generate(z, condition), condition)
+
+    def _prepare_draws_of_loop(self, objective: ReverseKL) -> None:
+        """Check the density, and adapt layers that wait for it, before a `DensityTraining`."""
+        objective.check(self)
+        objective.check_density(self)
+        if self._should_adapt():
+            self._adapt(self._draws_of(objective), force=False)
 
 
 def target_of(x, y, sample_weight):

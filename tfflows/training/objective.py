@@ -46,6 +46,21 @@ class Objective:
         raise NotImplementedError(f"{type(self).__name__} does not define `terms`.")
 
 
+class DensityTraining:
+    """A way to train on an unnormalised density by its own loop, for `fit_to_density`.
+
+    A subclass writes `make_step` and `fit`, which trains by `flow.train_on_batch`.
+    """
+
+    def make_step(self) -> Objective:
+        """The objective of `train_on_batch`."""
+        raise NotImplementedError(f"{type(self).__name__} does not define `make_step`.")
+
+    def fit(self, flow: Any, log_density: Any, **arguments) -> keras.callbacks.History:
+        """Train a compiled flow; the arguments are those of `Flow.fit_to_density`."""
+        raise NotImplementedError(f"{type(self).__name__} does not define `fit`.")
+
+
 @keras.saving.register_keras_serializable(package="tfflows")
 class MaximumLikelihood(Objective):
     """The negative log-likelihood, -log p_base(z) - log |det dz/dx|, in nats.

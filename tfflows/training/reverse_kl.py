@@ -8,7 +8,10 @@ import numpy as np
 from keras import ops
 
 from tfflows.backend import rng
+from tfflows.training.density_values import as_text, log_density_of
 from tfflows.training.objective import Objective
+
+CHECKED_DRAWS = 64  # before training
 
 if TYPE_CHECKING:
     from tfflows.training.density import Density
@@ -52,26 +55,39 @@ class ReverseKL(Objective):
                 f"Received: {type(self.log_density).__name__}"
             )
 
+    takes_data = False
+    needs_finite_densities = True
+
     def check(self, density):
-        if density.is_discrete:
-            raise ValueError(
-                "Reverse KL expects a flow of real data. Received: one with Dequantize"
-            )
+        self.check_real(density)
         if not density.base.is_reparameterized:
             raise ValueError(
                 "Reverse KL expects a base whose draws are smooth in its parameters. "
                 f"Received: {type(density.base).__name__}"
             )
 
-    def check_density(self, density: "Density") -> None:
-        """Raise ValueError unless `log_density` gives one number for each draw of the flow."""
-        condition = density.check_condition(self.condition, self.num_draws)
-        z = density.draw_latents(2, rng.make_seed(0), 1.0, _rows(condition, 2))
-        shape = tuple(ops.shape(self.log_density(density.generate(z, _rows(condition, 2)))))
-        if shape != (2,):
+    def check_real(self, density: "Density") -> None:
+        """Raise ValueError for flows of discrete data."""
+        if density.is_discrete:
             raise ValueError(
-                f"log_density must map x {(2, *density.event_shape)} to log-densities (2,). "
-                f"Received: {shape}"
+                f"{type(self).__name__} expects a flow of real data. Received: one with Dequantize"
+            )
+
+    def check_density(self, density: "Density") -> None:
+        """Raise ValueError unless `log_density` gives a fitting number for some of the draws."""
+        condition = density.check_condition(self.condition, self.num_draws)
+        count = min(self.num_draws, CHECKED_DRAWS)
+        condition = None if condition is None else condition[:count]
+        z = density.draw_latents(count, rng.make_seed(self.seed), 1.0, condition)
+        x = density.generate(z, condition)
+        values = log_density_of(self.log_density, x)
+        if self.needs_finite_densities and np.isinf(values).any():
+            draw = as_text(x, int(np.flatnonzero(np.isinf(values))[0]))
+            raise ValueError(
+                f"{type(self).__name__} expects a log-density that is finite wherever the flow may "
+                f"draw, which is everywhere in the beginning. Received: -inf at the draw {draw}. "
+                "End the flow on the support, as by layers.Logit for a box, or write the support "
+                "as a steep slope"
             )
 
     def parse(self, inputs, condition=None):
@@ -103,7 +119,3 @@ class ReverseKL(Objective):
         weights[: self.annealing_steps] = annealed
         seeds = generator.integers(0, 2**31, (count, 2)).astype("int32")
         return {"seed": seeds, "weight": weights}
-
-
-def _rows(condition, count):
-    return None if condition is None else condition[:count]

@@ -22,10 +22,19 @@ from tfflows.training.batch import Batch
 from tfflows.training.callbacks import with_own_callbacks
 from tfflows.training.checked_data import CheckedData, target_of
 from tfflows.training.inputs import arrange, as_arrays, check_weights
-from tfflows.training.objective import MaximumLikelihood, Objective
+from tfflows.training.objective import DensityTraining, MaximumLikelihood, Objective
 from tfflows.training.objectives import get_objective
+from tfflows.training.path_gradient import PathGradient
 from tfflows.training.reverse_kl import ReverseKL
+from tfflows.training.weighted_draws import Alpha2, ForwardKL
 from tfflows.utils.finite_weights import check_finite_weights
+
+DENSITY_OBJECTIVES = {
+    "reverse_kl": ReverseKL,
+    "path_gradient": PathGradient,
+    "forward_kl": ForwardKL,
+    "alpha_2": Alpha2,
+}
 
 
 class _Step(NamedTuple):
@@ -258,8 +267,7 @@ class Trainer(CheckedData):
             sample_weight: weights of the rows `[n]`, or None.
             args, kwargs: those of Keras.
         """
-        has_data = not isinstance(self.objective, ReverseKL)
-        if has_data and not self._is_adapted and self._should_adapt():
+        if self.objective.takes_data and not self._is_adapted and self._should_adapt():
             x_and_condition, _, _ = arrange((x, y), self.condition_shape is not None)
             x_and_condition = self.data_schema.in_order(x_and_condition)
             self._adapt(Batch.parse(as_arrays(x_and_condition)), force=False)
@@ -312,6 +320,7 @@ class Trainer(CheckedData):
         seed: rng.Seed = None,
         callbacks: Sequence[keras.callbacks.Callback] | None = None,
         verbose: int | str = "auto",
+        objective: str | DensityTraining = "reverse_kl",
     ) -> keras.callbacks.History:
         """Train on an unnormalised density instead of data: `fit` by the objective `ReverseKL`.
 
@@ -321,17 +330,44 @@ class Trainer(CheckedData):
             log_density, condition, annealing_steps, seed: those of `ReverseKL`.
             epochs, steps_per_epoch, callbacks, verbose: as in `fit`.
             batch_size: draws per step.
+            objective: "reverse_kl"; "path_gradient", its gradient with less noise near the density,
+                at twice the time per step (see `PathGradient`); "forward_kl" or "alpha_2", which
+                weigh the draws (see `ForwardKL`, `Alpha2`); or a loop, `tfflows.energies.FAB()`.
 
         Raises:
-            ValueError: the flow is not compiled, its data are discrete, draws of its base jump (as
-                those of mixtures), `log_density` gives another shape, or annealing has no end.
+            ValueError: there is no such objective, the flow is not compiled, its data are discrete,
+                draws of its base jump (as those of mixtures), `log_density` gives another shape, or
+                annealing has no end.
             FloatingPointError: the loss became NaN or infinite.
         """
         if not self.compiled:
             raise ValueError("Expected a compiled flow: call compile(optimizer) first")
-        objective = ReverseKL(log_density, batch_size, condition, annealing_steps, seed)
-        objective.check(self)
-        with self._trained_by(objective):
+        if isinstance(objective, DensityTraining):
+            if condition is not None or annealing_steps:
+                raise ValueError(
+                    f"{type(objective).__name__} takes neither `condition` nor `annealing_steps`"
+                )
+            self._prepare_draws_of_loop(ForwardKL(log_density, batch_size, seed=seed))
+            with self._trained_by(objective.make_step()):
+                return objective.fit(
+                    self,
+                    log_density,
+                    epochs=epochs,
+                    steps_per_epoch=steps_per_epoch,
+                    batch_size=batch_size,
+                    seed=seed,
+                    callbacks=callbacks,
+                    verbose=verbose,
+                )
+        if objective not in DENSITY_OBJECTIVES:
+            raise ValueError(
+                f"objective must be one of {list(DENSITY_OBJECTIVES)}, or an object such as "
+                f"tfflows.energies.FAB(). Received: {objective!r}"
+            )
+        make = DENSITY_OBJECTIVES[objective]
+        trained = make(log_density, batch_size, condition, annealing_steps, seed)
+        trained.check(self)
+        with self._trained_by(trained):
             return self.fit(
                 epochs=epochs,
                 steps_per_epoch=steps_per_epoch,
