@@ -1,0 +1,1 @@
+"""Anomaly scores over flows, and thresholds with guarantees."""
