@@ -5,7 +5,8 @@
         [--draws 500] [--rows 1000] [--csv docs/results/vae-mnist.csv] [--set KEY=VALUE]
 
 Each run has a folder, and goes on where it was stopped. On test rows: -ELBO in nats by one draw per
-row, of all rows, and -log p(x) by importance weights, of `--rows` evenly spread ones.
+row, of all rows, and -log p(x) by importance weights, of `--rows` evenly spread ones, with the
+gap between both on these.
 """
 
 import argparse
@@ -28,11 +29,6 @@ PRIORS = {
     "vamp": {"vamp": {"num_components": 200}},
     "mixture": {"mixture-of-gaussians": {"num_components": 200}},
 }
-FIELDS = (
-    "network", "posterior", "prior", "seed", "epochs", "best_epoch", "minutes", "neg_elbo",
-    "neg_elbo_error", "kl", "active_units", "nll", "nll_error", "nll_rows", "nll_draws",
-    "bits_per_dim", "parameters",
-)  # fmt: skip
 
 
 def mean_and_error(values: np.ndarray) -> tuple[float, float]:
@@ -46,6 +42,7 @@ def measure(vae: tfflows.vae.VAE, x: np.ndarray, rows: int, draws: int) -> dict:
     elbo, elbo_error = mean_and_error(vae.elbo(x, batch_size=500))
     some = x[np.linspace(0, len(x) - 1, min(rows, len(x))).astype(int)]
     nll, nll_error = mean_and_error(vae.log_prob(some, num_draws=draws))
+    below, _ = mean_and_error(vae.elbo(some, batch_size=500))
     vae.compile(jit_compile=False)
     logs = vae.evaluate(x, batch_size=500, verbose=0, return_dict=True)
     return {
@@ -55,6 +52,7 @@ def measure(vae: tfflows.vae.VAE, x: np.ndarray, rows: int, draws: int) -> dict:
         "active_units": int(logs["active_units"]),
         "nll": round(-nll, 3),
         "nll_error": round(nll_error, 3),
+        "gap": round(nll - below, 3),
         "nll_rows": len(some),
         "nll_draws": draws,
         "bits_per_dim": round(-elbo / (vae.dims * math.log(2)), 4),
@@ -108,14 +106,34 @@ def main() -> None:
                 row = train(args, posterior, prior, seed)
                 print(row, f"{time.perf_counter() - start:.0f} s in all", flush=True)
                 if args.csv is not None:
-                    append(args.csv, row)
+                    append(args.csv, displayed(row))
+
+
+def displayed(row: dict) -> dict:
+    """A row as the page of results has it."""
+    return {
+        "recipe": row["network"],
+        "posterior": row["posterior"],
+        "prior": "normal" if row["prior"] == "none" else row["prior"],
+        "seed": row["seed"],
+        "-ELBO, nats": f"{row['neg_elbo']:.2f} +- {row['neg_elbo_error']:.2f}",
+        "bits/dim": f"{row['bits_per_dim']:.4f}",
+        "KL": f"{row['kl']:.1f}",
+        "active units": row["active_units"],
+        "-log p(x), nats": f"{row['nll']:.2f} +- {row['nll_error']:.2f}",
+        "ELBO below it": f"{row['gap']:.2f}",
+        "draws x rows": f"{row['nll_draws']:,} x {row['nll_rows']:,}",
+        "best epoch": f"{row['best_epoch']} of {row['epochs']}",
+        "minutes": row["minutes"],
+        "parameters": f"{row['parameters']:,}",
+    }
 
 
 def append(path: Path, row: dict) -> None:
     """Add a row to a CSV file, with the names where it is new."""
     is_new = not path.exists()
     with path.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
+        writer = csv.DictWriter(file, list(row), lineterminator="\n")
         if is_new:
             writer.writeheader()
         writer.writerow(row)

@@ -3,6 +3,8 @@
 import gc
 import os
 
+import pytest
+
 # A core for each worker of pytest-xdist.
 for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
     os.environ.setdefault(name, "1")
@@ -17,20 +19,21 @@ os.environ.setdefault(
     " --xla_cpu_use_fusion_emitters=false",
 )
 
-import keras  # noqa: E402
-import pytest  # noqa: E402
-
-if keras.backend.backend() == "tensorflow":
-    import tensorflow as tf
-
-    # Rewriting graphs for speed takes a third of the time of tests, which run each once or twice.
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
-
 gc.set_threshold(200_000, 50, 100)  # tracing makes many objects and little garbage
+
+
+# Keras is imported in fixtures: the process that hands out the tests to workers runs none, and
+# would import a backend for seconds before it starts them.
+@pytest.fixture(scope="session", autouse=True)
+def _graphs_as_traced():
+    """Rewriting graphs for speed takes a third of the time of tests, which run each but once."""
+    _set_meta_optimizer(False)
 
 
 @pytest.fixture(autouse=True)
 def _seeded():
+    import keras
+
     keras.utils.set_random_seed(0)
     yield
     keras.config.set_dtype_policy("float32")
@@ -39,12 +42,18 @@ def _seeded():
 @pytest.fixture
 def optimized_graphs():
     """Graphs as TensorFlow rewrites them for users, for tests of what a graph computes."""
-    if keras.backend.backend() != "tensorflow":
-        yield
-        return
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": False})
+    _set_meta_optimizer(True)
     yield
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    _set_meta_optimizer(False)
+
+
+def _set_meta_optimizer(is_on):
+    import keras
+
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": not is_on})
 
 
 @pytest.fixture(scope="session")

@@ -143,7 +143,7 @@ def test_conditions_in_fit_evaluate_log_prob_and_sample():
     condition = rng.normal(size=(512, 1)).astype("float32")
     x = (3 * condition + 0.1 * rng.normal(size=(512, 2))).astype("float32")
     flow = small_flow((1,), num_couplings=2)
-    flow.compile(keras.optimizers.Adam(2e-2))
+    flow.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(2e-2, 60 * 16)))
     flow.fit((x, condition), epochs=60, verbose=0, validation_data=(x, condition))
     dataset = tf.data.Dataset.from_tensor_slices({"x": x, "condition": condition}).batch(128)
     by_arrays = flow.evaluate((x, condition), verbose=0, return_dict=True)["nll"]

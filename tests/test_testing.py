@@ -301,13 +301,16 @@ def _flow(*stack, base=None):
     return lambda: tfflows.Flow([layer() for layer in stack], (2,), base=base and base())
 
 
-def test_flows_pass():
-    check_flow(lambda: small_flow(num_couplings=2), export=on_tensorflow())
+@needs_tensorflow
+def test_exports_pass():
+    others = sorted(set(testing.FLOW_PROMISES) - {"export"})
+    check_flow(lambda: small_flow(num_couplings=2), export=True, skip=others)
 
 
 @pytest.mark.slow
-def test_flows_with_a_condition_or_of_integers_pass():
-    """In quick runs tests/models/test_models.py has both: real_nvp with a condition, and glow."""
+def test_flows_pass():
+    """In quick runs tests/models/test_models.py has all: real_nvp, with a condition, and glow."""
+    check_flow(lambda: small_flow(num_couplings=2), export=on_tensorflow())
     check_flow(lambda dtype=None: small_flow((3,), num_couplings=2, dtype=dtype))
     check_flow(_flow(_dequantize, layers.Logit, layers.ActNorm, _coupling))
 

@@ -142,6 +142,7 @@ def test_tfds_images_come_in_fewer_bits():
         datasets.load("mnist", data_dir=str(SHARED_TFDS), bit=5)
 
 
+@pytest.mark.slow  # reads the variable at import, in a new process; quick tests give `data_dir`
 @needs_shared
 def test_tfds_data_dir_is_honoured(monkeypatch):
     import subprocess

@@ -24,6 +24,7 @@ SLOW = (
     "variational",
     "keras",
     "long-training",
+    "tables",
     "at-scale",
 )
 GUIDES = [

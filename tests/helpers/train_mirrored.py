@@ -61,9 +61,8 @@ def replicas_draw_different_noise():
     assert np.abs(first.numpy() - second.numpy()).max() > 0.01
 
 
-compare("actnorm", weighted=True)
+compare("actnorm", weighted=True, clipnorm=0.05)
 compare("batch_norm", weighted=False)
-compare("actnorm", weighted=False, clipnorm=0.05)
 an_empty_replica_is_no_divergence()
 replicas_draw_different_noise()
 sys.stdout.write("EQUAL\n")

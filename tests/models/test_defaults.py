@@ -10,18 +10,25 @@ from tfflows.evaluation import GaussianBaseline
 from tfflows.models import FFJORD, MAF, NICE, NSF, MADEFlow, RealNVP
 from tfflows.transforms.log_scale import deep_log_scale, log_scale_bound
 
+STACKS = {
+    FFJORD: {},
+    MADEFlow: {"hidden_units": (4,)},
+    MAF: {"num_layers": 1, "hidden_units": (4,)},
+    NICE: {"num_couplings": 1, "hidden_units": (4,)},
+    NSF: {"num_steps": 1, "hidden_units": 4},
+    RealNVP: {"num_couplings": 1, "hidden_units": (4,)},
+}
+
 
 @once
-@pytest.mark.parametrize("model", [FFJORD, MADEFlow, MAF, NICE, NSF, RealNVP])
+@pytest.mark.parametrize("model", STACKS)
 def test_vectors_are_standardized_and_nothing_else(model):
-    assert isinstance(model((3,)).flow_layers[0], layers.Standardize)
-    assert isinstance(model((2, 2, 1)).flow_layers[0], layers.Flatten)
-    assert not isinstance(model((3,), preprocessing=[]).flow_layers[0], layers.Standardize)
-    again = model.from_config(model((3,), preprocessing=[]).get_config())
-    assert not isinstance(again.flow_layers[0], layers.Standardize)
-    assert isinstance(
-        model.from_config(model((3,)).get_config()).flow_layers[0], layers.Standardize
-    )
+    vectors, plain = model((3,), **STACKS[model]), model((3,), preprocessing=[], **STACKS[model])
+    for flow in (vectors, model.from_config(vectors.get_config())):
+        assert isinstance(flow.flow_layers[0], layers.Standardize)
+    for flow in (plain, model.from_config(plain.get_config())):
+        assert not isinstance(flow.flow_layers[0], layers.Standardize)
+    assert isinstance(model((2, 2, 1), **STACKS[model]).flow_layers[0], layers.Flatten)
 
 
 def bounds(flow):

@@ -54,7 +54,7 @@ def test_the_promises_of_flows(name):
 
 def with_a_condition(name):
     """All of them in slow runs: the layers keep their promises with a condition in any."""
-    quick = name in ("glow", "made_mixture", "real_nvp")
+    quick = name in ("made_mixture", "real_nvp")
     return pytest.param(name, marks=() if quick else pytest.mark.slow)
 
 

@@ -175,6 +175,33 @@ def test_networks_and_solvers_are_named_with_their_arguments(tmp_path):
 IMAGES = DatasetInfo("pixels", "train", (4, 4, 1), 17, None, 10, "")
 
 
+def test_the_parts_of_a_vae_are_named_with_their_arguments():
+    parts = {
+        "encoder": {"MLPEncoder": {"units": [8]}},
+        "decoder": {"MLPDecoder": {"units": [8]}},
+        "latent_shape": [3],
+        "posterior": {"iaf": {"num_layers": 2, "hidden_units": [5]}},
+        "prior": {"maf": {"num_layers": 1, "hidden_units": [6]}},
+        "likelihood": {"categorical": {"levels": 4}},
+    }
+    content = {
+        "format": 3,
+        "name": "small-vae",
+        "data": {"name": "digits"},
+        "model": {"name": "vae", "arguments": parts},
+        "training": {"epochs": 1, "kl_warmup_epochs": 1},
+    }
+    model = make_flow(make_recipe(content), IMAGES)
+    assert [type(layer).__name__ for layer in model.posterior.flow_layers[:2]] == [
+        "InverseAutoregressive"
+    ] * 2
+    assert model.base.flow.event_shape == (3,)
+    assert model.likelihood.levels == 4
+    parts["posterior"] = {"iaf": {"layers": 2}}
+    with pytest.raises(ValueError, match=r"posterior.iaf.layers"):
+        make_recipe(content)
+
+
 def test_discrete_data_are_dequantized_once_by_their_own_levels(tmp_path):
     flow = make_flow(read(tmp_path, settings=["preprocessing=[{Logit: {alpha: 0.1}}]"]), IMAGES)
     names = [type(layer).__name__ for layer in flow.flow_layers[:3]]
@@ -298,3 +325,27 @@ def test_the_optimizer_has_what_the_recipe_says(tmp_path):
     assert isinstance(optimizer, keras.optimizers.SGD)
     assert (optimizer.clipnorm, optimizer.ema_momentum, optimizer.momentum) == (2, 0.9, 0.8)
     assert optimizer.weight_decay == 0.01
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ({"base": {"name": "student-t"}}, r"base: a VAE has a prior.*Received: 'student-t'"),
+        (
+            {"training": {"epochs": 1, "objective": "flow_matching"}},
+            r"training.objective: a VAE is trained by its bound.*Received: 'flow_matching'",
+        ),
+    ],
+)
+def test_what_a_vae_does_not_take_is_refused(section, message):
+    arguments = {"encoder": "MLPEncoder", "decoder": "MLPDecoder", "latent_shape": [2]}
+    content = {
+        "format": 3,
+        "name": "vae",
+        "data": {"name": "digits"},
+        "model": {"name": "vae", "arguments": arguments},
+        "training": {"epochs": 1},
+    }
+    make_recipe(content)
+    with pytest.raises(ValueError, match=message):
+        make_recipe({**content, **section})

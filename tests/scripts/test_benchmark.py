@@ -185,7 +185,9 @@ def test_a_run_reports_what_works_and_what_does_not(tmp_path):
     assert "| fake | works | " in (out / "table.md").read_text()
 
 
+@pytest.mark.slow
 def test_tfflows_runs_by_its_adapter_and_is_drawn(tmp_path):
+    """The test before has a whole run of an adapter that compiles nothing."""
     python = f"tfflows={sys.executable}"
     libraries = ["--libraries", "tfflows_tensorflow", "--modes", "XLA", "--python", python]
     process = run("--case", "realnvp-tiny", *libraries, "--out", tmp_path)

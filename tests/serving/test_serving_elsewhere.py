@@ -24,27 +24,25 @@ TRIED = {
 }
 
 
-# Starts TensorFlow for each signature, five seconds: slow runs have them all.
-ONE_SIGNATURE = ("saved_model_cli",)
+# Starts TensorFlow for each signature, five seconds; test_export.py has a process with TensorFlow
+# only, which serves all signatures of many models.
+SLOW = ("saved_model_cli",)
 
 
 def tried():
     for software, families in TRIED.items():
         for family in families:
-            if software in ONE_SIGNATURE:
-                yield pytest.param(software, family, ("sample",))
-            slow = [pytest.mark.slow] * (software in ONE_SIGNATURE)
-            yield pytest.param(software, family, None, marks=slow)
+            slow = [pytest.mark.slow] * (software in SLOW)
+            yield pytest.param(software, family, marks=slow)
 
 
-@pytest.mark.parametrize(("software", "family", "signatures"), list(tried()))
-def test_it_gives_what_the_live_model_gives(software, family, signatures, tmp_path):
+@pytest.mark.parametrize(("software", "family"), list(tried()))
+def test_it_gives_what_the_live_model_gives(software, family, tmp_path):
     if not is_installed(software):
         pytest.skip(f"{software} is not installed: pip install 'tfflows[serving]'")
     flow = check_serving.small_model(family)
     folder = flow.export(tmp_path / "1")
     answers = check_serving.expected_answers(flow)
-    answers = {name: answers[name] for name in signatures or answers}
     found = check_serving.check_software(software, folder, answers, flow.is_discrete)
     assert check_serving.cell(found).startswith("yes"), found
 

@@ -10,6 +10,7 @@ import pytest
 from scipy import stats
 
 from tfflows import tables
+from tfflows.tables import report_numbers, report_page
 from tfflows.tables.associations import associations
 from tfflows.tables.columns import Cells
 from tfflows.tables.report_numbers import marginal_distance
@@ -89,6 +90,15 @@ def test_the_flow_stands_beside_the_baselines_on_the_same_rows(flow, written):
     assert len(nlls) == 3
     assert nlls == sorted(nlls)
     assert f"{score.nll:.4f} nats per row on 60 rows" in str(report)
+
+
+def test_baselines_of_all_pairs_are_left_out_of_wide_tables(flow, tmp_path, monkeypatch):
+    for module in (report_numbers, report_page):
+        monkeypatch.setattr(module, "MAX_PAIRED_COLUMNS", len(SCHEMA) - 1)
+    path = tmp_path / "wide.html"
+    report = tables.write_report(flow, frame(400), frame(20, seed=1), path)
+    assert [score.name for score in report.scores] == ["TableFlow", "independent columns"]
+    assert f"are fitted up to {len(SCHEMA) - 1} columns" in path.read_text("utf-8")
 
 
 def test_the_page_holds_all_of_itself(written):

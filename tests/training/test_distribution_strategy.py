@@ -40,8 +40,10 @@ run_recipe(make_recipe(json.loads(sys.argv[1])), sys.argv[2], verbose=0)
 """
 
 
+@pytest.mark.slow
 @needs_tensorflow
 def test_a_run_under_a_strategy_equals_one_without(tmp_path):
+    """In quick runs tests/runs/test_strategy.py has it, on one device, in its own process."""
     plain = {**RECIPE, "backend": {"jit": False}}
     run_recipe(make_recipe(plain), tmp_path / "plain", verbose=0)
     mirrored = {**RECIPE, "backend": {"jit": False, "strategy": "mirrored"}}

@@ -65,6 +65,15 @@ def test_a_flow_is_a_posterior_and_another_a_prior(tmp_path):
     assert len(names) == len(set(names))
 
 
+def test_the_logs_are_those_of_the_vae_and_not_of_flows_within_it():
+    posterior = models.NICE((4,), 1, (4,), condition_shape=(16,))
+    model = small(posterior, prior=models.NICE((4,), 1, (4,)))
+    model.compile("adam")
+    logs = model.evaluate(digits(20), verbose=0, return_dict=True)
+    np.testing.assert_allclose(logs["nll"], logs["loss"], rtol=1e-5)
+    np.testing.assert_allclose(logs["nll"], -np.mean(numpy(model.elbo(digits(20)))), rtol=1e-5)
+
+
 def test_chunks_and_single_rows_give_what_all_rows_give():
     model, x = small("iaf"), digits(7)
     whole = numpy(model.elbo(x))

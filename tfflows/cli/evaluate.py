@@ -21,7 +21,12 @@ from tfflows.cli.common import (
 @data_options
 @click.option("--split", default="test", show_default=True)
 @click.option("--batch-size", type=click.IntRange(1), default=256, show_default=True)
-@click.option("--draws", type=click.IntRange(1), default=1, help="Dequantization draws per row.")
+@click.option(
+    "--draws",
+    type=click.IntRange(1),
+    default=1,
+    help="Per row: of dequantization noise, or a VAE's z.",
+)
 @click.option("--baseline", is_flag=True, help="Also fit and evaluate a full-covariance Gaussian.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def evaluate_command(

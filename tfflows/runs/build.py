@@ -35,7 +35,7 @@ def make_flow(recipe: Recipe, info) -> Flow:
     if recipe.data.conditional:
         arguments["condition_shape"] = info.condition_shape
     try:
-        if recipe.base is not None and not is_vae:
+        if recipe.base is not None:
             arguments["base"] = BASES[recipe.base.name](**recipe.base.arguments, dtype=dtype)
         flow = make(event_shape=info.event_shape, dtype="float32" if is_vae else dtype, **arguments)
     except (ValueError, TypeError) as error:

@@ -154,12 +154,13 @@ def check_arguments(
         ValueError: names the path of each argument that is wrong.
     """
     reserved = ("self", "dtype", "name", "kwargs", *reserved)
-    for name in arguments if isinstance(arguments, dict) else ():
+    is_class = isinstance(cls, type)  # and not a function, such as that of a posterior
+    for name in arguments if is_class and isinstance(arguments, dict) else ():
         message = replaced_keyword(cls, name)
         if message is not None:
             raise ValueError(f"{source}: {path}.{name}: {message}")
     fields = {}
-    signature = inspect.signature(cls.__init__ if isinstance(cls, type) else cls)
+    signature = inspect.signature(cls.__init__ if is_class else cls)
     for name, parameter in signature.parameters.items():
         if name not in reserved and parameter.kind is not parameter.VAR_KEYWORD:
             annotation = _annotation(parameter)

@@ -243,6 +243,19 @@ def _in_this_format(content, source):
     return upgrade_recipe(content, MODELS, source) if version in (1, 2) else content
 
 
+def _check_vae(recipe, source):
+    if recipe.base is not None:
+        raise ValueError(
+            f"{source}: base: a VAE has a prior instead, in model.arguments.prior. "
+            f"Received: {recipe.base.name!r}"
+        )
+    if recipe.training.objective != "likelihood":
+        raise ValueError(
+            f"{source}: training.objective: a VAE is trained by its bound, 'likelihood'. "
+            f"Received: {recipe.training.objective!r}"
+        )
+
+
 def _check_model(recipe, source):
     model = find_name(recipe.model.name, MODELS, "model.name", source)
     for name in ("kl_warmup_epochs", "free_bits"):
@@ -250,6 +263,8 @@ def _check_model(recipe, source):
             raise ValueError(
                 f"{source}: training.{name}: is for a VAE. Received: model {recipe.model.name!r}"
             )
+    if model is MODELS["vae"]:
+        _check_vae(recipe, source)
     arguments = recipe.model.arguments
     check_arguments(model, arguments, "model.arguments", source, MODEL_RESERVED)
     for name, registry in OBJECTS.items():

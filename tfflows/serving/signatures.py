@@ -74,6 +74,6 @@ def make_signatures(flow: "Density") -> dict[str, Callable]:
     functions = {function.__name__: (function, spec) for function, spec in specs}
     functions |= {name: (own(*how), [x]) for name, how in flow.own_signatures.items()}
     return {
-        name: tf.function(function, input_signature=[*spec, *conditions])
+        name: tf.function(function, [*spec, *conditions], autograph=False)
         for name, (function, spec) in functions.items()
     }

@@ -42,7 +42,7 @@ def write_report(
         ValueError: a cell does not fit the flow's schema, or there are no rows.
 
     Example:
-        tfflows.tables.writereport_numbers(flow, train, test, "report.html")
+        tfflows.tables.write_report(flow, train, test, "report.html")
     """
     if Path(out).suffix != ".html":
         raise ValueError(f"A report is written to an .html file. Received: {out}")

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from tfflows.tables.columns import Column
-from tfflows.tables.report_numbers import ModelScore, Report
+from tfflows.tables.report_numbers import MAX_PAIRED_COLUMNS, ModelScore, Report
 from tfflows.tables.report_pictures import (
     ROWS,
     SAMPLES,
@@ -97,8 +97,19 @@ def _scores(report):
         '<th class="number">gap to the flow</th><th class="bar"></th>'
         '<th class="number">AUC</th></tr>\n'
         f"{rows}</table></div>\n"
-        '<p class="soft">The likelihood of the Gaussian copula is an estimate, which is a lower '
-        "bound in expectation where more than one column has masses.</p>\n"
+        f'<p class="soft">{_baseline_note(report)}</p>\n'
+    )
+
+
+def _baseline_note(report):
+    if len(report.schema) > MAX_PAIRED_COLUMNS:
+        return (
+            "A Gaussian copula and a Chow-Liu tree look at all pairs of columns, and are fitted up "
+            f"to {MAX_PAIRED_COLUMNS} columns."
+        )
+    return (
+        "The likelihood of the Gaussian copula is an estimate, which is a lower bound in "
+        "expectation where more than one column has masses."
     )
 
 

@@ -195,6 +195,13 @@ class Trainer(CheckedData):
         if counts:
             self._evaluations_metric.update_state(sum(counts))
 
+    @property
+    def metrics(self) -> list:
+        """Its own; not those of flows within it, which have the same names and no updates."""
+        flows = [layer for layer in self._flatten_layers(False) if isinstance(layer, Trainer)]
+        inner = {id(metric) for flow in flows for metric in flow.metrics}
+        return [metric for metric in super().metrics if id(metric) not in inner]
+
     def get_metrics_result(self):
         """The metrics by name, without those of the likelihood where the last step had none."""
         results = super().get_metrics_result()

@@ -46,15 +46,15 @@ class Likelihood:
 
     def log_prob(self, x: Tensor, parameters: Tensor) -> Tensor:
         """log p(x | parameters) in nats, `[batch]`."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define `log_prob`.")
 
     def mean(self, parameters: Tensor) -> Tensor:
         """Means of the elements, `[batch, *event]`."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define `mean`.")
 
     def draw(self, parameters: Tensor, noise: rng.BatchNoise | rng.RowNoise) -> Tensor:
         """x `[batch, *event]`, as data are."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define `draw`.")
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that it was made with."""

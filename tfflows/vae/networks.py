@@ -12,7 +12,7 @@ class _Stack(keras.layers.Layer):
     """Layers one after the other; a subclass makes them for an input shape."""
 
     def _make_layers(self, shape) -> list[keras.layers.Layer]:
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define `_make_layers`.")
 
     def build(self, input_shape):
         self.parts, shape = [], tuple(input_shape)
