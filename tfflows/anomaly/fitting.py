@@ -6,10 +6,11 @@ import keras
 import numpy as np
 
 from tfflows.anomaly.choices import make_score
-from tfflows.anomaly.defaults import auto_score, default_image_model, default_table_model
+from tfflows.anomaly.defaults import auto_score, default_image_model
 from tfflows.anomaly.densities import Model, inputs_of
 from tfflows.anomaly.rows import perturbed, take
 from tfflows.anomaly.scores import Score, check_members
+from tfflows.anomaly.table_model import default_table_model
 from tfflows.anomaly.training import (
     TimeLimit,
     held_out_places,

@@ -1,0 +1,143 @@
+"""AUROC of each anomaly score on images, for docs/results/anomaly-images.csv.
+
+    python scripts/measure_anomaly_images.py pair fashion_mnist --data-dir ~/tensorflow_datasets
+    python scripts/measure_anomaly_images.py class mnist 1 --data-dir ~/tensorflow_datasets
+
+`pair` takes the zoo's Glow of one data set, and rows of the other one as anomalies. `class` trains
+a small Glow on all classes but one. Scores are fitted to validation rows, and both kinds of rows
+are test rows. Each command replaces its own lines of the file.
+"""
+
+import argparse
+import csv
+import resource
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow_datasets as tfds
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+import tfflows
+from tfflows.anomaly import complexity, scores
+from tfflows.anomaly.choices import SCORES
+from tfflows.anomaly.defaults import auto_score
+from tfflows.anomaly.rows import perturbed
+from tfflows.anomaly.several_models import Ensemble, LikelihoodRatio
+from tfflows.anomaly.training import TimeLimit
+
+OUT = Path(__file__).parents[1] / "docs" / "results" / "anomaly-images.csv"
+NAMES = ("normal", "anomalous", "model", "score", "auroc", "average_precision", "is_auto")
+OTHER = {"mnist": "fashion_mnist", "fashion_mnist": "mnist"}
+TRAINED = 50_000  # rows that the zoo's models were trained on; the rest is for validation
+
+
+def load(name, data_dir):
+    """Images and labels of the training and the test rows, in file order."""
+    config = tfds.ReadConfig(interleave_cycle_length=1)
+    return [
+        tfds.as_numpy(
+            tfds.load(
+                name, split=split, data_dir=data_dir, download=False, batch_size=-1,
+                read_config=config, shuffle_files=False,
+            )
+        )
+        for split in ("train", "test")
+    ]  # fmt: skip
+
+
+def small_glow(x, minutes, seed):
+    """A small Glow, trained for some minutes."""
+    keras.utils.set_random_seed(seed)
+    flow = tfflows.models.Glow((28, 28, 1), num_levels=2, depth=4, filters=48)
+    rate = keras.optimizers.schedules.PiecewiseConstantDecay([1_500], [2e-3, 5e-4])
+    flow.compile(keras.optimizers.Adam(rate, clipnorm=100.0), steps_per_execution=32)
+    limit = TimeLimit(minutes)
+    while (limit.minutes_left or 0) > 0.01:
+        rows = np.random.default_rng(int(time.time())).choice(len(x), 6_400, replace=False)
+        history = flow.fit(x[rows], batch_size=64, verbose=0)
+    print(f"small Glow: {history.history['bits_per_dim'][-1]:.3f} bits per dim", flush=True)
+    return flow
+
+
+def all_scores(flow, others, fisher_rows):
+    """Every score of a flow by its name, with how many rows it is measured on."""
+    made = {name: (make(flow), None) for name, make in SCORES.items() if name != "fisher"}
+    made["fisher"] = (scores.FisherScore(flow), fisher_rows)
+    for name in ("png", "zlib"):
+        made[f"complexity, {name}"] = (complexity.ComplexityCorrected(flow, name), None)
+    if others:
+        made["likelihood_ratio"] = (LikelihoodRatio(flow, others[0]), None)
+        made["ensemble"] = (Ensemble([flow, others[1]]), None)
+    return made
+
+
+def measure(args, flow, others, fitted, normal, foreign, anomalous, model):
+    """Lines of the table for one model."""
+    lines = []
+    for name, (score, rows) in all_scores(flow, others, args.fisher_rows).items():
+        start = time.perf_counter()
+        score.fit(fitted[:rows])
+        found = np.concatenate([score(part[:rows]) for part in (normal, foreign)])
+        count = len(normal[:rows])
+        labels = np.arange(len(found)) >= count
+        auc, precision = roc_auc_score(labels, found), average_precision_score(labels, found)
+        is_auto = name == auto_score(flow)
+        lines.append((args.data, anomalous, model, name, f"{auc:.4f}", f"{precision:.4f}", is_auto))
+        seconds = time.perf_counter() - start
+        print(f"{args.data} {anomalous} {name}: {auc:.4f}, {seconds:.0f} s", flush=True)
+    return lines
+
+
+def write(lines):
+    """Replace the lines of the same data, anomalies and model."""
+    kept = []
+    if OUT.exists():
+        with OUT.open(newline="") as file:
+            kept = [tuple(row) for row in list(csv.reader(file))[1:]]
+    own = {line[:3] for line in lines}
+    texts = [tuple(map(str, line)) for line in lines]
+    rows = [row for row in kept if row[:3] not in own] + texts
+    with OUT.open("w", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([NAMES, *sorted(rows, key=lambda r: r[:3])])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("kind", choices=["pair", "class"])
+    parser.add_argument("data", choices=list(OTHER))
+    parser.add_argument("label", type=int, nargs="?")
+    parser.add_argument("--data-dir")
+    parser.add_argument("--rows", type=int, default=2_000)
+    parser.add_argument("--fisher-rows", type=int, default=500)
+    parser.add_argument("--minutes", type=float, default=4.0)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    train, test = load(args.data, args.data_dir)
+    fitted = train["image"][TRAINED : TRAINED + 3_000]
+    others = None
+    if args.kind == "pair":
+        name = f"glow-{args.data.replace('_', '-')}"
+        flow, model = tfflows.zoo.load(name), name
+        x = train["image"][:TRAINED]
+        if args.minutes:
+            background = small_glow(perturbed(x, 0.2, args.seed), args.minutes, args.seed)
+            others = background, small_glow(x, args.minutes, args.seed + 1)
+        normal, foreign = test["image"], load(OTHER[args.data], args.data_dir)[1]["image"]
+        anomalous = OTHER[args.data]
+    else:
+        is_own = train["label"] != args.label
+        flow = small_glow(train["image"][:TRAINED][is_own[:TRAINED]], args.minutes, args.seed)
+        model, anomalous = "small Glow", f"its class {args.label}"
+        fitted = train["image"][TRAINED:][is_own[TRAINED:]][:3_000]
+        is_own = test["label"] != args.label
+        normal, foreign = test["image"][is_own], test["image"][~is_own]
+    normal, foreign = normal[: args.rows], foreign[: args.rows]
+    write(measure(args, flow, others, fitted, normal, foreign, anomalous, model))
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    print(f"{used.ru_utime + used.ru_stime:.0f} s of CPU")
+
+
+if __name__ == "__main__":
+    main()
