@@ -27,7 +27,7 @@ FLOORS = (
     {"saving"},
     {"zoo"},
     {"runs"},
-    {"tables", "vae"},
+    {"tables", "vae", "anomaly"},
     {"evaluation", "testing"},
     {"models"},
     {"flow"},

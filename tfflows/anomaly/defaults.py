@@ -1,0 +1,119 @@
+"""What a detector takes where its user says nothing: the models, their training, the score.
+
+One default for all tables and one for all images: nothing here looks at anomalies.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from tfflows.anomaly.complexity import GivenComplexity
+from tfflows.anomaly.densities import Model
+from tfflows.anomaly.scores import LatentNorm, NegativeLogLikelihood, Score
+from tfflows.flow import Flow
+from tfflows.layers import Standardize
+from tfflows.models import NICE, Glow
+from tfflows.tables import TableFlow
+
+NUM_COUPLINGS = 10
+HIDDEN_UNITS = (256, 256)
+IMAGE_SIDES = 4  # two levels of Glow halve the sides twice
+
+
+class Plan(NamedTuple):
+    """How a default model is trained.
+
+    Attributes:
+        epochs: at most.
+        batch_size: rows per step.
+        learning_rate: the first; it falls to zero along a cosine.
+        weight_decay: of AdamW.
+        patience: epochs without a better held-out nll, after which training ends.
+    """
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    weight_decay: float
+    patience: int
+
+
+def default_table_model(x: np.ndarray) -> Flow:
+    """An untrained flow over rows of numbers: NICE, in robust units.
+
+    Additive couplings keep volumes, so that no region gets an unbounded density: columns that are
+    constant or repeat few values do no harm.
+
+    Args:
+        x: normal rows `[n, columns]`, from which the units are taken.
+    """
+    scaling = Standardize()
+    flow = NICE((x.shape[1],), NUM_COUPLINGS, HIDDEN_UNITS, preprocessing=[scaling])
+    centre, spread = robust_units(x)
+    scaling.mean.assign(centre)
+    scaling.std.assign(spread)
+    scaling.adapted.assign(1.0)
+    return flow
+
+
+def robust_units(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Medians and spreads of columns `[n, columns]`: interquartile ranges where there are such.
+
+    Where most rows are equal the spread is the standard deviation, and of a constant column 1.
+    """
+    x = x.astype("float64")
+    centre = np.median(x, axis=0)
+    low, high = np.quantile(x, [0.25, 0.75], axis=0)
+    spread, deviation = high - low, x.std(axis=0)
+    rounding = 1e-6 * np.abs(x).max(axis=0)
+    spread = np.where(spread > rounding, spread, deviation)
+    return centre, np.where(spread > rounding, spread, 1.0)
+
+
+def default_image_model(event_shape: Sequence[int]) -> Flow:
+    """An untrained flow of images of whole numbers 0..255: a small Glow.
+
+    Args:
+        event_shape: (height, width, channels).
+
+    Raises:
+        ValueError: a side is not a multiple of four.
+    """
+    if any(side % IMAGE_SIDES for side in event_shape[:2]):
+        raise ValueError(
+            f"The default model of images expects sides that are multiples of {IMAGE_SIDES}. "
+            f"Received: images of {event_shape}; pad or crop them, or give a `model`"
+        )
+    return Glow(event_shape, num_levels=2, depth=8, filters=64)
+
+
+def plan_for(model: Flow, num_rows: int) -> Plan:
+    """How a flow is trained on this many rows."""
+    if len(model.event_shape) > 1:
+        return Plan(20, 64, 1e-3, 1e-4, 5)
+    batch_size = int(np.clip(2 ** math.ceil(math.log2(max(num_rows, 1) / 20)), 32, 512))
+    steps = math.ceil(num_rows / batch_size)
+    return Plan(int(np.clip(6_000 // steps, 1, 200)), batch_size, 1e-3, 1e-4, 30)
+
+
+def auto_score(model: Model) -> str:
+    """The score that "auto" stands for."""
+    if is_of_images(model):
+        return "given_complexity"
+    return "nll"
+
+
+def is_of_images(model: Model) -> bool:
+    """Whether the model is a flow of images of whole numbers."""
+    return isinstance(model, Flow) and len(model.event_shape) == 3 and model.is_discrete
+
+
+def statistics_of(model: Model) -> tuple[Callable[..., Score], ...]:
+    """What "density_of_states" and "joint_density" look at."""
+    if is_of_images(model):
+        return (NegativeLogLikelihood, LatentNorm, GivenComplexity)
+    if isinstance(model, TableFlow):
+        return (NegativeLogLikelihood,)
+    return (NegativeLogLikelihood, LatentNorm)
