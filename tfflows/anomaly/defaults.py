@@ -13,12 +13,10 @@ from tfflows.anomaly.complexity import GivenComplexity
 from tfflows.anomaly.densities import Model
 from tfflows.anomaly.scores import LatentNorm, NegativeLogLikelihood, Score
 from tfflows.flow import Flow
-from tfflows.layers import Standardize
-from tfflows.models import NICE, Glow
+from tfflows.layers import NoiseConditional
+from tfflows.models import Glow
 from tfflows.tables import TableFlow
 
-NUM_COUPLINGS = 10
-HIDDEN_UNITS = (256, 256)
 IMAGE_SIDES = 4  # two levels of Glow halve the sides twice
 
 
@@ -30,46 +28,15 @@ class Plan(NamedTuple):
         batch_size: rows per step.
         learning_rate: the first; it falls to zero along a cosine.
         weight_decay: of AdamW.
-        patience: epochs without a better held-out nll, after which training ends.
+        patience: epochs without a better held-out nll, after which training ends; None
+            looks at no held-out rows, because noise keeps the model from learning rows by heart.
     """
 
     epochs: int
     batch_size: int
     learning_rate: float
     weight_decay: float
-    patience: int
-
-
-def default_table_model(x: np.ndarray) -> Flow:
-    """An untrained flow over rows of numbers: NICE, in robust units.
-
-    Additive couplings keep volumes, so that no region gets an unbounded density: columns that are
-    constant or repeat few values do no harm.
-
-    Args:
-        x: normal rows `[n, columns]`, from which the units are taken.
-    """
-    scaling = Standardize()
-    flow = NICE((x.shape[1],), NUM_COUPLINGS, HIDDEN_UNITS, preprocessing=[scaling])
-    centre, spread = robust_units(x)
-    scaling.mean.assign(centre)
-    scaling.std.assign(spread)
-    scaling.adapted.assign(1.0)
-    return flow
-
-
-def robust_units(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Medians and spreads of columns `[n, columns]`: interquartile ranges where there are such.
-
-    Where most rows are equal the spread is the standard deviation, and of a constant column 1.
-    """
-    x = x.astype("float64")
-    centre = np.median(x, axis=0)
-    low, high = np.quantile(x, [0.25, 0.75], axis=0)
-    spread, deviation = high - low, x.std(axis=0)
-    rounding = 1e-6 * np.abs(x).max(axis=0)
-    spread = np.where(spread > rounding, spread, deviation)
-    return centre, np.where(spread > rounding, spread, 1.0)
+    patience: int | None
 
 
 def default_image_model(event_shape: Sequence[int]) -> Flow:
@@ -91,6 +58,11 @@ def default_image_model(event_shape: Sequence[int]) -> Flow:
 
 def plan_for(model: Flow, num_rows: int) -> Plan:
     """How a flow is trained on this many rows."""
+    if any(isinstance(layer, NoiseConditional) for layer in model.flow_layers):
+        batch_size = min(256, num_rows)
+        steps = int(np.clip(num_rows / 50, 1_000, 3_000))
+        epochs = math.ceil(steps * batch_size / num_rows)
+        return Plan(epochs, batch_size, 2e-3, 1e-4, None)
     if len(model.event_shape) > 1:
         return Plan(20, 64, 1e-3, 1e-4, 5)
     batch_size = int(np.clip(2 ** math.ceil(math.log2(max(num_rows, 1) / 20)), 32, 512))
@@ -102,6 +74,8 @@ def auto_score(model: Model) -> str:
     """The score that "auto" stands for."""
     if is_of_images(model):
         return "given_complexity"
+    if isinstance(model, Flow) and len(model.event_shape) == 1:
+        return "smallest_p_value"
     return "nll"
 
 

@@ -6,10 +6,11 @@ import keras
 import numpy as np
 
 from tfflows.anomaly.choices import make_score
-from tfflows.anomaly.defaults import auto_score, default_image_model, default_table_model
+from tfflows.anomaly.defaults import auto_score, default_image_model
 from tfflows.anomaly.densities import Model, inputs_of
 from tfflows.anomaly.rows import perturbed, take
 from tfflows.anomaly.scores import Score, check_members
+from tfflows.anomaly.table_model import default_table_model
 from tfflows.anomaly.training import (
     TimeLimit,
     held_out_places,
@@ -74,8 +75,9 @@ def fit_score(
     elif name == "ensemble":
         models += [trainer.train(model, number) for number in range(1, NUM_MEMBERS)]
     score = make_score(name, models)
-    places = np.arange(len(rows)) if has_model and len(models) == 1 else np.flatnonzero(is_held_out)
-    score.fit_inputs(inputs_of(model, take(rows, places)))
+    seen = inputs_of(model, take(rows, np.flatnonzero(~is_held_out)))
+    score.see_trained(seen, detector.contamination)
+    score.fit_inputs(inputs_of(model, take(rows, np.flatnonzero(is_held_out))))
     return FittedScore(score, name)
 
 
