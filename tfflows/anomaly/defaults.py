@@ -60,7 +60,7 @@ def plan_for(model: Flow, num_rows: int) -> Plan:
     """How a flow is trained on this many rows."""
     if any(isinstance(layer, NoiseConditional) for layer in model.flow_layers):
         batch_size = min(256, num_rows)
-        steps = int(np.clip(num_rows / 50, 1_000, 3_000))
+        steps = int(np.clip(num_rows / 50, 800, 3_000))
         epochs = math.ceil(steps * batch_size / num_rows)
         return Plan(epochs, batch_size, 2e-3, 1e-4, None)
     if len(model.event_shape) > 1:

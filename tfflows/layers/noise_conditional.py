@@ -11,16 +11,15 @@ from tfflows.backend.tensor_ops import repeat_log_det
 from tfflows.layers.equal_steps import forward_through, generate_through, inverse_through
 from tfflows.layers.flow_layer import FlowLayer
 
-NUM_POWERS = 3  # of the log of the noise's scale, which the condition holds
-
 
 @keras.saving.register_keras_serializable(package="tfflows")
 class NoiseConditional(FlowLayer):
     """Send x `[batch, *event]` plus noise through layers whose condition is the scale of the noise.
 
-        z = layers(x + scale e, condition(scale)),   e ~ N(0, 1)          log_det is theirs
+        z = layers(x + scale e, condition),   e ~ N(0, 1)          log_det is theirs
 
-    In training each row gets noise of its own scale, which is log-uniform from `low` to `high`.
+    In training each row gets noise of its own scale, which is log-uniform from `low` to `high`. The
+    condition `[batch, 1]` is the logarithm of the scale, from -1 for `low` to 1 for `high`.
     Otherwise there is no noise and the scale is `low`: the density is that of the data blurred that
     little. What the layers learn from much noise holds them together where there are few rows,
     duplicates, integers, constant columns or data on a surface, which have no density by themselves
@@ -70,7 +69,7 @@ class NoiseConditional(FlowLayer):
         shape = self.event_shape
         for layer in self.flow_layers:
             if not layer.built:
-                layer.build((None, *shape), (None, NUM_POWERS))
+                layer.build((None, *shape), (None, 1))
             shape = layer.latent_event_shape(shape)
 
     def latent_event_shape(self, event_shape):
@@ -83,13 +82,9 @@ class NoiseConditional(FlowLayer):
             latent_shape = layer.data_event_shape(latent_shape)
         return tuple(latent_shape)
 
-    def _condition(self, place):
-        """The condition `[rows, powers]` of scales' places `[rows, 1]`: -1 is low, 1 is high."""
-        return ops.concatenate([place**power for power in range(1, NUM_POWERS + 1)], axis=1)
-
     def _quiet(self, x):
         """The condition of the smallest scale, for each row of x."""
-        return self._condition(-ops.ones((ops.shape(x)[0], 1), dtype=self.compute_dtype))
+        return -ops.ones((ops.shape(x)[0], 1), dtype=self.compute_dtype)
 
     def _noisy(self, x):
         """Noisy rows, and the condition that says how noisy each is."""
@@ -98,7 +93,7 @@ class NoiseConditional(FlowLayer):
         noise = rng.rows_of_replica(rng.normal, self.seed_generator, ops.shape(x), x.dtype)
         log_scale = math.log(self.low) + draw * math.log(self.high / self.low)
         scale = ops.reshape(ops.exp(log_scale), (-1, *(1 for _ in self.event_shape)))
-        return x + scale * noise, self._condition(2 * draw - 1)
+        return x + scale * noise, 2 * draw - 1
 
     def _forward(self, x, condition=None, training=False):
         x, scales = self._noisy(x) if training else (x, self._quiet(x))
