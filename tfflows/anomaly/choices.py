@@ -7,6 +7,7 @@ from tfflows.anomaly.combined import DensityOfStates, JointDensity
 from tfflows.anomaly.complexity import ComplexityCorrected, GivenComplexity
 from tfflows.anomaly.defaults import statistics_of
 from tfflows.anomaly.densities import Model
+from tfflows.anomaly.nearest import NearestRow
 from tfflows.anomaly.scores import (
     FisherScore,
     LatentNorm,
@@ -16,6 +17,7 @@ from tfflows.anomaly.scores import (
     Typicality,
 )
 from tfflows.anomaly.several_models import Ensemble, LikelihoodRatio
+from tfflows.anomaly.smallest_p_value import SmallestPValue
 from tfflows.utils.suggest import nearest
 
 SCORES: dict[str, Callable[[Model], Score]] = {
@@ -27,6 +29,8 @@ SCORES: dict[str, Callable[[Model], Score]] = {
     "complexity": ComplexityCorrected,
     "given_complexity": GivenComplexity,
     "density_of_states": lambda model: DensityOfStates(model, statistics_of(model)),
+    "nearest": NearestRow,
+    "smallest_p_value": lambda model: SmallestPValue(model, (NegativeLogLikelihood, NearestRow)),
     "joint_density": lambda model: JointDensity(model, statistics_of(model)),
 }
 OF_SEVERAL = ("likelihood_ratio", "ensemble")

@@ -13,6 +13,7 @@ from tfflows.anomaly.complexity import GivenComplexity
 from tfflows.anomaly.densities import Model
 from tfflows.anomaly.scores import LatentNorm, NegativeLogLikelihood, Score
 from tfflows.flow import Flow
+from tfflows.layers import NoiseConditional
 from tfflows.models import Glow
 from tfflows.tables import TableFlow
 
@@ -27,14 +28,15 @@ class Plan(NamedTuple):
         batch_size: rows per step.
         learning_rate: the first; it falls to zero along a cosine.
         weight_decay: of AdamW.
-        patience: epochs without a better held-out nll, after which training ends.
+        patience: epochs without a better held-out nll, after which training ends; None
+            looks at no held-out rows, because noise keeps the model from learning rows by heart.
     """
 
     epochs: int
     batch_size: int
     learning_rate: float
     weight_decay: float
-    patience: int
+    patience: int | None
 
 
 def default_image_model(event_shape: Sequence[int]) -> Flow:
@@ -56,6 +58,11 @@ def default_image_model(event_shape: Sequence[int]) -> Flow:
 
 def plan_for(model: Flow, num_rows: int) -> Plan:
     """How a flow is trained on this many rows."""
+    if any(isinstance(layer, NoiseConditional) for layer in model.flow_layers):
+        batch_size = min(256, num_rows)
+        steps = int(np.clip(num_rows / 50, 800, 3_000))
+        epochs = math.ceil(steps * batch_size / num_rows)
+        return Plan(epochs, batch_size, 2e-3, 1e-4, None)
     if len(model.event_shape) > 1:
         return Plan(20, 64, 1e-3, 1e-4, 5)
     batch_size = int(np.clip(2 ** math.ceil(math.log2(max(num_rows, 1) / 20)), 32, 512))
@@ -67,6 +74,8 @@ def auto_score(model: Model) -> str:
     """The score that "auto" stands for."""
     if is_of_images(model):
         return "given_complexity"
+    if isinstance(model, Flow) and len(model.event_shape) == 1:
+        return "smallest_p_value"
     return "nll"
 
 

@@ -75,8 +75,9 @@ def fit_score(
     elif name == "ensemble":
         models += [trainer.train(model, number) for number in range(1, NUM_MEMBERS)]
     score = make_score(name, models)
-    places = np.arange(len(rows)) if has_model and len(models) == 1 else np.flatnonzero(is_held_out)
-    score.fit_inputs(inputs_of(model, take(rows, places)))
+    seen = inputs_of(model, take(rows, np.flatnonzero(~is_held_out)))
+    score.see_trained(seen, detector.contamination)
+    score.fit_inputs(inputs_of(model, take(rows, np.flatnonzero(is_held_out))))
     return FittedScore(score, name)
 
 

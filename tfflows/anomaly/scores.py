@@ -40,6 +40,14 @@ class Score:
         """All models that the score reads, the one of normal rows first."""
         return [self.model]
 
+    def see_trained(self, inputs: tuple[np.ndarray, ...], contamination: float = 0.0) -> None:
+        """Take the rows that the model was trained on, before `fit`; most scores need none.
+
+        Args:
+            inputs: what `inputs_of` made of them.
+            contamination: the share of them that may be anomalies.
+        """
+
     def fit(self, x: Any) -> "Score":
         """Take what the score needs of normal rows `[n, *event]`; returns itself."""
         return self.fit_inputs(inputs_of(self.model, x))

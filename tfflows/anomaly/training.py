@@ -91,20 +91,24 @@ def train_flow(
         flow.fit(
             x,
             sample_weight=weights,
-            validation_data=kept,
+            validation_data=None if plan.patience is None else kept,
             epochs=max(1, round(share * plan.epochs)),
             batch_size=plan.batch_size,
             verbose=verbose,
-            callbacks=[
-                keras.callbacks.EarlyStopping(
-                    "val_nll", patience=plan.patience, restore_best_weights=True, mode="min"
-                ),
-                limit,
-            ],
+            callbacks=[*_early_stopping(plan), limit],
         )
         if contamination:
             weights = _usual(flow, x, contamination).astype("float32")
             kept = held_out[_usual(flow, held_out, contamination)]
+
+
+def _early_stopping(plan: Plan) -> list:
+    if plan.patience is None:
+        return []
+    stop = keras.callbacks.EarlyStopping(
+        "val_nll", patience=plan.patience, restore_best_weights=True, mode="min"
+    )
+    return [stop]
 
 
 def _optimizer(plan: Plan, rows):

@@ -1,0 +1,55 @@
+"""`AnomalyDetector(score="auto")` with its default model on the splits of the study.
+
+    KERAS_BACKEND=jax python -m scripts.anomaly_study.auto --scores FOLDER
+
+A fifth of the training rows calibrates, as it does for users: the model and the score see the rest.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+
+from scripts.anomaly_study import tables
+from tfflows.anomaly import AnomalyDetector
+
+
+def run(name, seed, contamination=0.0, **settings):
+    """Scores of the test rows and of the calibration rows, larger where more abnormal."""
+    split = tables.split(name, seed, contamination=contamination)
+    start = time.perf_counter()
+    detector = AnomalyDetector(seed=seed, **settings).fit(split.train)
+    test = -detector.score_samples(split.test)
+    seconds = time.perf_counter() - start
+    members = {}
+    if seed == 0 and detector.score_name_ == "smallest_p_value":
+        inputs = (split.test.astype("float32"),)
+        members = {type(m).__name__: m.of_inputs(inputs) for m in detector.score_.members}
+    arrays = {"test": test, "calibration": -detector.calibration_scores_, **members}
+    return {**arrays, "seconds": seconds}
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--scores", type=Path, required=True)
+    parser.add_argument("--seeds", nargs="+", type=int, default=list(range(5)))
+    parser.add_argument("--tables", nargs="+", default=tables.names())
+    parser.add_argument("--contamination", type=float, default=0.0, help="of the training rows")
+    parser.add_argument("--assumed", type=float, default=0.0, help="what the detector is told")
+    args = parser.parse_args()
+    method = "auto"
+    if args.contamination or args.assumed:
+        method += f"-{args.contamination:g}-{args.assumed:g}"
+    args.scores.mkdir(parents=True, exist_ok=True)
+    for seed in args.seeds:
+        for name in args.tables:
+            path = args.scores / f"{name}.{method}.{seed}.npz"
+            if not path.exists():
+                arrays = run(name, seed, args.contamination, contamination=args.assumed)
+                np.savez(path, **arrays)
+                print(f"{method} {name} {seed} {arrays['seconds']:.1f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()
