@@ -34,7 +34,7 @@ def fitted(tmp_path_factory):
     flow.save(folder / "flow.keras")
     said = run(
         "anomaly", "fit", folder / "train.csv", "--labels", "odd", "--exclude", "id",
-        "--model", folder / "flow.keras", "--out", folder / "things.keras", "--rate", 0.1,
+        "--score", "nll", "--model", folder / "flow.keras", "--out", folder / "things.keras", "--rate", 0.1,
     )  # fmt: skip
     return folder, said
 
