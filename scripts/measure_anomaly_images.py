@@ -5,7 +5,7 @@
 
 `pair` takes the zoo's Glow of one data set, and rows of the other one as anomalies. `class` trains
 a dense RealNVP on all classes but one. Scores are fitted to validation rows, and both kinds of rows
-are test rows. Each command replaces its own lines of the file.
+are test rows. Each command replaces its own column of the file.
 """
 
 import argparse
@@ -17,18 +17,17 @@ from pathlib import Path
 import keras
 import numpy as np
 import tensorflow_datasets as tfds
-from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.metrics import roc_auc_score
 
 import tfflows
 from tfflows.anomaly import complexity, scores
 from tfflows.anomaly.choices import SCORES
-from tfflows.anomaly.defaults import auto_score
 from tfflows.anomaly.rows import perturbed
 from tfflows.anomaly.several_models import Ensemble, LikelihoodRatio
 from tfflows.anomaly.training import TimeLimit
 
 OUT = Path(__file__).parents[1] / "docs" / "results" / "anomaly-images.csv"
-NAMES = ("normal", "anomalous", "model", "score", "auroc", "average_precision", "is_auto")
+TITLES = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST"}
 OTHER = {"mnist": "fashion_mnist", "fashion_mnist": "mnist"}
 TRAINED = 50_000  # rows that the zoo's models were trained on; the rest is for validation
 
@@ -90,34 +89,33 @@ def all_scores(flow, others, fisher_rows):
     return made
 
 
-def measure(args, flow, others, fitted, normal, foreign, anomalous, model):
-    """Lines of the table for one model."""
-    lines = []
+def measure(args, flow, others, fitted, normal, foreign):
+    """AUROC by the name of the score."""
+    aucs = {}
     for name, (score, rows) in all_scores(flow, others, args.fisher_rows).items():
         start = time.perf_counter()
         score.fit(fitted[:rows])
         found = np.concatenate([score(part[:rows]) for part in (normal, foreign)])
-        count = len(normal[:rows])
-        labels = np.arange(len(found)) >= count
-        auc, precision = roc_auc_score(labels, found), average_precision_score(labels, found)
-        is_auto = name == auto_score(flow)
-        lines.append((args.data, anomalous, model, name, f"{auc:.4f}", f"{precision:.4f}", is_auto))
+        labels = np.arange(len(found)) >= len(normal[:rows])
+        aucs[name] = f"{roc_auc_score(labels, found):.4f}"
         seconds = time.perf_counter() - start
-        print(f"{args.data} {anomalous} {name}: {auc:.4f}, {seconds:.0f} s", flush=True)
-    return lines
+        print(f"{args.data} {name}: {aucs[name]}, {seconds:.0f} s", flush=True)
+    return aucs
 
 
-def write(lines):
-    """Replace the lines of the same data, anomalies and model."""
-    kept = []
+def write(column, aucs):
+    """Add a column to the table, or replace it."""
+    table = {}
     if OUT.exists():
         with OUT.open(newline="") as file:
-            kept = [tuple(row) for row in list(csv.reader(file))[1:]]
-    own = {line[:3] for line in lines}
-    texts = [tuple(map(str, line)) for line in lines]
-    rows = [row for row in kept if row[:3] not in own] + texts
+            table = {row["score"]: row for row in csv.DictReader(file)}
+    for name, auc in aucs.items():
+        table.setdefault(name, {"score": name})[column] = auc
+    headings = list(dict.fromkeys(key for row in table.values() for key in row))
     with OUT.open("w", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows([NAMES, *sorted(rows, key=lambda r: r[:3])])
+        writer = csv.DictWriter(file, headings, restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(table.values())
 
 
 def main():
@@ -137,22 +135,22 @@ def main():
     others = None
     if args.kind == "pair":
         name = f"glow-{args.data.replace('_', '-')}"
-        flow, model = tfflows.zoo.load(name), name
+        flow = tfflows.zoo.load(name)
         x = train["image"][:TRAINED]
         if args.minutes:
             background = small_glow(perturbed(x, 0.2, args.seed), args.minutes, args.seed)
             others = background, small_glow(x, args.minutes, args.seed + 1)
         normal, foreign = test["image"], load(OTHER[args.data], args.data_dir)[1]["image"]
-        anomalous = OTHER[args.data]
+        column = f"{TITLES[args.data]}, then {TITLES[OTHER[args.data]]}"
     else:
         is_own = train["label"] != args.label
         flow = dense_flow(train["image"][:TRAINED][is_own[:TRAINED]], args.minutes, args.seed)
-        model, anomalous = "dense RealNVP", f"its class {args.label}"
+        column = f"{TITLES[args.data]} without class {args.label}, then it"
         fitted = train["image"][TRAINED:][is_own[TRAINED:]][:3_000]
         is_own = test["label"] != args.label
         normal, foreign = test["image"][is_own], test["image"][~is_own]
     normal, foreign = normal[: args.rows], foreign[: args.rows]
-    write(measure(args, flow, others, fitted, normal, foreign, anomalous, model))
+    write(column, measure(args, flow, others, fitted, normal, foreign))
     used = resource.getrusage(resource.RUSAGE_SELF)
     print(f"{used.ru_utime + used.ru_stime:.0f} s of CPU")
 

@@ -17,7 +17,10 @@ def things(count, seed=0, odd=0):
     """Rows of three columns, the last of which are far out and labelled so."""
     frame = pd.DataFrame(np.random.default_rng(seed).normal(size=(count, 3)), columns=NAMES)
     frame.loc[count - odd :, "weight"] = 9.0
-    frame["id"], frame["odd"] = np.arange(count) + 100, (np.arange(count) >= count - odd).astype(int)
+    frame["id"], frame["odd"] = (
+        np.arange(count) + 100,
+        (np.arange(count) >= count - odd).astype(int),
+    )
     return frame
 
 
