@@ -79,7 +79,8 @@ def trained(flow, x, minutes, seed, batch_size):
 
 def all_scores(flow, others, fisher_rows):
     """Every score of a flow by its name, with how many rows it is measured on."""
-    made = {name: (make(flow), None) for name, make in SCORES.items() if name != "fisher"}
+    left_out = {"fisher", "nearest", "smallest_p_value"}  # the last two are of tables
+    made = {name: (make(flow), None) for name, make in SCORES.items() if name not in left_out}
     made["fisher"] = (scores.FisherScore(flow), fisher_rows)
     for name in ("png", "zlib"):
         made[f"complexity, {name}"] = (complexity.ComplexityCorrected(flow, name), None)

@@ -17,10 +17,8 @@ def things(count, seed=0, odd=0):
     """Rows of three columns, the last of which are far out and labelled so."""
     frame = pd.DataFrame(np.random.default_rng(seed).normal(size=(count, 3)), columns=NAMES)
     frame.loc[count - odd :, "weight"] = 9.0
-    frame["id"], frame["odd"] = (
-        np.arange(count) + 100,
-        (np.arange(count) >= count - odd).astype(int),
-    )
+    place = np.arange(count)
+    frame["id"], frame["odd"] = place + 100, (place >= count - odd).astype(int)
     return frame
 
 
@@ -37,7 +35,8 @@ def fitted(tmp_path_factory):
     flow.save(folder / "flow.keras")
     said = run(
         "anomaly", "fit", folder / "train.csv", "--labels", "odd", "--exclude", "id",
-        "--score", "nll", "--model", folder / "flow.keras", "--out", folder / "things.keras", "--rate", 0.1,
+        "--score", "nll", "--model", folder / "flow.keras", "--rate", 0.1,
+        "--out", folder / "things.keras",
     )  # fmt: skip
     return folder, said
 
