@@ -178,16 +178,16 @@ def test_given_complexity_is_the_distance_from_a_line(image_flow, images):
 
 
 def test_what_does_not_fit_is_refused(gaussian, image_flow):
-    with pytest.raises(ValueError, match="Complexity is of images of whole numbers"):
+    with pytest.raises(ValueError, match=r"Complexity is of images of whole numbers"):
         complexity.ComplexityCorrected(gaussian)
-    with pytest.raises(ValueError, match="compressor must be one of .*Received: 'rar'"):
+    with pytest.raises(ValueError, match=r"compressor must be one of .*Received: 'rar'"):
         complexity.ComplexityCorrected(image_flow, "rar")
     narrow = Flow([layers.DiagonalScaling()], (2,))
     with pytest.raises(ValueError, match=r"a background of events \(3,\). Received: \(2,\)"):
         several_models.LikelihoodRatio(gaussian, narrow)
     with pytest.raises(ValueError, match="at least 2 models"):
         several_models.Ensemble([gaussian])
-    with pytest.raises(ValueError, match="at least one. Received: none"):
+    with pytest.raises(ValueError, match=r"at least one\. Received: none"):
         combined.DensityOfStates(gaussian, [])
 
 

@@ -6,6 +6,7 @@ from tfflows.anomaly.complexity import ComplexityCorrected, GivenComplexity, cod
 from tfflows.anomaly.conformal import Drift, benjamini_hochberg, drift, p_values, threshold
 from tfflows.anomaly.detector import AnomalyDetector
 from tfflows.anomaly.explaining import Explanation
+from tfflows.anomaly.report import AnomalyReport, write_report
 from tfflows.anomaly.scores import (
     FisherScore,
     LatentNorm,
@@ -20,6 +21,7 @@ from tfflows.anomaly.several_models import Ensemble, LikelihoodRatio
 __all__ = [
     "SCORES",
     "AnomalyDetector",
+    "AnomalyReport",
     "ComplexityCorrected",
     "DensityOfStates",
     "Drift",
@@ -40,4 +42,5 @@ __all__ = [
     "drift",
     "p_values",
     "threshold",
+    "write_report",
 ]

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from tfflows.anomaly.detector import AnomalyDetector
 
 HELD_OUT = 0.15  # share of the rows that are not for calibration
+HELD_OUT_OF_UNSEEN = 1 / 3  # where the model was trained on others
 NUM_MEMBERS = 3  # of an ensemble
 PERTURBED = 0.2  # share of the cells that a background's rows have from elsewhere
 
@@ -53,10 +54,11 @@ def fit_score(
         schema: of a typed table; None of an array or a table of numbers.
         names: of the columns, or None.
     """
-    is_held_out = held_out_places(len(rows), HELD_OUT, detector.seed)
-    trainer = _ModelTrainer(detector, rows, is_held_out, schema, names)
     model, name = detector.model, detector.score
     has_model = model is not None and is_trained(model)
+    share = HELD_OUT_OF_UNSEEN if has_model else HELD_OUT
+    is_held_out = held_out_places(len(rows), share, detector.seed)
+    trainer = _ModelTrainer(detector, rows, is_held_out, schema, names)
     if not has_model:
         model = trainer.train(model, 0)
     assert model is not None

@@ -5,8 +5,10 @@ import math
 import numpy as np
 from keras import ops
 
+from tfflows.anomaly.densities import Model
 from tfflows.anomaly.scores import Score
 from tfflows.anomaly.table_model import TAIL, units
+from tfflows.flow import Flow
 
 MAX_ROWS = 10_000  # that are compared with
 
@@ -24,6 +26,15 @@ class NearestRow(Score):
 
     fitted = ("centre", "spread", "rows", "neighbours")
     rows: np.ndarray
+
+    def __init__(self, model: Model):
+        super().__init__(model)
+        if not (isinstance(model, Flow) and len(model.event_shape) == 1):
+            raise ValueError(
+                "The nearest row is one of columns of numbers: Expected a flow of vectors. "
+                f"Received: a {type(model).__name__} of "
+                f"{getattr(model, 'event_shape', 'typed columns')}"
+            )
 
     def see_trained(self, inputs, contamination=0.0):
         x = inputs[0].astype("float64")

@@ -122,12 +122,12 @@ def _is_dataset(data):
 
 
 def _all_batches(data):
-    """The rows of all batches; the parts of a batch beside x are refused, as a flow has no targets."""
+    """The rows of all batches, which must not have targets beside them."""
     if isinstance(data, keras.utils.PyDataset):
-        count = data.num_batches
+        batches, count = data, data.num_batches
         if count is None:
             raise ValueError("Expected a dataset of known length. Received: num_batches of None")
-        data = (data[place] for place in range(count))
+        data = (batches[place] for place in range(count))
     parts = [arrange(batch, False)[0] for batch in data]
     if not parts:
         raise ValueError("The data are empty: no batch came from the dataset")
