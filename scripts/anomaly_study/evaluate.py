@@ -1,6 +1,6 @@
 """Numbers from the scores of all methods: one row per table, method and seed, and the means.
 
-    python -m scripts.anomaly_study.evaluate --scores FOLDER --out docs/results
+python -m scripts.anomaly_study.evaluate --scores FOLDER --out docs/results
 """
 
 import argparse
