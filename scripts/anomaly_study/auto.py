@@ -37,6 +37,7 @@ def run(name, seed, contamination=0.0, assumed=0.0):
 
 
 def main():
+    """Write a file of scores per table and seed, where there is none yet."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--scores", type=Path, required=True)
     parser.add_argument("--seeds", nargs="+", type=int, default=list(range(5)))

@@ -72,6 +72,7 @@ def run(method, name, seed):
 
 
 def main():
+    """Write a file of scores per table and seed, where there is none yet."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--scores", type=Path, required=True)
     parser.add_argument("--methods", nargs="+", default=METHODS)

@@ -28,7 +28,7 @@ METHODS = {
 
 
 def rows(folder, names, methods=None, seeds=None):
-    """AUROC and AUPRC of each file of scores; of `METHOD-C-A` with a share C of anomalies in training."""
+    """AUROC and AUPRC of each file; those of `METHOD-C-A` had a share C of anomalies in training."""
     found = []
     for name in names:
         for seed in range(5) if seeds is None else seeds:
@@ -122,6 +122,7 @@ def write(results, folder):
 
 
 def main():
+    """Print the means, and write the tables of the page."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--scores", type=Path, required=True)
     parser.add_argument("--out", type=Path, help="folder of the tables of the page")

@@ -20,11 +20,12 @@ class NoiseConditional(FlowLayer):
 
     In training each row gets noise of its own scale, which is log-uniform from `low` to `high`. The
     condition `[batch, 1]` is the logarithm of the scale, from -1 for `low` to 1 for `high`, and
-    what follows it is the condition of this layer, flat, where it has one.
-    Otherwise there is no noise and the scale is `low`: the density is that of the data blurred that
-    little. What the layers learn from much noise holds them together where there are few rows,
-    duplicates, integers, constant columns or data on a surface, which have no density by themselves
-    (SoftFlow, https://arxiv.org/abs/2006.04604, which trains so and also adds little noise to tell).
+    what follows it is the condition of this layer, flat, where it has one. Otherwise there is no
+    noise and the scale is `low`: the density is that of the data blurred that little.
+
+    What the layers learn from much noise holds them together where rows are few, and where data
+    have no density by themselves: duplicates, integers, constant columns, surfaces (SoftFlow,
+    https://arxiv.org/abs/2006.04604).
 
     Args:
         layers: flow layers that take a condition, from data to latent.
