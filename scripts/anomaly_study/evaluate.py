@@ -28,7 +28,7 @@ METHODS = {
 
 
 def rows(folder, names, methods=None, seeds=None):
-    """AUROC and AUPRC of each file; those of `METHOD-C-A` had a share C of anomalies in training."""
+    """AUROC and AUPRC of each file; `METHOD-C-A` had a share C of anomalies in training."""
     found = []
     for name in names:
         for seed in range(5) if seeds is None else seeds:
