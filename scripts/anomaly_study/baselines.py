@@ -1,6 +1,6 @@
 """Detectors of PyOD on the splits of the study.
 
-    python -m scripts.anomaly_study.baselines --scores FOLDER --method knn-robust --seeds 0 1 2 3 4
+    python -m scripts.anomaly_study.baselines --scores FOLDER --methods knn-robust
 
 Runs where PyOD is (DeepSVDD needs PyTorch as well); of this project it needs `tables.py` only.
 """
@@ -27,8 +27,12 @@ METHODS = [
 ]
 
 
-def make(method, num_columns, seed):
-    """A detector with PyOD's own defaults."""
+def make(method, train, seed):
+    """A detector with PyOD's own defaults.
+
+    PCA divides by variances, and gives all rows the score inf where one is zero: it gets as many
+    components as the rows have.
+    """
     if method == "ecod":
         from pyod.models.ecod import ECOD
 
@@ -36,7 +40,8 @@ def make(method, num_columns, seed):
     if method == "pca":
         from pyod.models.pca import PCA
 
-        return PCA(random_state=seed)
+        singular = np.linalg.svd(train - train.mean(axis=0), compute_uv=False)
+        return PCA(int((singular > 1e-6 * singular[0]).sum()), random_state=seed)
     if method == "iforest":
         from pyod.models.iforest import IForest
 
@@ -51,7 +56,7 @@ def make(method, num_columns, seed):
         return LOF()
     from pyod.models.deep_svdd import DeepSVDD
 
-    return DeepSVDD(n_features=num_columns, random_state=seed, verbose=0)
+    return DeepSVDD(n_features=train.shape[1], random_state=seed, verbose=0)
 
 
 def run(method, name, seed):
@@ -60,13 +65,14 @@ def run(method, name, seed):
     kind, _, scale = method.partition("-")
     train, test = tables.scaled(split.train, split.test, scale or "standard")
     start = time.perf_counter()
-    detector = make(kind, train.shape[1], seed)
+    detector = make(kind, train, seed)
     detector.fit(train)
     scores = detector.decision_function(test)
     return np.asarray(detector.decision_scores_), scores, time.perf_counter() - start
 
 
 def main():
+    """Write a file of scores per table and seed, where there is none yet."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--scores", type=Path, required=True)
     parser.add_argument("--methods", nargs="+", default=METHODS)

@@ -38,6 +38,7 @@ def run(name, width, seed, contamination=0.0):
 
 
 def main():
+    """Write a file of scores per table and seed, where there is none yet."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--scores", type=Path, required=True)
     parser.add_argument("--width", type=int, default=128)

@@ -70,12 +70,18 @@ def plan_for(model: Flow, num_rows: int) -> Plan:
     return Plan(int(np.clip(6_000 // steps, 1, 200)), batch_size, 1e-3, 1e-4, 30)
 
 
-def auto_score(model: Model) -> str:
-    """The score that "auto" stands for."""
+def auto_score(model: Model, contamination: float = 0.0) -> str:
+    """The score that "auto" stands for.
+
+    Args:
+        model: of normal rows.
+        contamination: the share of them that may be anomalies. A flow learns a cluster of anomalies
+            as it learns any other, whereas a row has few of them as neighbours.
+    """
     if is_of_images(model):
         return "given_complexity"
     if isinstance(model, Flow) and len(model.event_shape) == 1:
-        return "smallest_p_value"
+        return "nearest" if contamination else "smallest_p_value"
     return "nll"
 
 

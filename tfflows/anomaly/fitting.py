@@ -63,7 +63,7 @@ def fit_score(
         model = trainer.train(model, 0)
     assert model is not None
     models = [model]
-    name = auto_score(model) if name == "auto" else name
+    name = auto_score(model, detector.contamination) if name == "auto" else name
     if name == "likelihood_ratio":
         background = detector.background
         if background is None:

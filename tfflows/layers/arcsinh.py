@@ -33,15 +33,25 @@ class Arcsinh(FlowLayer):
         self.scale = float(scale)
 
     def _forward(self, x, condition=None, training=False):
-        y = ops.arcsinh(x / self.scale)
+        y = _arcsinh(x / self.scale)
         return self.scale * y, -sum_event(_log_cosh(y))
 
     def _inverse(self, z, condition=None, training=False):
         y = ops.clip(z / self.scale, -80.0, 80.0)  # beyond it sinh leaves float32
-        return self.scale * ops.sinh(y), sum_event(_log_cosh(y))
+        grown = ops.expm1(ops.abs(y))
+        x = self.scale * ops.sign(y) * (grown + grown / (grown + 1)) / 2
+        return x, sum_event(_log_cosh(y))
 
     def get_config(self):
         return {**super().get_config(), "scale": self.scale}
+
+
+def _arcsinh(u):
+    """In the dtype of u, which `ops.arcsinh` does not keep on each backend, and for any size."""
+    size = ops.abs(u)
+    small = ops.minimum(size, 1e9)  # whose square is finite
+    y = ops.log1p(small + small**2 / (1 + ops.sqrt(1 + small**2)))
+    return ops.sign(u) * (y + ops.log(ops.maximum(size / 1e9, 1.0)))
 
 
 def _log_cosh(y):

@@ -19,11 +19,13 @@ class NoiseConditional(FlowLayer):
         z = layers(x + scale e, condition),   e ~ N(0, 1)          log_det is theirs
 
     In training each row gets noise of its own scale, which is log-uniform from `low` to `high`. The
-    condition `[batch, 1]` is the logarithm of the scale, from -1 for `low` to 1 for `high`.
-    Otherwise there is no noise and the scale is `low`: the density is that of the data blurred that
-    little. What the layers learn from much noise holds them together where there are few rows,
-    duplicates, integers, constant columns or data on a surface, which have no density by themselves
-    (SoftFlow, https://arxiv.org/abs/2006.04604, which trains so and also adds little noise to tell).
+    condition `[batch, 1]` is the logarithm of the scale, from -1 for `low` to 1 for `high`, and
+    what follows it is the condition of this layer, flat, where it has one. Otherwise there is no
+    noise and the scale is `low`: the density is that of the data blurred that little.
+
+    What the layers learn from much noise holds them together where rows are few, and where data
+    have no density by themselves: duplicates, integers, constant columns, surfaces (SoftFlow,
+    https://arxiv.org/abs/2006.04604).
 
     Args:
         layers: flow layers that take a condition, from data to latent.
@@ -61,15 +63,11 @@ class NoiseConditional(FlowLayer):
 
     def build(self, x_shape, condition_shape=None):
         super().build(x_shape, condition_shape)
-        if condition_shape is not None:
-            raise ValueError(
-                "NoiseConditional makes the condition of its layers itself. "
-                f"Received: a condition of shape {tuple(condition_shape)}"
-            )
+        size = 1 if condition_shape is None else 1 + math.prod(condition_shape[1:])
         shape = self.event_shape
         for layer in self.flow_layers:
             if not layer.built:
-                layer.build((None, *shape), (None, 1))
+                layer.build((None, *shape), (None, size))
             shape = layer.latent_event_shape(shape)
 
     def latent_event_shape(self, event_shape):
@@ -82,29 +80,37 @@ class NoiseConditional(FlowLayer):
             latent_shape = layer.data_event_shape(latent_shape)
         return tuple(latent_shape)
 
-    def _quiet(self, x):
-        """The condition of the smallest scale, for each row of x."""
-        return -ops.ones((ops.shape(x)[0], 1), dtype=self.compute_dtype)
+    def _quiet(self, x, condition):
+        """The condition of the layers where there is no noise."""
+        place = -ops.ones((ops.shape(x)[0], 1), dtype=self.compute_dtype)
+        return self._join(place, condition)
 
-    def _noisy(self, x):
+    def _join(self, place, condition):
+        if condition is None:
+            return place
+        flat = ops.reshape(condition, (-1, math.prod(condition.shape[1:])))
+        return ops.concatenate([place, flat], axis=1)
+
+    def _noisy(self, x, condition):
         """Noisy rows, and the condition that says how noisy each is."""
         rows = (ops.shape(x)[0], 1)
         draw = rng.rows_of_replica(rng.uniform, self.seed_generator, rows, x.dtype)
         noise = rng.rows_of_replica(rng.normal, self.seed_generator, ops.shape(x), x.dtype)
         log_scale = math.log(self.low) + draw * math.log(self.high / self.low)
         scale = ops.reshape(ops.exp(log_scale), (-1, *(1 for _ in self.event_shape)))
-        return x + scale * noise, 2 * draw - 1
+        return x + scale * noise, self._join(2 * draw - 1, condition)
 
     def _forward(self, x, condition=None, training=False):
-        x, scales = self._noisy(x) if training else (x, self._quiet(x))
-        return forward_through(self.flow_layers, x, repeat_log_det(0.0, x), scales, training)
+        quiet = (x, self._quiet(x, condition))
+        x, condition = self._noisy(x, condition) if training else quiet
+        return forward_through(self.flow_layers, x, repeat_log_det(0.0, x), condition, training)
 
     def _inverse(self, z, condition=None, training=False):
-        log_det = repeat_log_det(0.0, z)
-        return inverse_through(self.flow_layers, z, log_det, self._quiet(z), training)
+        condition = self._quiet(z, condition)
+        return inverse_through(self.flow_layers, z, repeat_log_det(0.0, z), condition, training)
 
     def _inverse_alone(self, z, condition=None, training=False):
-        return generate_through(self.flow_layers, z, self._quiet(z), training)
+        return generate_through(self.flow_layers, z, self._quiet(z, condition), training)
 
     @property
     def needs_adapt(self):
@@ -112,11 +118,12 @@ class NoiseConditional(FlowLayer):
 
     def adapt(self, x, condition=None, force=True):
         if not self.built:
-            self.build(x.shape)
+            self.build(x.shape, None if condition is None else tuple(condition.shape))
         x = ops.convert_to_tensor(x)
+        condition = self._quiet(x, condition)
         for layer in self.flow_layers:
-            layer.adapt(x, self._quiet(x), force)
-            x = layer.forward_in_chunks(x, self._quiet(x))
+            layer.adapt(x, condition, force)
+            x = layer.forward_in_chunks(x, condition)
 
     def _constants(self):
         return [constant for layer in self.flow_layers for constant in layer._constants()]
