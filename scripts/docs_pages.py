@@ -13,9 +13,10 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "tfflows"
 API = (
     "tfflows", "tfflows.models", "tfflows.layers", "tfflows.transforms", "tfflows.networks",
-    "tfflows.distributions", "tfflows.vae", "tfflows.energies", "tfflows.training",
-    "tfflows.ode", "tfflows.datasets", "tfflows.evaluation", "tfflows.evaluation.plots",
-    "tfflows.runs", "tfflows.serving", "tfflows.zoo", "tfflows.testing",
+    "tfflows.distributions", "tfflows.vae", "tfflows.anomaly", "tfflows.energies",
+    "tfflows.training", "tfflows.ode", "tfflows.datasets", "tfflows.evaluation",
+    "tfflows.evaluation.plots", "tfflows.runs", "tfflows.serving", "tfflows.zoo",
+    "tfflows.testing",
 )  # fmt: skip
 # Pages of the repository that stand outside docs/.
 OUTSIDE = {

@@ -27,7 +27,7 @@ FLOORS = (
     {"saving"},
     {"zoo"},
     {"runs"},
-    {"energies", "tables", "vae"},
+    {"anomaly", "energies", "tables", "vae"},
     {"evaluation", "testing"},
     {"models"},
     {"flow"},

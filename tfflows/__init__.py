@@ -20,6 +20,7 @@ if TYPE_CHECKING or not _is_command:
 
 if TYPE_CHECKING:
     from tfflows import (
+        anomaly,
         beam,
         cli,
         datasets,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 __version__ = "0.3.0"
 __all__ = [
     "Flow",
+    "anomaly",
     "beam",
     "cli",
     "datasets",

@@ -5,6 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from tfflows import zoo
+from tfflows.anomaly.detector import AnomalyDetector
+from tfflows.anomaly.saved_detector import SavedDetector
+from tfflows.anomaly.served_detector import ServedDetector, is_detector
 from tfflows.flow import Flow
 from tfflows.serving.description import read_description
 from tfflows.serving.served_flow import ServedFlow
@@ -19,7 +22,7 @@ def load_model(
     filepath: str | Path,
     custom_objects: Mapping[str, Any] | None = None,
     unsafe: bool = False,
-) -> Flow | ServedFlow | TableFlow | ServedTable:
+) -> Flow | ServedFlow | TableFlow | ServedTable | AnomalyDetector | ServedDetector:
     """The flow in a .keras file, a run (its best one), a SavedModel or a model of the zoo.
 
     A .keras file may name classes of tfflows, those that the user's own modules registered, and
@@ -39,7 +42,8 @@ def load_model(
             programs then: only for sources that are trusted like one.
 
     Returns:
-        A `Flow` or `TableFlow`, not compiled; a `ServedFlow` or `ServedTable` for a SavedModel.
+        A `Flow` or `TableFlow`, not compiled, or an `AnomalyDetector`; a `ServedFlow`,
+        `ServedTable` or `ServedDetector` for a SavedModel.
 
     Raises:
         OSError: nothing is there.
@@ -55,18 +59,21 @@ def load_model(
         return zoo.load(path)
     if path.is_dir() and not (path / "best.keras").exists():
         folder = latest_version(path)
-        served = ServedTable if is_table(read_description(folder)) else ServedFlow
-        return served(folder, unsafe)
+        description = read_description(folder)
+        if is_detector(description):
+            return ServedDetector(folder, unsafe)
+        return (ServedTable if is_table(description) else ServedFlow)(folder, unsafe)
     path = path / "best.keras" if path.is_dir() else path
-    return load_keras_file(path, (Flow, TableFlow), custom_objects, unsafe)
+    kinds = (Flow, TableFlow, SavedDetector)
+    model = load_keras_file(path, kinds, custom_objects, unsafe)
+    return model.restore(AnomalyDetector()) if isinstance(model, SavedDetector) else model
 
 
 def load_flow(filepath: str | Path) -> Flow | ServedFlow:
     """As `load_model`, of a flow over arrays; ValueError for one over a table."""
     flow = load_model(filepath)
-    if isinstance(flow, TableFlow | ServedTable):
+    if not isinstance(flow, Flow | ServedFlow):
         raise ValueError(
-            f"Expected a flow over arrays. Received: {filepath}, a {type(flow).__name__}, which "
-            "takes tables"
+            f"Expected a flow over arrays. Received: {filepath}, a {type(flow).__name__}"
         )
     return flow

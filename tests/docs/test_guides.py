@@ -17,6 +17,7 @@ from tfflows.runs import Recipe, make_recipe
 
 # These train for longer than the others: slow runs have them, and all take under 4 minutes.
 SLOW = (
+    "anomalies",
     "autoregressive",
     "conditions",
     "continuous",

@@ -121,6 +121,15 @@ def _blockwise(dtype=None):
     return layers.Blockwise(blocks, [1, 1, 2, 3], dtype=dtype)
 
 
+def _noise_conditional(dtype=None):
+    network = MLP((8,), "tanh", dtype=dtype)
+    inner = [
+        layers.AdditiveCoupling(conditioner=network, dtype=dtype),
+        layers.ConditionalAffine(dtype=dtype),
+    ]
+    return layers.NoiseConditional(inner, seed=0, dtype=dtype)
+
+
 def _interval_data(n):
     return np.random.default_rng(0).uniform(-1.9, 2.9, (n, *VECTOR))
 
@@ -173,6 +182,7 @@ CASES = [
     Case("affine_glow", _glow_coupling, IMAGE),
     Case("affine_tokens", _tokens([True, False, False, True]), (4, 3)),
     Case("affine_token_channels", _tokens("channel"), (4, 3)),
+    Case("arcsinh", _plain(layers.Arcsinh, scale=2.0), VECTOR),
     Case("batch_norm", _plain(layers.BatchNorm), VECTOR),
     Case("batch_norm_image", _plain(layers.BatchNorm), IMAGE),
     Case("blockwise", _blockwise, (7,), draw_data=_rows),
@@ -198,6 +208,7 @@ CASES = [
     Case("logit", _plain(layers.Logit, alpha=0.05), VECTOR, "unit"),
     Case("logit_interval", _plain(layers.Logit, **INTERVAL), VECTOR, draw_data=_interval_data),
     Case("lu_linear", _plain(layers.LULinear, seed=0), VECTOR),
+    Case("noise_conditional", _noise_conditional, VECTOR),
     Case("ordered", _plain(layers.Ordered), VECTOR, draw_data=_ordered_data),
     Case("pad", _plain(layers.Pad, sides=(7, 4)), IMAGE, "integer"),
     Case("permute", _plain(layers.Permute, permutation=[3, 1, 0, 4, 2]), VECTOR),
@@ -232,6 +243,7 @@ CONDITIONAL = (
     layers.InverseAutoregressive,
     layers.Invert,
     layers.MaskedAutoregressive,
+    layers.NoiseConditional,
     layers.TransformerAutoregressive,
 )
 # Their data are more than their latents; tests/layers/test_supports.py has their log-dets.

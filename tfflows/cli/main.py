@@ -1,10 +1,11 @@
-"""`tfflows`: train, evaluate, score, sample, plot, export, info, ray, table, zoo.
+"""`tfflows`: train, evaluate, score, sample, plot, export, info, anomaly, ray, table, zoo.
 
 Exit codes: 0 done, 1 failure (files, data, training), 2 usage (an option or value that cannot be).
 """
 
 import click
 
+from tfflows.cli.anomaly import anomaly_commands
 from tfflows.cli.common import Commands
 from tfflows.cli.evaluate import evaluate_command, score
 from tfflows.cli.export import export
@@ -32,6 +33,7 @@ for _command in (
     animate_command,
     export,
     info,
+    anomaly_commands,
     ray_commands,
     table_commands,
     zoo_commands,

@@ -5,6 +5,7 @@ from tfflows.layers.additive_coupling import AdditiveCoupling
 from tfflows.layers.additive_log_ratio import AdditiveLogRatio
 from tfflows.layers.affine_coupling import AffineCoupling
 from tfflows.layers.amortized import AmortizedLayer
+from tfflows.layers.arcsinh import Arcsinh
 from tfflows.layers.batch_norm import BatchNorm
 from tfflows.layers.blockwise import Blockwise
 from tfflows.layers.conditional_affine import ConditionalAffine
@@ -25,6 +26,7 @@ from tfflows.layers.logistic_mixture_coupling import LogisticMixtureCoupling
 from tfflows.layers.logit import Logit
 from tfflows.layers.lu_linear import LULinear
 from tfflows.layers.masked_autoregressive import InverseAutoregressive, MaskedAutoregressive
+from tfflows.layers.noise_conditional import NoiseConditional
 from tfflows.layers.ordered import Ordered
 from tfflows.layers.pad import Pad
 from tfflows.layers.permute import Permute
@@ -48,6 +50,7 @@ __all__ = [
     "AdditiveLogRatio",
     "AffineCoupling",
     "AmortizedLayer",
+    "Arcsinh",
     "BatchNorm",
     "Blockwise",
     "ConditionalAffine",
@@ -69,6 +72,7 @@ __all__ = [
     "LogisticMixtureCoupling",
     "Logit",
     "MaskedAutoregressive",
+    "NoiseConditional",
     "Ordered",
     "Pad",
     "Permute",

@@ -3,7 +3,7 @@
 import contextlib
 import io
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,7 +28,8 @@ class Marginal(NamedTuple):
 
 
 @contextlib.contextmanager
-def _figure(width, height):
+def report_figure(width: float, height: float) -> Iterator[Any]:
+    """A matplotlib figure of so many inches, in the style of the reports."""
     # The object interface: pyplot would keep every figure and require a display.
     import matplotlib
     from matplotlib.figure import Figure
@@ -52,7 +53,8 @@ def _figure(width, height):
         yield Figure(figsize=(width, height), layout="constrained")
 
 
-def _svg(figure):
+def svg_of(figure: Any) -> str:
+    """A figure as the text of an SVG."""
     file = io.StringIO()
     figure.savefig(file, format="svg", transparent=True, metadata=_NO_METADATA)
     text = file.getvalue()
@@ -65,7 +67,7 @@ def training_curve(epochs: Sequence[tuple[int, float, float]]) -> str:
 
     number, training, held_out = (np.array(part, "float64") for part in zip(*epochs, strict=True))
     best = np.nanargmin(np.where(np.isfinite(held_out), held_out, np.inf))
-    with _figure(5.4, 2.5) as figure:
+    with report_figure(5.4, 2.5) as figure:
         axes = figure.subplots()
         axes.plot(number, training, color=INK, alpha=0.5, linewidth=1.2, label="training")
         axes.plot(number, held_out, color=SAMPLES, linewidth=1.6, label="held-out")
@@ -89,14 +91,14 @@ def training_curve(epochs: Sequence[tuple[int, float, float]]) -> str:
         axes.set_ylabel("nats per row")
         axes.grid(axis="y", color=GRID, linewidth=0.6)
         axes.legend(frameon=False, loc="upper right")
-        return _svg(figure)
+        return svg_of(figure)
 
 
 def marginal(column: Column, rows: Cells, samples: Cells) -> Marginal:
     """Bars or histograms of one column of rows and samples, on one scale."""
-    with _figure(2.9, 1.75) as figure:
+    with report_figure(2.9, 1.75) as figure:
         notes = _draw_marginal(figure.subplots(), column, rows, samples)
-        return Marginal(_svg(figure), tuple(notes))
+        return Marginal(svg_of(figure), tuple(notes))
 
 
 def write_marginals(
@@ -117,7 +119,7 @@ def write_marginals(
     columns = list(columns)
     across = min(4, len(columns))
     down = -(-len(columns) // across)
-    with _figure(2.9 * across, 1.95 * down + 0.3) as figure:
+    with report_figure(2.9 * across, 1.95 * down + 0.3) as figure:
         places = figure.subplots(down, across, squeeze=False).flat
         for column, axes in zip(columns, places, strict=False):
             notes = _draw_marginal(axes, column, rows[column.name], samples[column.name])
@@ -234,7 +236,7 @@ def association_map(names: Sequence[str], values: np.ndarray, title: str) -> str
     """An SVG of a matrix of associations `[D, D]`, each from -1 to 1."""
     count = len(names)
     side = float(np.clip(0.16 * count + 1.4, 2.6, 6.5))
-    with _figure(side, side) as figure:
+    with report_figure(side, side) as figure:
         axes = figure.subplots()
         axes.imshow(values, cmap="RdBu_r", vmin=-1, vmax=1, interpolation="none")
         labels = [cut(name, 16) for name in names]
@@ -244,4 +246,4 @@ def association_map(names: Sequence[str], values: np.ndarray, title: str) -> str
         axes.set_title(title, fontsize=9, loc="left")
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
-        return _svg(figure)
+        return svg_of(figure)

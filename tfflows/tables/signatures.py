@@ -41,10 +41,7 @@ def make_table_signatures(flow: "TableFlow") -> dict[str, Callable]:
     """
     graph = _TableGraph(flow)
     arguments = argument_names(flow.schema.names)
-    exact = {
-        arguments[c.name]: tf.TensorSpec([None], served_dtype(c, c.missing), arguments[c.name])
-        for c in flow.schema
-    }
+    exact = _exact_inputs(flow)
     holed = {
         arguments[c.name]: tf.TensorSpec([None], served_dtype(c, True), arguments[c.name])
         for c in flow.schema
@@ -77,6 +74,30 @@ def make_table_signatures(flow: "TableFlow") -> dict[str, Callable]:
         function.__name__: tf.function(function, autograph=False).get_concrete_function(**inputs)
         for function, inputs in specs.items()
     }
+
+
+def _exact_inputs(flow):
+    arguments = argument_names(flow.schema.names)
+    return {
+        arguments[c.name]: tf.TensorSpec([None], served_dtype(c, c.missing), arguments[c.name])
+        for c in flow.schema
+    }
+
+
+def row_encoder(flow: "TableFlow") -> tuple[dict[str, tf.TensorSpec], Callable]:
+    """What a signature of whole rows takes, by the arguments' names, and what encodes them.
+
+    Returns:
+        The inputs, and a function of a dict of columns that gives codes and numbers, as `Encoded`
+        has them.
+    """
+    graph = _TableGraph(flow)
+
+    def encode(columns):
+        codes, numbers, _ = graph._encode(columns, allow_missing=False)
+        return codes, numbers
+
+    return _exact_inputs(flow), encode
 
 
 def _in_tensors(marginal: Marginal) -> Marginal:

@@ -67,6 +67,14 @@ class AdaptiveDensity(Density):
         take_from_first_process([w for layer in layers for w in layer.weights])
 
     @property
+    def has_initial_weights(self) -> bool:
+        """Whether no weight was trained, loaded or set since the model was made.
+
+        Statistics of data that layers have taken do not count.
+        """
+        return not self._initial_weights.differ(self)
+
+    @property
     def needs_adapt(self) -> bool:
         """Whether some layer still waits for its statistics."""
         return any(layer.needs_adapt for layer in self.flow_layers)
@@ -83,7 +91,7 @@ class AdaptiveDensity(Density):
         """
         if not self.needs_adapt:
             return False
-        if not self._initial_weights.differ(self):
+        if self.has_initial_weights:
             return True
         waiting = [layer.name for layer in self.flow_layers if layer.needs_adapt]
         warnings.warn(

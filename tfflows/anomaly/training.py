@@ -1,0 +1,168 @@
+"""Training of a detector's models: by held-out rows, robust against a few anomalies."""
+
+import math
+import time
+from typing import Any
+
+import keras
+import numpy as np
+
+from tfflows.anomaly.defaults import Plan, plan_for
+from tfflows.flow import Flow
+from tfflows.tables import Schema, TableFlow, fit
+from tfflows.tables.fitting import held_out_rows
+
+ROUNDS = (0.25, 0.25, 0.5)  # shares of the training, between which rows are left out
+MIN_HELD_OUT = 10
+
+
+class TimeLimit(keras.callbacks.Callback):
+    """Ends training after some minutes.
+
+    Args:
+        max_minutes: of all trainings together from now on, or None.
+    """
+
+    def __init__(self, max_minutes: float | None):
+        super().__init__()
+        self._end = math.inf if max_minutes is None else time.monotonic() + 60 * max_minutes
+
+    @property
+    def minutes_left(self) -> float | None:
+        """Minutes until the end; None without a limit."""
+        if math.isinf(self._end):
+            return None
+        return max(1e-3, (self._end - time.monotonic()) / 60)
+
+    def on_epoch_end(self, epoch, logs=None):
+        if time.monotonic() > self._end:
+            self.model.stop_training = True
+
+
+def is_trained(model: Flow | TableFlow) -> bool:
+    """Whether a model was trained or loaded, as far as its weights tell."""
+    if isinstance(model, TableFlow):
+        return model.encoder is not None
+    return not model.has_initial_weights
+
+
+def untrained_copy(model: Flow | TableFlow) -> Flow | TableFlow:
+    """A model of the same config with new weights, compiled as the model is."""
+    config = model.get_config()
+    config.pop("marginals", None)
+    copy = type(model).from_config(config)
+    if model.compiled:
+        copy.compile_from_config(model.get_compile_config())
+    return copy
+
+
+def without_optimizer(model: Flow | TableFlow) -> Flow | TableFlow:
+    """The same model, not compiled: an optimizer's state is twice the size of the weights."""
+    copy = type(model).from_config(model.get_config())
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def train_flow(
+    flow: Flow,
+    x: np.ndarray,
+    held_out: np.ndarray,
+    limit: TimeLimit,
+    contamination: float = 0.0,
+    verbose: int | str = 0,
+) -> None:
+    """Train a flow until held-out rows get no likelier.
+
+    With `contamination`, rows that are least likely after a quarter and after half of the training
+    are left out of the rest of it: early on a flow has not yet learnt rare rows by heart.
+
+    Args:
+        flow: untrained; where it is compiled its own optimizer trains it.
+        x, held_out: rows.
+        limit: of time.
+        contamination: the share of rows that may be anomalies.
+        verbose: that of `keras.Model.fit`.
+    """
+    plan = plan_for(flow, len(x))
+    if not flow.compiled:
+        flow.compile(_optimizer(plan, len(x)))
+    weights, kept = None, held_out
+    for share in ROUNDS if contamination else (1.0,):
+        flow.fit(
+            x,
+            sample_weight=weights,
+            validation_data=None if plan.patience is None else kept,
+            epochs=max(1, round(share * plan.epochs)),
+            batch_size=plan.batch_size,
+            verbose=verbose,
+            callbacks=[*_early_stopping(plan), limit],
+        )
+        if contamination:
+            weights = _usual(flow, x, contamination).astype("float32")
+            kept = held_out[_usual(flow, held_out, contamination)]
+
+
+def _early_stopping(plan: Plan) -> list:
+    if plan.patience is None:
+        return []
+    stop = keras.callbacks.EarlyStopping(
+        "val_nll", patience=plan.patience, restore_best_weights=True, mode="min"
+    )
+    return [stop]
+
+
+def _optimizer(plan: Plan, rows):
+    steps = plan.epochs * math.ceil(rows / plan.batch_size)
+    rate = keras.optimizers.schedules.CosineDecay(plan.learning_rate, steps)
+    return keras.optimizers.AdamW(rate, weight_decay=plan.weight_decay, clipnorm=10.0)
+
+
+def _usual(model, x, contamination):
+    """Which rows are not among the share that is least likely: bool `[n]`."""
+    log_prob = np.nan_to_num(np.asarray(model.log_prob(x, batch_size=4096)), nan=-np.inf)
+    left_out = math.floor(contamination * len(x))
+    usual = np.ones(len(x), bool)
+    usual[np.argsort(log_prob, kind="stable")[:left_out]] = False
+    return usual
+
+
+def train_table(
+    data: Any,
+    schema: Schema,
+    validation: float,
+    limit: TimeLimit,
+    contamination: float = 0.0,
+    seed: int = 0,
+    verbose: int | str = 0,
+    **settings: Any,
+) -> TableFlow:
+    """A TableFlow of a table, as `tfflows.tables.fit` trains it.
+
+    With `contamination`, a first flow is trained for a third of the time, and the rows that it
+    finds least likely are left out for the second.
+
+    Args:
+        data: a DataFrame.
+        schema: of its columns.
+        validation: share of the rows that is held out.
+        limit: of time.
+        contamination: the share of rows that may be anomalies.
+        seed, verbose, settings: those of `fit`.
+    """
+    options = {"validation": validation, "seed": seed, "verbose": verbose, **settings}
+    if contamination:
+        minutes = limit.minutes_left
+        third = None if minutes is None else minutes / 3
+        first = fit(data, schema, max_steps=2_000, max_minutes=third, **options)
+        data = data[_usual(first, data, contamination)]
+    return fit(data, schema, max_minutes=limit.minutes_left, **options)
+
+
+def held_out_share(rows: int, share: float) -> float:
+    """The share of the rows to hold out: at least ten of them, at most a third."""
+    return min(max(share, MIN_HELD_OUT / rows), 1 / 3)
+
+
+def held_out_places(rows: int, share: float, seed: int) -> np.ndarray:
+    """Which rows `train_flow` should hold out, bool `[rows]`: `held_out_share` of them."""
+    return held_out_rows(rows, held_out_share(rows, share), seed)
