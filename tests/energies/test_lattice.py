@@ -128,7 +128,7 @@ def test_shapes_that_do_not_fit():
     for make, message in (
         (lambda: energies.LatticeRealNVP(5), "even length. Received: 5"),
         (lambda: networks.CircularConv2D(4, 2), "odd. Received: 2"),
-        (lambda: networks.LatticeField(0), "num_waves=0"),
+        (lambda: networks.LatticeField(4, 0), "num_times=0"),
         (
             lambda: tfflows.layers.ContinuousFlow(networks.LatticeField()).build((None, 4, 6, 1)),
             r"\(batch, L, L, 1\). Received: \(None, 4, 6, 1\)",
