@@ -218,7 +218,7 @@ def test_impossible_samples_are_refused(flow, arguments, message):
         (lambda: models.Jet((28, 28, 1), patch=3), r"patch = 3 divides. Received: \(28, 28, 1\)"),
         (lambda: models.Jet((4, 4, 1), num_heads=3), "num_heads divide width.*num_heads=3"),
         (lambda: models.Glow((28, 28)), r"height, width, channels.*Received: \(28, 28\)"),
-        (lambda: models.Glow((4, 4, 1), coupling="cubic"), "'affine' or 'additive'.*cubic"),
+        (lambda: models.Glow((4, 4, 1), coupling="cubic"), "one of .'affine', 'additive'.*cubic"),
         (lambda: models.Glow((4, 4, 1), form="qr"), r"one of \('plain', 'lu'\).*qr"),
         (lambda: models.Glow.of_size("tiny", (4, 4, 1)), r"\['small', 'medium', 'large'\].*tiny"),
         (lambda: models.MADEFlow((3,), 2, base=StandardNormal()), "to be an AutoregressiveMixture"),

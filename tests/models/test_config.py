@@ -35,6 +35,7 @@ SMALL = {
     "NICE": lambda: models.NICE((3,), 1, [4], condition_shape=(2,), name="mine"),
     "NSF": lambda: models.NSF((3,), 1, 4, 1, dtype="float64"),
     "RealNVP": lambda: models.RealNVP((3,), 1, [4], dtype="mixed_bfloat16", trainable=False),
+    "TarFlow": lambda: models.TarFlow((4, 4, 1), 2, 2, 4, 1, 2, quantization_levels=17),
 }
 
 

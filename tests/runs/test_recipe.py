@@ -160,7 +160,7 @@ def test_networks_and_solvers_are_named_with_their_arguments(tmp_path):
     for field in flow.flow_layers[1:]:
         assert (field.network.units, field.network.polar_features) == ([8], True)
         assert field.network.compute_dtype == "float32"
-        assert field.solver.get_config() == {"method": "euler", "num_steps": 3}
+        assert field.solver.get_config() == ode.FixedStep("euler", 3).get_config()
         assert isinstance(field.test_solver, ode.DormandPrince)
     for setting, message in (
         ("network={DynamicsMLP: {hidden_unit: [8]}}", "network.DynamicsMLP.hidden_unit: no such"),

@@ -35,22 +35,26 @@ class CausalBlock(keras.layers.Layer):
         self._narrow = self._add_dense("narrow", 4 * width, width)
 
     def _add_norm(self, name, width):
-        gain = self.add_weight(name=f"gain_{name}", shape=(width,), initializer="ones")
-        return gain, self.add_weight(name=f"offset_{name}", shape=(width,), initializer="zeros")
+        gain = _weight(self, f"gain_{name}", (width,), "ones")
+        return gain, _weight(self, f"offset_{name}", (width,), "zeros")
 
     def _add_dense(self, name, inputs, outputs):
-        kernel = self.add_weight(name=f"kernel_{name}", shape=(inputs, outputs))
-        return kernel, self.add_weight(name=f"bias_{name}", shape=(outputs,), initializer="zeros")
+        kernel = _weight(self, f"kernel_{name}", (inputs, outputs), "glorot_uniform")
+        return kernel, _weight(self, f"bias_{name}", (outputs,), "zeros")
 
     def call(self, hidden, training=False):
         queries, keys, values = self._heads(hidden)
-        attended = ops.dot_product_attention(
-            queries,
-            keys,
-            values,
-            is_causal=True,
-            flash_attention=keras.config.is_flash_attention_enabled(),
-        )
+        if keras.backend.standardize_dtype(hidden.dtype) == "float64":  # JAX rounds to float32
+            tokens = np.arange(hidden.shape[1])
+            attended = attention(queries, keys, values, tokens <= tokens[:, None])
+        else:
+            attended = ops.dot_product_attention(
+                queries,
+                keys,
+                values,
+                is_causal=True,
+                flash_attention=keras.config.is_flash_attention_enabled(),
+            )
         return self._finish(hidden, attended, training)
 
     def step(
@@ -66,14 +70,9 @@ class CausalBlock(keras.layers.Layer):
         queries, new_keys, new_values = self._heads(hidden)
         keys = ops.slice_update(keys, (0, place, 0, 0), new_keys)
         values = ops.slice_update(values, (0, place, 0, 0), new_values)
-        scores = ops.einsum("bqhd,bthd->bhqt", queries, keys) / queries.shape[-1] ** 0.5
         tokens = np.arange(keys.shape[1], dtype="int32")
         is_known = tokens <= place + tokens[: hidden.shape[1], None]
-        scores = ops.where(is_known, scores, ops.cast(-1e30, scores.dtype))
-        # Keras' softmax warns of an image of one token.
-        weights = ops.exp(scores - ops.max(scores, axis=-1, keepdims=True))
-        weights = weights / ops.sum(weights, axis=-1, keepdims=True)
-        attended = ops.einsum("bhqt,bthd->bqhd", weights, values)
+        attended = attention(queries, keys, values, is_known)
         return self._finish(hidden, attended, training=False), keys, values
 
     def _heads(self, hidden):
@@ -156,9 +155,7 @@ class CausalTransformer(keras.layers.Layer):
         near_zero = keras.initializers.RandomNormal(stddev=0.02)
         self._embed = self._add_dense("embedding", len(self._places) * channels, self.width)
         self.row_position, self.column_position = (
-            self.add_weight(
-                name=f"{name}_position", shape=(count, self.width), initializer=near_zero
-            )
+            _weight(self, f"{name}_position", (count, self.width), near_zero)
             for name, count in (("row", rows), ("column", columns))
         )
         self._of_condition = None
@@ -168,21 +165,20 @@ class CausalTransformer(keras.layers.Layer):
         for block in self.blocks:
             block.build((None, rows * columns, self.width))
         self._norm = (
-            self.add_weight(name="gain", shape=(self.width,), initializer="ones"),
-            self.add_weight(name="offset", shape=(self.width,), initializer="zeros"),
+            _weight(self, "gain", (self.width,), "ones"),
+            _weight(self, "offset", (self.width,), "zeros"),
         )
         self._head = self._add_dense("head", self.width, self.num_outputs, "zeros")
 
     def _add_dense(self, name, inputs, outputs, initializer="glorot_uniform"):
-        kernel = self.add_weight(
-            name=f"kernel_{name}", shape=(inputs, outputs), initializer=initializer
-        )
-        return kernel, self.add_weight(name=f"bias_{name}", shape=(outputs,), initializer="zeros")
+        kernel = _weight(self, f"kernel_{name}", (inputs, outputs), initializer)
+        return kernel, _weight(self, f"bias_{name}", (outputs,), "zeros")
 
     def call(self, x, condition=None, training=False):
         rows, columns, _ = self._grid
         hidden = self._features(self._neighbors(self.pad(x), rows, columns), condition)
-        hidden = hidden + self.row_position[:, None] + self.column_position
+        position = self.row_position[:, None] + self.column_position
+        hidden = hidden + ops.cast(position, hidden.dtype)
         hidden = ops.reshape(hidden, (-1, rows * columns, self.width))
         hidden = ops.cast(hidden, self.compute_dtype if training else self.variable_dtype)
         for block in self.blocks:
@@ -226,7 +222,8 @@ class CausalTransformer(keras.layers.Layer):
         columns_here = ops.slice(
             ops.convert_to_tensor(self.column_position), (column, zero), (count, self.width)
         )
-        hidden = hidden + ops.take(self.row_position, row, axis=0) + columns_here
+        position = ops.take(self.row_position, row, axis=0) + columns_here
+        hidden = hidden + ops.cast(position, hidden.dtype)
         updated = []
         for i, block in enumerate(self.blocks):
             hidden, *pair = block.step(hidden, place, *caches[2 * i : 2 * i + 2])
@@ -255,6 +252,21 @@ class CausalTransformer(keras.layers.Layer):
     def get_config(self):
         names = ("num_outputs", "width", "num_blocks", "num_heads", "context", "dropout")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+def _weight(layer, name, shape, initializer):
+    """A weight that keeps its precision: an inverse that rounds it otherwise is no inverse."""
+    return layer.add_weight(name=name, shape=shape, initializer=initializer, autocast=False)
+
+
+def attention(queries: Tensor, keys: Tensor, values: Tensor, is_known: Tensor) -> Tensor:
+    """Attention `[batch, tokens, heads, size]` of queries to the keys that each of them knows."""
+    scores = ops.einsum("bqhd,bthd->bhqt", queries, keys) / queries.shape[-1] ** 0.5
+    scores = ops.where(is_known, scores, ops.cast(-1e30, scores.dtype))
+    # Keras' softmax warns of an image of one token.
+    weights = ops.exp(scores - ops.max(scores, axis=-1, keepdims=True))
+    weights = weights / ops.sum(weights, axis=-1, keepdims=True)
+    return ops.einsum("bhqt,bthd->bqhd", weights, values)
 
 
 def dense(x: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:

@@ -1,5 +1,7 @@
 """The distribution function of a mixture of logistics (Ho et al. 2019, Flow++, eq. 5 to 7)."""
 
+import functools
+
 import keras
 import numpy as np
 from keras import ops
@@ -52,12 +54,12 @@ class LogisticMixtureCDF(Transform):
         logit = (z - shift) * ops.exp(-log_scale)
         _, locations, log_scales = mixture
         # Where all components are below sigmoid(logit) so is F, and where all are above.
-        ends = ops.stop_gradient(locations + ops.exp(log_scales) * logit)
+        ends = ops.unstack(ops.stop_gradient(locations + ops.exp(log_scales) * logit))
         fixed, target = [ops.stop_gradient(each) for each in mixture], ops.stop_gradient(logit)
         x = increasing_root(
             lambda x: _logit_of_cdf(x, *fixed)[0] - target,
-            ops.min(ends, axis=0),
-            ops.max(ends, axis=0),
+            functools.reduce(ops.minimum, ends),  # a batch of no rows has no `ops.min`
+            functools.reduce(ops.maximum, ends),
         )
         # A Newton step from the root has the gradient of the implicit function. It goes no further
         # than rounding: what is left where F is flat between components is rounding of z.
