@@ -120,7 +120,7 @@ def test_moments_and_gradients_are_those_of_the_closed_form():
     values = [weight.numpy() for weight in flow.flow_layers[0].weights]
     tril = tfb.FillScaleTriL()(tf.constant(values[1]))
     normal = tfd.MultivariateNormalTriL(values[0], tril)
-    x = normal.sample(200, seed=SEED)
+    x = tf.identity(normal.sample(200, seed=SEED))  # not that of its cache, without a gradient
     distribution = as_distribution(flow)
     np.testing.assert_allclose(distribution.log_prob(x), normal.log_prob(x), rtol=1e-5, atol=1e-5)
     mine = tfp.math.value_and_gradient(distribution.log_prob, x)[1]
@@ -185,7 +185,7 @@ def test_reshaping_flows_change_the_event():
 
 def test_a_discrete_flow_is_a_distribution_but_not_a_bijector():
     flow = tfflows.Flow([layers.Dequantize(4)], (3,))
-    with pytest.raises(ValueError, match="one that dequantizes; as_distribution"):
+    with pytest.raises(ValueError, match=r"one that dequantizes; as_distribution"):
         as_bijector(flow)
     distribution = as_distribution(flow)
     assert distribution.reparameterization_type == tfd.NOT_REPARAMETERIZED
@@ -260,7 +260,7 @@ def test_a_base_of_tfp_has_its_moments():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (own_variables, "would neither train nor be saved.*Received: unseen"),
+        (own_variables, r"would neither train nor be saved.*Received: .*unseen"),
         (matrix, r"at least 2 axes. Received: data of event shape \(3,\)"),
         (absolute, "has no inverse"),
         (one_way, "must have both directions and a log-det"),
@@ -273,13 +273,13 @@ def test_bijectors_that_do_not_fit_are_refused(make, message):
 
 
 def test_factories_and_bases_that_do_not_fit_are_refused():
-    with pytest.raises(ValueError, match="a function that is registered by keras.saving"):
+    with pytest.raises(ValueError, match=r"a function that is registered by keras.saving"):
         TFPBijector(lambda variable: tfb.Identity())
     with pytest.raises(ValueError, match=r"event shape \(3,\) and no batch shape"):
         tfflows.Flow(layers.Reverse(), (3,), base=TFPDistribution(batch))
 
 
-@pytest.mark.parametrize("method", ["hmc", "nuts"])
+@pytest.mark.parametrize("method", ["hmc", pytest.param("nuts", marks=pytest.mark.slow)])
 def test_neutra_draws_from_the_target(method):
     """Whatever the flow: here one that is off in place and spread."""
     flow = tfflows.Flow(TFPBijector(triangular), (3,))
@@ -287,7 +287,7 @@ def test_neutra_draws_from_the_target(method):
     chains = neutra(flow, target.log_prob, 8, 400, 200, method=method, seed=0, max_tree_depth=4)
     assert chains.x.shape == (400, 8, 3)
     error = target.stddev() / np.sqrt(chains.ess)
-    assert (np.abs(chains.x.mean((0, 1)) - target.mean()) < 5 * error).all()
+    assert (np.abs(chains.x.mean((0, 1)) - [1.0, 0.0, -1.0]) < 5 * error.numpy()).all()
     np.testing.assert_allclose(chains.x.std((0, 1)), target.stddev(), rtol=0.15)
     assert chains.r_hat.max() < 1.1
     assert 0.5 < chains.acceptance <= 1
@@ -298,9 +298,9 @@ def test_neutra_draws_from_the_target(method):
 
 def test_chains_that_cannot_run_are_refused():
     flow = real_nvp()
-    with pytest.raises(ValueError, match=r"must map \(4, 3\) to log-densities \(4,\)"):
+    with pytest.raises(ValueError, match=r"must map x \(4, 3\) to log-densities \(4,\)"):
         neutra(flow, lambda x: x, 4, 10, 10)
-    with pytest.raises(ValueError, match="Received: nan in chain 0 .4 of 4"):
+    with pytest.raises(ValueError, match=r"Received: nan in chain 0 \(4 of 4"):
         neutra(flow, lambda x: x[:, 0] * np.nan, 4, 10, 10)
     with pytest.raises(ValueError, match="at least 2 chains"):
         neutra(flow, lambda x: x[:, 0], 1, 10, 10)
@@ -317,5 +317,5 @@ def test_a_missing_or_old_package_is_said(monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow_probability", broken)
     with pytest.raises(ImportError, match="Its import raised: AttributeError"):
         probability()
-    with pytest.raises(ImportError, match="pip install.*Received: version 0.19.0"):
+    with pytest.raises(ImportError, match=r"pip install.*Received: version 0.19.0"):
         check_version("0.19.0")

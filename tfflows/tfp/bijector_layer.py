@@ -20,11 +20,11 @@ class TFPBijector(FlowLayer):
     The bijector goes from latent to data, as in `tfd.TransformedDistribution(base, bijector)`, so
     that the layer's `call`, from data to latent, is its `inverse`. `layers.Invert` turns it around.
 
-    Keras does not see a bijector's own tf.Variables. `make` takes them from `variable(name,
-    initial)` instead, a tensor of the layer's weight of that name: `initial` is an array, or a Keras
-    initializer with `shape=`; `trainable=False` keeps it fixed. `make` is called in each call of
-    the layer. A saved file holds its registered name, so that it must be registered again, by an
-    import, before the file is loaded.
+    Keras does not see a bijector's own tf.Variables. `make` takes them from
+    `variable(name, initial)` instead, a tensor of the layer's weight of that name: `initial` is an
+    array, or an initializer of Keras with `shape=`; `trainable=False` keeps it fixed. `make` is
+    called in each call of the layer. A saved file holds its registered name: the module that
+    registers it must be imported before the file is loaded.
 
     Args:
         make: registered function of `variable`, and of `arguments` by name, that returns the

@@ -142,7 +142,7 @@ def _check_start(log_prob, start):
     values = np.asarray(log_prob(start))
     if values.shape != (len(start),):
         raise ValueError(
-            f"target_log_prob must map {tuple(start.shape)} to log-densities {(len(start),)}. "
+            f"log_prob must map {tuple(start.shape)} to log-densities {(len(start),)}. "
             f"Received: {values.shape}"
         )
     wrong = np.flatnonzero(np.isnan(values) | (values == np.inf))

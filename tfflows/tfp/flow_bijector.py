@@ -17,8 +17,8 @@ class FlowBijector(tfp.bijectors.Bijector):
         if flow.is_discrete or not flow.is_bijective:
             kind = "one that dequantizes" if flow.is_discrete else type(flow).__name__
             raise ValueError(
-                f"as_bijector expects a flow that is a bijection. Received: {kind}; as_distribution "
-                "takes it"
+                f"as_bijector expects a flow that is a bijection. Received: {kind}; "
+                "as_distribution takes it"
             )
         self._flow = flow
         self._condition = as_condition(flow, condition)

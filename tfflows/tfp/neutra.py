@@ -63,7 +63,13 @@ def neutra(
 
     def log_prob(z):
         x, log_det = flow.inverse_and_log_det(z, condition)
-        return target_log_prob(x) + log_det
+        log_p = target_log_prob(x)
+        if tuple(log_p.shape) != (num_chains,):
+            raise ValueError(
+                f"target_log_prob must map x {tuple(x.shape)} to log-densities {(num_chains,)}. "
+                f"Received: {tuple(log_p.shape)}"
+            )
+        return log_p + log_det
 
     first, second = (ops.convert_to_tensor(part) for part in _two_seeds(seed))
     return hmc_chains(
