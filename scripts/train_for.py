@@ -195,6 +195,14 @@ def rate_at(progress: float, steps: int, recipe: Recipe) -> float:
     return section.learning_rate * share * min(1.0, (steps + 1) / max(warmup, 1))
 
 
+def limits(options, training, begin):
+    """Seconds and steps of the training, which ends with what comes first."""
+    seconds = options.seconds or math.inf
+    if options.until:
+        seconds = min(seconds, options.until - (begin - START))
+    return seconds, math.inf if options.seconds else training.total_steps
+
+
 def main() -> None:
     """Train, and write the log as it comes."""
     options = parse()
@@ -219,10 +227,7 @@ def main() -> None:
     while options.wait and not options.wait.exists():
         time.sleep(0.1)
     begin = time.monotonic()
-    seconds = options.seconds or math.inf
-    if options.until:
-        seconds = min(seconds, options.until - (begin - START))
-    most_steps = math.inf if options.seconds else training.total_steps
+    seconds, most_steps = limits(options, training, begin)
     report(event="training", within=str(seconds), steps=str(most_steps))
     best, kept, steps, last, losses = math.inf, None, 0, begin, []
     key, pace = jax.random.key(recipe.seed), 0.0

@@ -59,7 +59,7 @@ def test_the_inverse_is_exact_also_far_out_and_on_steep_steps(spread):
     z, log_slope = transform.forward(*tensors(x[None]), parameters)
     back, inverse_log_slope = transform.inverse(z, parameters)
     # An error of z in its last bits moves x by it over the slope, flat between components.
-    rounding = 1e-6 * (1 + np.abs(numpy(z))) * np.exp(-numpy(log_slope))
+    rounding = 2e-6 * (1 + np.abs(numpy(z))) * np.exp(np.minimum(-numpy(log_slope), 30))
     error = np.abs(numpy(back) - x)
     assert (error <= 1e-6 * (1 + np.abs(x)) + rounding).all()
     again, _ = transform.forward(back, parameters)

@@ -6,7 +6,8 @@ from tfflows.anomaly.complexity import ComplexityCorrected, GivenComplexity, cod
 from tfflows.anomaly.conformal import Drift, benjamini_hochberg, drift, p_values, threshold
 from tfflows.anomaly.detector import AnomalyDetector
 from tfflows.anomaly.explaining import Explanation
-from tfflows.anomaly.report import AnomalyReport, write_report
+from tfflows.anomaly.report import write_report
+from tfflows.anomaly.report_numbers import AnomalyReport
 from tfflows.anomaly.scores import (
     FisherScore,
     LatentNorm,

@@ -1,16 +1,10 @@
 """Export of a detector: a SavedModel with the signature `detect`."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import keras
-import numpy as np
-from keras import ops
 
-from tfflows.anomaly import conformal
-from tfflows.anomaly.densities import LARGEST
-from tfflows.backend.compilation import few_row_sizes
 from tfflows.serving.description import facts_of_flow
 from tfflows.serving.export import export_in_tensorflow, write_saved_model
 from tfflows.serving.versions import next_version
@@ -44,7 +38,7 @@ def export_detector(
     model = saved.models[0]
     facts = {
         "detector": {"score": saved.score_name, **saved.arguments},
-        "threshold": -threshold_of(saved),
+        "threshold": -saved.threshold,
     }
     if isinstance(model, TableFlow):
         facts |= {"table_schema": model.schema.get_config()}
@@ -56,31 +50,3 @@ def export_detector(
         functions["serving_default"] = functions["detect"]
         write_saved_model(temporary, saved, functions, facts, requests)
     return target
-
-
-def threshold_of(saved: "SavedDetector") -> float:
-    """The score above which a row is called abnormal."""
-    rate = saved.arguments["false_alarm_rate"]
-    return conformal.threshold(saved.value_of("calibration"), rate)
-
-
-def detection(saved: "SavedDetector") -> Callable:
-    """A function of the model's inputs, in tensors: what `detect` gives."""
-    score = saved.fitted_score()
-    calibration = np.sort(saved.value_of("calibration"))
-    threshold = np.float32(threshold_of(saved))
-
-    def detect(*inputs):
-        with few_row_sizes():
-            scores = ops.cast(score.compute(*inputs), "float32")
-        is_number = ops.logical_and(scores == scores, ops.abs(scores) <= LARGEST)
-        scores = ops.where(is_number, scores, np.float32(LARGEST))
-        below = ops.cast(ops.searchsorted(calibration, scores, side="left"), "float32")
-        count = len(calibration)
-        return {
-            "score": -scores,
-            "p_value": (1 + count - below) / (1 + count),
-            "is_anomaly": scores > threshold,
-        }
-
-    return detect

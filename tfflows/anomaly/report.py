@@ -1,50 +1,18 @@
 """The report of a detector on rows: one static HTML page."""
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from tfflows.anomaly import conformal
 from tfflows.anomaly.detector import AnomalyDetector
-from tfflows.anomaly.explaining import Explanation
+from tfflows.anomaly.files import check_labels
+from tfflows.anomaly.report_numbers import FALSE_DISCOVERY_RATE, AnomalyReport
+from tfflows.anomaly.report_page import page
 from tfflows.anomaly.rows import read_rows, take
 from tfflows.tables import TableFlow
 from tfflows.utils.atomic import replaced_on_success
-
-FALSE_DISCOVERY_RATE = 0.1
-
-
-class AnomalyReport(NamedTuple):
-    """The numbers of a report.
-
-    Attributes:
-        title: what the rows are called.
-        score: name of the score.
-        scores: of the rows, larger where more abnormal, `[n]`.
-        calibration: scores of the calibration rows.
-        threshold: above which rows are called abnormal.
-        false_alarm_rate: of the threshold.
-        p_values: of the rows.
-        found: how many rows `find` gives with a false discovery rate of 10 %.
-        drift: of the scores.
-        labels: which rows are anomalies, bool `[n]`, or None.
-        top: numbers of the most abnormal rows, the most abnormal first.
-        explanation: of these rows.
-    """
-
-    title: str
-    score: str
-    scores: np.ndarray
-    calibration: np.ndarray
-    threshold: float
-    false_alarm_rate: float
-    p_values: np.ndarray
-    found: int
-    drift: conformal.Drift
-    labels: np.ndarray | None
-    top: np.ndarray
-    explanation: Explanation
 
 
 def write_report(
@@ -73,9 +41,6 @@ def write_report(
     Raises:
         ValueError: rows or labels that do not fit.
     """
-    from tfflows.anomaly.files import check_labels
-    from tfflows.anomaly.report_page import page
-
     if Path(out).suffix != ".html":
         raise ValueError(f"A report is written to an .html file. Received: {out}")
     rows = read_rows(X, is_table=isinstance(detector.model_, TableFlow))

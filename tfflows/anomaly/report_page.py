@@ -5,7 +5,7 @@ import html
 import importlib.resources
 
 from tfflows.anomaly.pictures import curves, image_pair, score_histogram
-from tfflows.anomaly.report import FALSE_DISCOVERY_RATE, AnomalyReport
+from tfflows.anomaly.report_numbers import FALSE_DISCOVERY_RATE, AnomalyReport
 from tfflows.utils.damage import cut
 
 

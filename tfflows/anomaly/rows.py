@@ -82,7 +82,9 @@ def _opened(schema):
     columns = []
     for column in schema:
         if isinstance(column, Positive | Interval):
-            column = Real(column.name, column.dtype, column.missing, column.atoms)
+            column = Real(
+                column.name, dtype=column.dtype, missing=column.missing, atoms=column.atoms
+            )
         elif isinstance(column, Integer | Datetime):
             column = dataclasses.replace(column, low=None, high=None)
         elif isinstance(column, Category):

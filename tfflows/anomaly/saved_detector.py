@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from tfflows.anomaly import conformal
 from tfflows.anomaly.choices import NAMES, make_score
 from tfflows.anomaly.densities import Model
 from tfflows.anomaly.rows import is_frame
@@ -99,6 +100,12 @@ class SavedDetector(keras.Model):
     def value_of(self, name: str) -> np.ndarray:
         """A statistic by its name, as `shapes` has it."""
         return ops.convert_to_numpy(self._values[self._names.index(name)])
+
+    @property
+    def threshold(self) -> float:
+        """The score above which a row is called abnormal."""
+        rate = self.arguments["false_alarm_rate"]
+        return conformal.threshold(self.value_of("calibration"), rate)
 
     def fitted_score(self) -> Score:
         """The score over the models."""

@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
+from keras import ops
 
-from tfflows.anomaly.export import detection
+from tfflows.anomaly.densities import LARGEST
+from tfflows.backend.compilation import few_row_sizes
 from tfflows.tables import TableFlow
 from tfflows.tables.graph_columns import check_servable
 from tfflows.tables.signatures import row_encoder
@@ -56,3 +58,25 @@ def example_requests(
     requests = dict(requests_of_table(make_table_signatures(model)))
     specs = functions["detect"].structured_input_signature[1]
     return [("detect", {name: requests["log_prob"][name] for name in specs})]
+
+
+def detection(saved: "SavedDetector") -> Callable:
+    """A function of the model's inputs, in tensors: what `detect` gives."""
+    score = saved.fitted_score()
+    calibration = np.sort(saved.value_of("calibration"))
+    threshold = np.float32(saved.threshold)
+
+    def detect(*inputs):
+        with few_row_sizes():
+            scores = ops.cast(score.compute(*inputs), "float32")
+        is_number = ops.logical_and(scores == scores, ops.abs(scores) <= LARGEST)
+        scores = ops.where(is_number, scores, np.float32(LARGEST))
+        below = ops.cast(ops.searchsorted(calibration, scores, side="left"), "float32")
+        count = len(calibration)
+        return {
+            "score": -scores,
+            "p_value": (1 + count - below) / (1 + count),
+            "is_anomaly": scores > threshold,
+        }
+
+    return detect

@@ -39,6 +39,35 @@ class TimeLimit(keras.callbacks.Callback):
             self.model.stop_training = True
 
 
+class Cosine(keras.callbacks.Callback):
+    """A rate that falls to zero along a cosine, with the steps or with the time if that ends first.
+
+    Args:
+        learning_rate: the first.
+        num_steps: of all trainings that it is given to.
+        limit: of their time.
+    """
+
+    def __init__(self, learning_rate: float, num_steps: int, limit: TimeLimit):
+        super().__init__()
+        self.learning_rate, self.num_steps = learning_rate, num_steps
+        self._before, self._steps = 0, 0
+        self._start, self._minutes = time.monotonic(), limit.minutes_left
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._steps = self._before + batch + 1
+        spent = self._steps / self.num_steps
+        if self._minutes is not None:
+            spent = max(spent, (time.monotonic() - self._start) / (60 * self._minutes))
+        if spent >= 1:
+            self.model.stop_training = True
+        rate = 0.5 * (1 + math.cos(math.pi * min(spent, 1.0)))
+        self.model.optimizer.learning_rate = self.learning_rate * rate
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._before = self._steps
+
+
 def is_trained(model: Flow | TableFlow) -> bool:
     """Whether a model was trained or loaded, as far as its weights tell."""
     if isinstance(model, TableFlow):
@@ -84,8 +113,12 @@ def train_flow(
         verbose: that of `keras.Model.fit`.
     """
     plan = plan_for(flow, len(x))
+    callbacks: list = [limit]
     if not flow.compiled:
-        flow.compile(_optimizer(plan, len(x)))
+        rate, decay = plan.learning_rate, plan.weight_decay
+        flow.compile(keras.optimizers.AdamW(rate, weight_decay=decay, clipnorm=10.0))
+        steps = plan.epochs * math.ceil(len(x) / plan.batch_size)
+        callbacks.append(Cosine(rate, steps, limit))
     weights, kept = None, held_out
     for share in ROUNDS if contamination else (1.0,):
         flow.fit(
@@ -95,7 +128,7 @@ def train_flow(
             epochs=max(1, round(share * plan.epochs)),
             batch_size=plan.batch_size,
             verbose=verbose,
-            callbacks=[*_early_stopping(plan), limit],
+            callbacks=[*_early_stopping(plan), *callbacks],
         )
         if contamination:
             weights = _usual(flow, x, contamination).astype("float32")
@@ -109,12 +142,6 @@ def _early_stopping(plan: Plan) -> list:
         "val_nll", patience=plan.patience, restore_best_weights=True, mode="min"
     )
     return [stop]
-
-
-def _optimizer(plan: Plan, rows):
-    steps = plan.epochs * math.ceil(rows / plan.batch_size)
-    rate = keras.optimizers.schedules.CosineDecay(plan.learning_rate, steps)
-    return keras.optimizers.AdamW(rate, weight_decay=plan.weight_decay, clipnorm=10.0)
 
 
 def _usual(model, x, contamination):

@@ -42,6 +42,7 @@ def autocorrelation_time(values: np.ndarray) -> float:
 
     The sum ends at the first window of five times its value (Sokal 1997, "Monte Carlo methods in
     statistical mechanics", section 3). The mean of n values then has the variance var 2 tau / n.
+    Chains that alternate count as independent, because so short a window tells too little of them.
 
     Args:
         values: an observable along the chain, `[n]`, or of several chains, `[n, chains]`, whose
@@ -61,7 +62,7 @@ def autocorrelation_time(values: np.ndarray) -> float:
     covariance = np.fft.irfft(power, size, axis=0)[:count].mean(axis=1)
     covariance /= count - np.arange(count)
     if covariance[0] <= 0:
-        return 0.5 if count == 0 else float("inf")  # a chain that never moved
+        return float("inf")  # a chain that never moved
     times = np.cumsum(covariance / covariance[0]) - 0.5
     windows = np.flatnonzero(np.arange(count) >= 5 * times)
-    return float(times[windows[0] if len(windows) else -1])
+    return max(0.5, float(times[windows[0] if len(windows) else -1]))

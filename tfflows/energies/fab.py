@@ -4,6 +4,7 @@ https://arxiv.org/abs/2208.01893, algorithm 1.
 """
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -87,15 +88,7 @@ class FAB(DensityTraining):
             buffer.add(drawn.x, drawn.log_weights, drawn.log_prob)
             return {"annealed_acceptance": drawn.acceptance}
 
-        for _ in range(4 * -(-self.min_buffer_size // self.num_draws)):
-            if len(buffer) < self.min_buffer_size:
-                refill()
-        if len(buffer) < self.min_buffer_size:
-            raise ValueError(
-                "Expected draws of finite weight to fill the buffer. "
-                f"Received: {len(buffer)} of {self.min_buffer_size}. The density is NaN or -inf "
-                "where the flow draws: see `importance` for where"
-            )
+        self._fill(buffer, refill)
         progress = keras.callbacks.CallbackList(
             callbacks,
             add_history=True,
@@ -124,6 +117,18 @@ class FAB(DensityTraining):
         progress.on_train_end(logs)
         return flow.history
 
+    def _fill(self, buffer, refill):
+        """Draw until there are `min_buffer_size`, four times as often as it should take at most."""
+        for _ in range(4 * -(-self.min_buffer_size // self.num_draws)):
+            if len(buffer) < self.min_buffer_size:
+                refill()
+        if len(buffer) < self.min_buffer_size:
+            raise ValueError(
+                "Expected draws of finite weight to fill the buffer. "
+                f"Received: {len(buffer)} of {self.min_buffer_size}. The density is NaN or -inf "
+                "where the flow draws: see `importance` for where"
+            )
+
     def _step(self, flow, buffer, batch_size):
         places, x, log_prob = buffer.draw(batch_size)
         loss = flow.train_on_batch({"x": x, "log_prob": log_prob.astype("float32")})
@@ -151,5 +156,5 @@ class ReplayedDraws(Objective):
 
     def terms(self, density, batch, training):
         log_prob = density.log_density(batch["x"])
-        ratio = ops.exp(ops.minimum(batch["log_prob"] - log_prob, np.log(self.max_correction)))
+        ratio = ops.exp(ops.minimum(batch["log_prob"] - log_prob, math.log(self.max_correction)))
         return batch["x"], [-ops.stop_gradient(ratio) * log_prob]

@@ -167,7 +167,7 @@ class TarFlow(PublishedFlow):
             )
         arguments = self._check_draw(num_samples, condition, seed, temperature)
         z = self._run(self.draw_latents, *arguments, jit=seed is None)
-        strength = np.full(z.shape[0], guidance, self.compute_dtype)
+        strength = np.full(num_samples, guidance, self.compute_dtype)
         strength = ops.convert_to_tensor(strength)
         return self._run_in_chunks(self.generate_guided, batch_size, z, arguments[-1], strength)
 

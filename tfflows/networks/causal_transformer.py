@@ -240,14 +240,11 @@ class CausalTransformer(keras.layers.Layer):
 
     def _features(self, neighbors, condition):
         hidden = dense(cut_far(neighbors), *self._embed)
-        if condition is None:
+        if condition is None or self._of_condition is None:
             return hidden
-        condition = ops.reshape(ops.cast(condition, hidden.dtype), (-1, 1, 1, self._condition_size))
-        return hidden + dense(condition, *self._of_condition)
-
-    @property
-    def _condition_size(self):
-        return self._of_condition[0].shape[0]
+        kernel, bias = self._of_condition
+        flat = ops.reshape(ops.cast(condition, hidden.dtype), (-1, 1, 1, kernel.shape[0]))
+        return hidden + dense(flat, kernel, bias)
 
     def _outputs(self, hidden):
         return ops.cast(dense(layer_norm(hidden, *self._norm), *self._head), self.variable_dtype)

@@ -19,9 +19,11 @@ class Objective:
     Attributes:
         is_likelihood: whether the terms add up to the negative log-likelihood of the batch, so
             that training logs it as `nll`.
+        takes_data: whether batches are data, whose statistics layers may take.
     """
 
     is_likelihood = False
+    takes_data = True
 
     def check(self, density: "Density") -> None:
         """Raise ValueError where this objective cannot train the flow."""

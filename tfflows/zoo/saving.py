@@ -78,11 +78,7 @@ def save_to_zoo(
     if not re.fullmatch(NAME, folder.name):
         raise ValueError(f"A model's name matches {NAME}. Received: {folder.name!r}")
     if is_table_run(run):
-        if num_draws != 1 or units not in (None, "nats"):
-            raise ValueError(
-                "A model of tables is measured in nats, without noise. "
-                f"Received: {num_draws} draws, {units or 'nats'}"
-            )
+        _check_table(num_draws, units, half)
         return save_table_to_zoo(
             run,
             folder,
@@ -93,11 +89,7 @@ def save_to_zoo(
             machine=machine,
             data_dir=data_dir,
         )
-    if not (run / "best.keras").exists():
-        raise ValueError(f"{run} is not a run of `tfflows train`: it has no best.keras")
-    flow = load_keras_file(run / "best.keras", Flow)
-    if half:
-        round_weights(flow)
+    flow = _best_of(run, half)
     recipe = read_recipe(run / "recipe.yaml")
     rows, info = load_split(recipe, "test", data_dir)
     units = units or ("bits/dim" if flow.is_discrete else "nats")
@@ -123,6 +115,23 @@ def save_to_zoo(
             halve_file(temporary / WEIGHTS)
         _write(flow, recipe, rows, card, temporary)
     return read_card(folder)
+
+
+def _best_of(run, half):
+    if not (run / "best.keras").exists():
+        raise ValueError(f"{run} is not a run of `tfflows train`: it has no best.keras")
+    flow = load_keras_file(run / "best.keras", Flow)
+    if half:
+        round_weights(flow)
+    return flow
+
+
+def _check_table(num_draws, units, half):
+    if num_draws != 1 or units not in (None, "nats") or half:
+        raise ValueError(
+            "A model of tables is measured in nats, without noise, and kept in float32. "
+            f"Received: {num_draws} draws, {units or 'nats'}, half={half}"
+        )
 
 
 def _write(flow, recipe, rows, card, folder):
