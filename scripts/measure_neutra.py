@@ -2,8 +2,8 @@
 
     python scripts/measure_neutra.py --seed 0
 
-Both are `tfp.mcmc.HamiltonianMonteCarlo` with the same adaptation of its step size, and the plain
-chains take the best of several numbers of leapfrog steps. Writes one line of JSON per sampler.
+Both are `tfp.mcmc.HamiltonianMonteCarlo` with the same adaptation of its step size, by several
+numbers of leapfrog steps. Writes one line of JSON per sampler.
 """
 
 import argparse
@@ -58,7 +58,7 @@ def main():
 
 
 def trained(target, steps, seed):
-    """Five autoregressive steps of splines would fit better; affine ones are what the paper has."""
+    """A RealNVP, by reverse KL."""
     flow = tfflows.models.RealNVP(target.event_shape, num_couplings=6, hidden_units=(64, 64))
     schedule = keras.optimizers.schedules.CosineDecay(2e-3, steps)
     flow.compile(keras.optimizers.Adam(schedule, clipnorm=5.0))
