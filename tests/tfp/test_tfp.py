@@ -191,7 +191,7 @@ def test_a_discrete_flow_is_a_distribution_but_not_a_bijector():
     assert distribution.reparameterization_type == tfd.NOT_REPARAMETERIZED
 
 
-def test_joint_distributions_and_surrogate_posteriors():
+def test_a_flow_stands_in_joint_distributions():
     flow = real_nvp()
     joint = tfd.JointDistributionSequential(
         [as_distribution(flow), lambda x: tfd.Normal(x[..., 0], 1.0)]
@@ -200,6 +200,11 @@ def test_joint_distributions_and_surrogate_posteriors():
     expected = flow.log_prob(x) + tfd.Normal(x[:, 0], 1.0).log_prob(y)
     np.testing.assert_allclose(joint.log_prob([x, y]), expected, rtol=1e-5, atol=1e-5)
     assert len(joint.trainable_variables) == len(flow.trainable_variables)
+
+
+@pytest.mark.slow
+def test_a_flow_is_a_surrogate_posterior():
+    flow = real_nvp()
     target = tfd.MultivariateNormalDiag([1.0, 2.0, 3.0], [0.5, 1.0, 2.0])
     losses = tfp.vi.fit_surrogate_posterior(
         target.log_prob,

@@ -59,7 +59,8 @@ def neutra(
         raise ValueError(f"neutra expects a flow that is a bijection. Received: {flow.name}")
     condition = as_condition(flow, condition)
     if condition is not None:
-        condition = ops.broadcast_to(condition, (num_chains, *flow.condition_shape))
+        single = flow.condition_shape or ()
+        condition = ops.broadcast_to(condition, (num_chains, *single))
 
     def log_prob(z):
         x, log_det = flow.inverse_and_log_det(z, condition)

@@ -23,7 +23,8 @@ def probability() -> types.ModuleType:
         name += ".substrates.jax"
     try:
         tfp = importlib.import_module(name)
-        tfp.distributions, tfp.bijectors, tfp.mcmc  # noqa: B018, imported on first use
+        for part in ("distributions", "bijectors", "mcmc"):  # imported on first use
+            getattr(tfp, part)
     except Exception as error:  # also AttributeError where TensorFlow or JAX is another version
         advice = INSTALL
         if keras.backend.backend() == "jax":
