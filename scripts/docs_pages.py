@@ -14,7 +14,7 @@ PACKAGE = ROOT / "tfflows"
 API = (
     "tfflows", "tfflows.models", "tfflows.layers", "tfflows.transforms", "tfflows.networks",
     "tfflows.distributions", "tfflows.vae", "tfflows.anomaly", "tfflows.energies",
-    "tfflows.training", "tfflows.ode", "tfflows.datasets", "tfflows.evaluation",
+    "tfflows.tfp", "tfflows.training", "tfflows.ode", "tfflows.datasets", "tfflows.evaluation",
     "tfflows.evaluation.plots", "tfflows.runs", "tfflows.serving", "tfflows.zoo",
     "tfflows.testing",
 )  # fmt: skip

@@ -27,7 +27,7 @@ FLOORS = (
     {"saving"},
     {"zoo"},
     {"runs"},
-    {"anomaly", "energies", "tables", "vae"},
+    {"anomaly", "energies", "tables", "tfp", "vae"},
     {"evaluation", "testing"},
     {"models"},
     {"flow"},

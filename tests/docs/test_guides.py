@@ -28,6 +28,7 @@ SLOW = (
     "long-training",
     "tables",
     "at-scale",
+    "tfp",
 )
 GUIDES = [
     pytest.param(
@@ -66,6 +67,8 @@ def test_the_code_of_a_guide_runs_as_printed(page, tmp_path, monkeypatch):
     assert python_blocks(page), f"{page}: no python block is run"
     if page.endswith("at-scale.md"):
         pytest.importorskip("ray", reason="ray is not installed: the extra `ray`")
+    if page.endswith("tfp.md"):
+        pytest.importorskip("tensorflow_probability")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPLBACKEND", "Agg")
     try:

@@ -237,6 +237,11 @@ class RowNoise:
         """Standard normal numbers `[n, *event_shape]`."""
         return 2.0**0.5 * ops.erfinv(2 * self.uniform(event_shape) - 1)
 
+    def next_seeds(self):
+        """A seed `[n, 2]` per row, each of its own seed, that this noise has not used."""
+        bits = ops.floor(self.uniform((2,)) * 2.0**23)  # of float32, exact
+        return ops.cast(bits, "int32")
+
     def uniform(self, event_shape):
         """Numbers in (0, 1), `[n, *event_shape]`."""
         self._stream += 1

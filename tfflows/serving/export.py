@@ -133,7 +133,7 @@ def write_saved_model(
 
 
 _EXPORTER = """
-import json, sys, keras, tfflows.anomaly, tfflows.tables, tfflows.vae
+import json, sys, keras, tfflows.anomaly, tfflows.tables, tfflows.tfp, tfflows.vae
 path, target, options = sys.argv[1:]
 keras.saving.load_model(path, compile=False).export(target, **json.loads(options))
 """

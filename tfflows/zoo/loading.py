@@ -12,6 +12,7 @@ from tfflows import (  # noqa: F401, registered
     layers,
     models,
     networks,
+    tfp,
     transforms,
     vae,
 )

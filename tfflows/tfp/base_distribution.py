@@ -1,0 +1,81 @@
+"""A distribution of TensorFlow Probability as a base of latents."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+from keras import ops
+
+from tfflows.backend.rng import RowNoise
+from tfflows.distributions import Distribution
+from tfflows.tfp.factory import Factory
+from tfflows.utils.config import deserialize_arguments
+
+
+@keras.saving.register_keras_serializable(package="tfflows")
+class TFPDistribution(Distribution):
+    """A `tfd.Distribution` as a base, whose parameters are the layer's weights.
+
+    `sample(temperature=)` scales draws about the distribution's mean, or about 0 where it has none.
+
+    Args:
+        make: registered function of `variable`, and of `arguments` by name, that returns a
+            distribution of one event of the latents' shape; see `TFPBijector`.
+        arguments: values that JSON can hold, and Keras layers, whose weights train as well.
+
+    Raises:
+        ValueError: `make` is not registered, makes variables of its own, or its distribution has
+            another shape than the latents.
+
+    Example:
+        @keras.saving.register_keras_serializable(package="my_project")
+        def laplace(variable):
+            return tfd.Independent(tfd.Laplace(variable("loc", np.zeros(2)), 1.0), 1)
+
+        flow = tfflows.models.RealNVP((2,), base=tfflows.tfp.TFPDistribution(laplace))
+    """
+
+    def __init__(self, make: Callable, arguments: Mapping[str, Any] | None = None, **kwargs):
+        super().__init__(**kwargs)
+        self.make = make
+        self.arguments = dict(arguments or {})
+        self._factory = Factory(self, make, self.arguments)
+
+    def build(self, z_shape, condition_shape=None):
+        super().build(z_shape, condition_shape)
+        distribution = self._factory.build()
+        batch_shape, event_shape = map(tuple, (distribution.batch_shape, distribution.event_shape))
+        if batch_shape or event_shape != self.event_shape:
+            raise ValueError(
+                f"{self._factory.name} must return a distribution of event shape "
+                f"{self.event_shape} and no batch shape: tfd.Independent and tfd.Sample make "
+                f"events of a batch. Received: {distribution!r}"
+            )
+        kind = str(distribution.reparameterization_type)
+        self.is_reparameterized = "FULLY" in kind
+
+    def _log_prob(self, z, condition):
+        return self._factory().log_prob(z)
+
+    def _draw(self, noise, condition, temperature):
+        distribution = self._factory()
+        if isinstance(noise, RowNoise):
+            draws = ops.map(lambda seed: distribution.sample(seed=seed), noise.next_seeds())
+        else:
+            draws = distribution.sample(noise.num_samples, seed=noise.next_seed())
+        centre = ops.zeros(self.event_shape, self.compute_dtype)
+        try:
+            mean = ops.broadcast_to(distribution.mean(), self.event_shape)
+            centre = ops.where(ops.isfinite(mean), mean, centre)
+        except (NotImplementedError, ValueError):  # ValueError: it says that there is none
+            pass
+        return centre + temperature * (draws - centre)
+
+    def get_config(self):
+        make = keras.saving.serialize_keras_object(self.make)
+        arguments = keras.saving.serialize_keras_object(dict(self.arguments))
+        return {**super().get_config(), "make": make, "arguments": arguments}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**deserialize_arguments(config))
