@@ -223,3 +223,17 @@ def test_jet_takes_an_odd_number_of_patches_and_moves_every_element():
     assert z.shape == (5, 9, 4)
     np.testing.assert_array_equal(jet.inverse(z), x)
     assert (np.abs(z - numpy(jet.encode(x[:, ::-1]))) > 0).all()
+
+
+def test_a_glow_of_mixtures_has_the_determinant_of_its_jacobian_and_goes_back():
+    flow = Glow(
+        (4, 4, 1), 1, 1, 4, coupling="logistic_mixture", quantization_levels=None, dtype="float64"
+    )
+    randomize(flow, spread=0.3)
+    x = np.random.default_rng(0).normal(size=(1, 4, 4, 1))
+    z, log_det = flow.forward_and_log_det(x)
+    np.testing.assert_allclose(flow.inverse(z), x, atol=1e-6)
+    step = 1e-5 * np.eye(16).reshape(16, 4, 4, 1)
+    ends = [numpy(flow.encode(x + sign * step)).reshape(16, -1) for sign in (1, -1)]
+    jacobian = (ends[0] - ends[1]) / 2e-5
+    np.testing.assert_allclose(np.linalg.slogdet(jacobian)[1], numpy(log_det)[0], atol=1e-5)

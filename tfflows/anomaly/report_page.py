@@ -1,33 +1,15 @@
 """The page of a detector's report: HTML without scripts, with its style and pictures inside."""
 
-import base64
-import html
-import importlib.resources
-
 from tfflows.anomaly.pictures import curves, image_pair, score_histogram
 from tfflows.anomaly.report_numbers import FALSE_DISCOVERY_RATE, AnomalyReport
 from tfflows.utils.damage import cut
+from tfflows.utils.html_page import escape, html_page, picture
 
 
 def page(report: AnomalyReport) -> str:
     """The whole page."""
-    style = importlib.resources.files("tfflows.tables").joinpath("report.css").read_text("utf-8")
     sections = [_head(report), _distribution(report), _labels(report), _top(report), _foot(report)]
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{_escape(report.title)}: anomalies</title>\n<style>\n{style}</style>\n</head>\n"
-        f"<body>\n<main>\n{''.join(sections)}</main>\n</body>\n</html>\n"
-    )
-
-
-def _escape(value: object) -> str:
-    return html.escape(str(value))
-
-
-def _picture(svg: str, text: str) -> str:
-    data = base64.b64encode(svg.encode()).decode()
-    return f'<img alt="{_escape(text)}" src="data:image/svg+xml;base64,{data}">'
+    return html_page(f"{report.title}: anomalies", sections)
 
 
 def _head(report):
@@ -47,7 +29,7 @@ def _head(report):
     ]
     cards = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in facts)
     return (
-        f"<h1>{_escape(report.title)}</h1>\n"
+        f"<h1>{escape(report.title)}</h1>\n"
         f'<p class="lead">{alarms:,} of {rows:,} rows are called abnormal, with a rate of false '
         f"alarms of at most {report.false_alarm_rate:.2%}.{moved}</p>\n"
         f'<dl class="facts">{cards}</dl>\n'
@@ -58,12 +40,12 @@ def _distribution(report):
     svg = score_histogram(report.calibration, report.scores, report.threshold, report.labels)
     return (
         "<h2>Scores</h2>\n"
-        f"<p>The score {_escape(report.score)}, larger where a row is more abnormal. A new normal "
+        f"<p>The score {escape(report.score)}, larger where a row is more abnormal. A new normal "
         f"row is above {report.threshold:.5g} with a probability of at most "
         f"{report.false_alarm_rate:.2%}. The rows found are those of Benjamini and Hochberg's "
         f"procedure with a false discovery rate of {FALSE_DISCOVERY_RATE:.0%}; drift is a test "
         "of all scores together.</p>\n"
-        f'<figure class="card">{_picture(svg, "distribution of the scores")}</figure>\n'
+        f'<figure class="card">{picture(svg, "distribution of the scores")}</figure>\n'
     )
 
 
@@ -79,7 +61,7 @@ def _labels(report):
         f"{(alarms & labels).sum() / labels.sum():.1%} of them abnormal, and "
         f"{(alarms & ~labels).sum() / (~labels).sum():.2%} of the normal rows. AUROC {auc:.4f}, "
         f"average precision {average:.4f}.</p>\n"
-        f'<figure class="card">{_picture(svg, "ROC and precision-recall curves")}</figure>\n'
+        f'<figure class="card">{picture(svg, "ROC and precision-recall curves")}</figure>\n'
     )
 
 
@@ -111,7 +93,7 @@ def _line(report, place, is_images):
         picture = image_pair(explanation.rows[place], explanation.contributions[place])
         why = f'<img alt="image {row}" src="data:image/png;base64,{picture}">'
     else:
-        why = "<br>".join(_escape(cut(line, 120)) for line in explanation.reasons(place))
+        why = "<br>".join(escape(cut(line, 120)) for line in explanation.reasons(place))
         why = why or "no single column"
     return (
         f'<tr><td class="number">{row:,}</td><td class="number">{report.scores[row]:.5g}</td>'
@@ -120,4 +102,4 @@ def _line(report, place, is_images):
 
 
 def _foot(report):
-    return f"<footer><span>score {_escape(report.score)}</span></footer>\n"
+    return f"<footer><span>score {escape(report.score)}</span></footer>\n"

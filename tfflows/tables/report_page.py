@@ -1,8 +1,5 @@
 """The page of a table's report: HTML without scripts, with its style and pictures inside."""
 
-import base64
-import html
-import importlib.resources
 import math
 from collections.abc import Iterable
 
@@ -18,6 +15,7 @@ from tfflows.tables.report_pictures import (
     training_curve,
 )
 from tfflows.utils.damage import cut
+from tfflows.utils.html_page import escape, html_page, picture
 
 _MAX_PICTURES = 60
 _MAX_SCHEMA_ROWS = 200
@@ -27,7 +25,6 @@ _HIDDEN = ("kind", "name", "dtype", "missing")
 
 def page(report: Report) -> str:
     """The whole page."""
-    style = importlib.resources.files("tfflows.tables").joinpath("report.css").read_text("utf-8")
     sections = [
         _head(report),
         _scores(report),
@@ -38,28 +35,13 @@ def page(report: Report) -> str:
         _schema(report),
         _foot(report),
     ]
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{_escape(report.title)}: report</title>\n<style>\n{style}</style>\n</head>\n"
-        f"<body>\n<main>\n{''.join(sections)}</main>\n</body>\n</html>\n"
-    )
-
-
-def _escape(value: object) -> str:
-    return html.escape(str(value))
-
-
-def _picture(svg: str, text: str) -> str:
-    """An SVG as a picture of its own: ids of several in one page would clash."""
-    data = base64.b64encode(svg.encode()).decode()
-    return f'<img alt="{_escape(text)}" src="data:image/svg+xml;base64,{data}">'
+    return html_page(f"{report.title}: report", sections)
 
 
 def _head(report):
     flow, best = report.scores[0], report.scores[1]
     gap = best.nll - flow.nll
-    beside = f"{abs(gap):.2f} {'below' if gap > 0 else 'above'} the {_escape(best.name)}"
+    beside = f"{abs(gap):.2f} {'below' if gap > 0 else 'above'} the {escape(best.name)}"
     tells = "" if flow.auc is None else (
         f" A classifier tells samples from these rows with an AUC of {flow.auc:.3f}, where 0.5 is "
         "a coin's."
@@ -74,10 +56,10 @@ def _head(report):
         facts.append(("two-sample AUC", f"{flow.auc:.3f}"))
     if "training" in report.facts:
         number, unit = str(report.facts["training"]).split(" ", 1)
-        facts.append(("training", f"{_escape(number)} <small>{_escape(unit)}</small>"))
+        facts.append(("training", f"{escape(number)} <small>{escape(unit)}</small>"))
     cards = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in facts)
     return (
-        f"<h1>{_escape(report.title)}</h1>\n"
+        f"<h1>{escape(report.title)}</h1>\n"
         f'<p class="lead">On {report.tested:,} rows that it was not trained on, the flow has '
         f"{flow.nll:.2f} nats per row, {beside}, the best of three simple models.{tells}</p>\n"
         f'<dl class="facts">{cards}</dl>\n'
@@ -120,7 +102,7 @@ def _score_row(score: ModelScore, largest: float) -> str:
     gap_text = "" if is_flow else _with_error(gap, error, "+")
     auc = "" if score.auc is None else f"{score.auc:.3f}"
     return (
-        f"<tr{' class=own' if is_flow else ''}><td>{_escape(score.name)}</td>"
+        f"<tr{' class=own' if is_flow else ''}><td>{escape(score.name)}</td>"
         f'<td class="number">{_with_error(score.nll, score.standard_error)}</td>'
         f'<td class="number">{gap_text}</td>'
         f'<td class="bar"><i style="width:{width:.1f}%"></i></td>'
@@ -141,7 +123,7 @@ def _curve(report):
         "<h2>Training</h2>\n"
         "<p>The weights of the best epoch are kept. Both curves are estimates over random orders "
         "of the columns, if the flow was trained so; the training's is with dropout.</p>\n"
-        f'<figure class="card curve">{_picture(training_curve(report.epochs), "nll over epochs")}'
+        f'<figure class="card curve">{picture(training_curve(report.epochs), "nll over epochs")}'
         "</figure>\n"
     )
 
@@ -155,13 +137,13 @@ def _marginals(report):
         note = f" The {_MAX_PICTURES} columns with the largest distances are drawn."
     cards = []
     for column in shown:
-        picture = marginal(column, report.rows[column.name], report.samples[column.name])
-        notes = "; ".join(picture.notes)
-        caption = f"<figcaption>{_escape(notes)}</figcaption>" if notes else ""
+        drawing = marginal(column, report.rows[column.name], report.samples[column.name])
+        notes = "; ".join(drawing.notes)
+        caption = f"<figcaption>{escape(notes)}</figcaption>" if notes else ""
         cards.append(
-            f'<figure class="card"><header><h3>{_escape(column.name)}</h3>'
+            f'<figure class="card"><header><h3>{escape(column.name)}</h3>'
             f"<span>distance {report.distances[column.name]:.3f}</span></header>"
-            f"{_picture(picture.svg, f'{column.name} in rows and samples')}{caption}</figure>\n"
+            f"{picture(drawing.svg, f'{column.name} in rows and samples')}{caption}</figure>\n"
         )
     noise = 1.36 * math.sqrt(2 / report.tested)
     return (
@@ -184,13 +166,13 @@ def _associations(report):
     gaps = np.abs(rows - samples)[lower]
     worst = np.argsort(-gaps)[:5]
     pairs = "".join(
-        f"<tr><td>{_escape(names[lower[1][i]])} and {_escape(names[lower[0][i]])}</td>"
+        f"<tr><td>{escape(names[lower[1][i]])} and {escape(names[lower[0][i]])}</td>"
         f'<td class="number">{_signed(rows[lower][i])}</td>'
         f'<td class="number">{_signed(samples[lower][i])}</td></tr>\n'
         for i in worst
     )
     figures = "".join(
-        f'<figure class="card">{_picture(association_map(names, values, title), title)}</figure>'
+        f'<figure class="card">{picture(association_map(names, values, title), title)}</figure>'
         for title, values in (("rows", rows), ("samples", samples))
     )
     few = (
@@ -223,7 +205,7 @@ def _unlikely(report):
         surprise = np.max([row.surprises for row in report.unlikely], axis=0)
         shown = np.sort(np.argsort(-surprise)[:_MAX_UNLIKELY_COLUMNS])
         note = f" The {len(shown)} columns with the most surprising cells are shown."
-    heads = "".join(f"<th>{_escape(names[i])}</th>" for i in shown)
+    heads = "".join(f"<th>{escape(names[i])}</th>" for i in shown)
     lines = "".join(
         f'<tr><td class="number">{row.row:,}</td><td class="number">{_signed(row.log_prob)}</td>'
         f"{''.join(_cells_of(row, shown))}</tr>\n"
@@ -247,16 +229,16 @@ def _cells_of(row, shown) -> Iterable[str]:
         color = f' style="background:rgba(234,88,12,{0.08 + 0.47 * depth:.2f})"' if depth else ""
         text = row.cells[i]
         yield (
-            f'<td class="{" ".join(classes)}"{color} title="{_escape(cut(text, 200))}">'
-            f"{_escape(cut(text, 24))}<small>{round(row.conditionals[i], 1) + 0.0:.1f}</small></td>"
+            f'<td class="{" ".join(classes)}"{color} title="{escape(cut(text, 200))}">'
+            f"{escape(cut(text, 24))}<small>{round(row.conditionals[i], 1) + 0.0:.1f}</small></td>"
         ).replace("<small>-", "<small>&minus;")
 
 
 def _schema(report):
     columns = report.schema.columns
     rows = "".join(
-        f"<tr><td>{_escape(column.name)}</td><td>{column.kind}</td>"
-        f'<td class="values">{_escape(_support(column))}</td>'
+        f"<tr><td>{escape(column.name)}</td><td>{column.kind}</td>"
+        f'<td class="values">{escape(_support(column))}</td>'
         f'<td class="number">{_missing(column, report)}</td></tr>\n'
         for column in columns[:_MAX_SCHEMA_ROWS]
     )
@@ -287,7 +269,7 @@ def _missing(column, report):
 
 def _foot(report):
     parts = "".join(
-        f"<span>{_escape(key)} {_escape(value)}</span> "
+        f"<span>{escape(key)} {escape(value)}</span> "
         for key, value in report.facts.items()
         if key != "training"
     )
