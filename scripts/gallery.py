@@ -54,6 +54,7 @@ style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'">
 </html>
 """
 
+PICTURES = {"flow": "Samples", "table": "Columns", "detector": "Scores"}
 _ENTRY = '<li><a href="#{name}">{name}</a> <span>{data}: {metric}</span></li>'
 
 _MODEL = """\
@@ -137,7 +138,7 @@ def _model(name, card, folder):
         png=Html(base64.b64encode((folder / "samples.png").read_bytes()).decode()),
         width=width,
         height=height,
-        alt=f"Samples of {name}, a {card.family} trained on {_data(card)}",
+        alt=f"{PICTURES[card.kind]} of {name}, a {card.family} trained on {_data(card)}",
         curve=svg,
         caption=caption,
         facts=joined([fill(_FACT, key=key, value=value) for key, value in _facts(card).items()]),
@@ -158,13 +159,19 @@ def _size(path):
 def _facts(card):
     """What a page says of a model, by what it is called there."""
     data, metric, training = card.data, card.metric, card.training
-    meaning = {"nats": "mean log-likelihood, higher is better", "bits/dim": "lower is better"}
+    meaning = {
+        "nats": "mean log-likelihood, higher is better",
+        "bits/dim": "lower is better",
+        "AUROC": "area under the ROC, higher is better",
+    }
+    validate = "calibrate" if card.kind == "detector" else "validate"
     draws = f", {metric.num_draws} draws of noise each" if metric.num_draws > 1 else ""
     facts = {
         "Family": card.family,
         "Data": f"{_data(card)}: {data.source}",
         "Licence of the data": data.licence,
-        "Rows": f"{data.train:,} to train, {data.validation:,} to validate, {data.test:,} to test",
+        "Rows": f"{data.train:,} to train, {data.validation:,} to {validate}, "
+        f"{data.test:,} to test",
         "Test": f"{_metric(card)} ({meaning[metric.units]}), {metric.num_examples:,} rows{draws}",
     }
     if card.published:
@@ -196,11 +203,14 @@ def _signed(text):
 
 def _curve(name, card, epochs):
     """The curve in the units of the metric, and the words below it."""
-    units = card.metric.units
+    units = "bits/dim" if card.metric.units == "bits/dim" else "nats"
     scale = 1 if units == "nats" else math.prod(card.data.event_shape) * math.log(2)
-    curves = {"validation": [epoch.val_nll / scale for epoch in epochs]}
+    curves = {}
     if all(epoch.nll is not None for epoch in epochs):  # flow matching has no training nll
-        curves = {"training": [epoch.nll / scale for epoch in epochs], **curves}
+        curves["training"] = [epoch.nll / scale for epoch in epochs]
+    if not all(math.isnan(epoch.val_nll) for epoch in epochs):  # as of some detectors
+        curves["validation"] = [epoch.val_nll / scale for epoch in epochs]
+    shown = list(curves)[-1]
     numbers, best = [epoch.epoch for epoch in epochs], best_epoch(epochs).epoch
     if best != card.training.best_epoch:
         raise ValueError(
@@ -208,8 +218,8 @@ def _curve(name, card, epochs):
             f"Received: epoch {best}"
         )
     label = (
-        f"Training curve of {name}: from {curves['validation'][0]:.3f} {units} on validation data "
-        f"after epoch {numbers[0]} to {curves['validation'][numbers.index(best)]:.3f} after epoch "
+        f"Training curve of {name}: from {curves[shown][0]:.3f} {units} on {shown} data "
+        f"after epoch {numbers[0]} to {curves[shown][numbers.index(best)]:.3f} after epoch "
         f"{best}, the best of {len(epochs)}"
     )
     axis = {"nats": "nll, nats", "bits/dim": units}[units]

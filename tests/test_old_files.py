@@ -16,7 +16,7 @@ from tfflows.runs.build import make_flow
 FOLDER = Path(__file__).parent / "data" / "version_0_1"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.keras"))
 ZOO = sorted(path.parent for path in zoo.RECIPES.parent.glob("*/config.json"))
-TABLES = [folder for folder in ZOO if zoo.card(folder).is_table]
+TABLES = [folder for folder in ZOO if zoo.card(folder).kind == "table"]
 # Of fields, by their solver; of networks in bfloat16, by their rounding.
 TOLERANCES = {"float64": 1e-9, "ffjord": 1e-3, "ffjord_field": 1e-3, "field": 1e-3, "mixed": 0.1}
 COMPILED = {"ffjord", "nice", "realnvp"}

@@ -17,7 +17,11 @@ BINS = 60
 
 
 def score_histogram(
-    calibration: np.ndarray, scores: np.ndarray, threshold: float, labels: np.ndarray | None = None
+    calibration: np.ndarray,
+    scores: np.ndarray,
+    threshold: float,
+    labels: np.ndarray | None = None,
+    path: str | Path | None = None,
 ) -> str:
     """An SVG of anomaly scores, larger where more abnormal, with the threshold.
 
@@ -26,6 +30,7 @@ def score_histogram(
         scores: of the rows.
         threshold: above which rows are called abnormal.
         labels: bool, which rows are anomalies, or None.
+        path: of a .png file to write too, or None.
     """
     usual = np.quantile(calibration, [0.002, 0.5])
     high = max(threshold, np.quantile(calibration, 0.998))
@@ -48,6 +53,8 @@ def score_histogram(
         axes.set_xlabel("anomaly score; the last bars hold all beyond")
         axes.set_ylabel("share of rows")
         axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, 1.2), ncols=3)
+        if path is not None:
+            figure.savefig(path, dpi=110, metadata={"Software": None})
         return svg_of(figure)
 
 

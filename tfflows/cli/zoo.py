@@ -109,26 +109,19 @@ def evaluate_command(folder, split, draws, data_dir):
     from tfflows import zoo
     from tfflows.evaluation import evaluate
     from tfflows.runs.data import load_split
-    from tfflows.zoo import readme, verification
+    from tfflows.zoo import flows, readme
+    from tfflows.zoo.kinds import KINDS
 
     card = zoo.card(folder)
-    if card.is_table:
-        _evaluate_table(folder, card, split, data_dir)
+    if card.kind != "flow":
+        found = KINDS[card.kind].evaluate(zoo.load(folder), folder, card, split, data_dir, None)
+        click.echo(f"{card.data.name} {split}: {readme.metric_text(found)}")
+        click.echo(f"card, test: {readme.metric_text(card.metric)}")
         return
-    rows, info = load_split(verification.recipe_of(folder), split, data_dir)
+    rows, info = load_split(flows.recipe_of(folder), split, data_dir)
     batches = with_progress(rows, 256, split)
     result = evaluate(zoo.load(folder), batches, num_draws=draws or card.metric.num_draws)
     click.echo(f"{info.name} {split}: {result}")
-    click.echo(f"card, test: {readme.metric_text(card.metric)}")
-
-
-def _evaluate_table(folder, card, split, data_dir):
-    from tfflows import zoo
-    from tfflows.zoo import readme, table_recipe, tables
-
-    recipe = table_recipe.TableRecipe.read(folder / table_recipe.RECIPE)
-    found = tables.evaluate_table(zoo.load(folder), recipe, split, data_dir)
-    click.echo(f"{card.data.name} {split}: {readme.metric_text(found)}")
     click.echo(f"card, test: {readme.metric_text(card.metric)}")
 
 
@@ -137,7 +130,7 @@ def _evaluate_table(folder, card, split, data_dir):
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder; default runs/<name>.")
 @data_dir_option
 def train_command(model, out, data_dir):
-    """Train a MODEL of tables again, or by a recipe of such a model, a .yaml file.
+    """Train a MODEL of tables, or a detector, again, or by such a recipe, a .yaml file.
 
     Other models are trained again by `tfflows train recipe.yaml`.
     """
@@ -147,17 +140,22 @@ def train_command(model, out, data_dir):
     path = Path(model)
     if path.suffix != ".yaml":
         folder = ZooModel().convert(model, None, None)
-        if not zoo.card(folder).is_table:
+        if zoo.card(folder).kind == "flow":
             raise click.UsageError(f"Train it by: tfflows train {folder / RECIPE}")
         path = folder / RECIPE
     elif not path.is_file():
         raise click.UsageError(f"There is no file {path}")
     import_backend()
     from tfflows.cli.table_progress import EpochProgress
+    from tfflows.zoo.detector_recipe import DetectorRecipe, fit_detector, is_detector_recipe
 
     out = out or Path("runs") / (path.parent.name if path.name == RECIPE else path.stem)
     try:
         with EpochProgress() as progress:
+            if is_detector_recipe(path):
+                fitted = fit_detector(DetectorRecipe.read(path), out, data_dir, [progress])
+                click.echo(f"Wrote {out / 'detector.keras'}: {fitted}")
+                return
             best = train_table(TableRecipe.read(path), out, data_dir, callbacks=[progress])
     except FileExistsError as error:
         raise click.UsageError(str(error)) from error

@@ -12,6 +12,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from tfflows.zoo.detector_recipe import DetectorRecipe, fit_detector
     from tfflows.zoo.loading import load
     from tfflows.zoo.model_card import Card, Published
     from tfflows.zoo.readme import model_readme, results_table
@@ -24,11 +25,13 @@ if TYPE_CHECKING:
 _MODULES = {
     "RECIPES": "recipe_files",
     "Card": "model_card",
+    "DetectorRecipe": "detector_recipe",
     "Published": "model_card",
     "Verification": "verification",
     "cache_folder": "sources",
     "card": "sources",
     "find": "sources",
+    "fit_detector": "detector_recipe",
     "find_recipe": "recipe_files",
     "is_model": "sources",
     "list_models": "sources",
@@ -44,6 +47,7 @@ _MODULES = {
 __all__ = [
     "RECIPES",
     "Card",
+    "DetectorRecipe",
     "Published",
     "TableRecipe",
     "Verification",
@@ -51,6 +55,7 @@ __all__ = [
     "card",
     "find",
     "find_recipe",
+    "fit_detector",
     "is_model",
     "list_models",
     "load",

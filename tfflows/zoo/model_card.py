@@ -24,7 +24,8 @@ _BLANK_SHA256 = "0" * 64
 Count = Annotated[int, pydantic.Field(ge=0)]
 Text = Annotated[str, pydantic.Field(min_length=1)]
 Sha256 = Annotated[str, pydantic.Field(pattern=r"^[0-9a-f]{64}$")]
-Units = Literal["nats", "bits/dim"]
+Units = Literal["nats", "bits/dim", "AUROC"]
+KindName = Literal["flow", "table", "detector"]
 
 
 class File(Section):
@@ -71,10 +72,19 @@ class SolverError(Section):
     num_examples: Count
 
 
-class Metric(Section):
-    """Mean over the test set: log-likelihood in nats, or bits/dim, which is better when lower.
+class FalseAlarms(Section):
+    """Share of normal rows that a detector calls abnormal: the `nominal` one and that of a test."""
 
-    Models that solve equations have a `solver_error`.
+    nominal: float
+    found: float
+    num_examples: Count
+
+
+class Metric(Section):
+    """Of the test set: mean log-likelihood in nats, or bits/dim, which is better when lower.
+
+    Of detectors it is the area under the ROC, with `false_alarms`. Models that solve equations have
+    a `solver_error`.
     """
 
     units: Units
@@ -83,6 +93,12 @@ class Metric(Section):
     num_examples: Count
     num_draws: Annotated[int, pydantic.Field(ge=1)] = 1
     solver_error: SolverError | None = None
+    false_alarms: FalseAlarms | None = None
+
+    @pydantic.model_serializer(mode="wrap")
+    def _for_earlier_versions(self, serialize):
+        """They refuse keys that they do not know, and know all of metrics of flows."""
+        return {k: v for k, v in serialize(self).items() if k != "false_alarms" or v is not None}
 
 
 class Published(Section):
@@ -124,9 +140,11 @@ class Card(Section):
     sha256: Sha256 = _BLANK_SHA256
 
     @property
-    def is_table(self) -> bool:
-        """Whether it is a flow over a table."""
-        return self.data.columns is not None
+    def kind(self) -> KindName:
+        """What is loaded: a flow over arrays or images, one over a typed table, a detector."""
+        if self.metric.units == "AUROC":
+            return "detector"
+        return "flow" if self.data.columns is None else "table"
 
     @pydantic.field_validator("files")
     @classmethod
