@@ -20,15 +20,25 @@ from keras import ops
 
 import tfflows
 from tfflows import energies
+from tfflows.layers import SplineCoupling
+from tfflows.networks import ResidualMLP
 
 UNIT = 20.0  # of the mixture: the flow draws x / 20
 
 
+def make_flow(dims, num_couplings, units, num_bins, bound):
+    """Spline couplings whose halves change places."""
+    couplings = []
+    for number in range(num_couplings):
+        network = ResidualMLP(units, num_blocks=1, activation="silu")
+        couplings.append(SplineCoupling("half", number % 2, network, num_bins, bound))
+    return tfflows.Flow(couplings, (dims,))
+
+
 def make_many_well():
-    """The density, what gives x of the flow's draws, the flow."""
+    """The density, its log-density in the flow's units, these units, the flow."""
     target = energies.ManyWell(32)
-    flow = tfflows.models.NSF((32,), num_steps=4, hidden_units=64, num_bins=12, bound=4.0)
-    return target, target, 1.0, flow
+    return target, target, 1.0, make_flow(32, 4, 32, 8, 4.0)
 
 
 def make_mixture():
@@ -38,8 +48,7 @@ def make_mixture():
     def in_units(x):
         return target(UNIT * x) + 2 * math.log(UNIT)
 
-    flow = tfflows.models.NSF((2,), num_steps=8, hidden_units=64, num_bins=16, bound=4.0)
-    return target, in_units, UNIT, flow
+    return target, in_units, UNIT, make_flow(2, 6, 64, 16, 4.0)
 
 
 TARGETS = {"many-well": make_many_well, "mixture": make_mixture}
@@ -52,7 +61,12 @@ def train(flow, density, arguments):
     flow.compile(keras.optimizers.Adam(rate, clipnorm=10.0), jit_compile=True)
     objective, annealing = arguments.objective, 0
     if objective == "fab":
-        objective = energies.FAB(num_draws=arguments.batch, step_size=arguments.step_size)
+        objective = energies.FAB(
+            num_draws=arguments.batch,
+            steps_per_draw=arguments.steps_per_draw,
+            num_steps=arguments.annealed_steps,
+            step_size=arguments.step_size,
+        )
     elif objective in ("reverse_kl", "path_gradient"):
         annealing = arguments.annealing_steps
     monitor = energies.Monitor(density, num_samples=4096)
@@ -104,6 +118,8 @@ def main():
     parser.add_argument("--batch", type=int, default=512)
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--step-size", type=float, default=0.1, help="of FAB's first trajectories")
+    parser.add_argument("--steps-per-draw", type=int, default=8, help="of FAB")
+    parser.add_argument("--annealed-steps", type=int, default=2, help="of FAB")
     parser.add_argument("--annealing-steps", type=int, default=0, help="of reverse KL")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("runs/wells"))
