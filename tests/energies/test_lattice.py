@@ -65,7 +65,7 @@ def test_a_network_of_circular_padding_moves_its_features_with_the_field(weight_
     plain.set_weights(network.get_weights())
     same = numpy(plain(np.roll(x, 1, 1))) - np.roll(numpy(plain(x)), 1, 1)
     assert np.abs(same).max() > 1e-3  # zeros are seen at the edges
-    with pytest.raises(ValueError, match="padding must be one of .* Received: 'valid'"):
+    with pytest.raises(ValueError, match=r"padding must be one of .* Received: 'valid'"):
         networks.ConvResNet(padding="valid")
 
 

