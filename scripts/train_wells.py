@@ -3,9 +3,10 @@
     python scripts/train_wells.py many-well --objective fab --out runs/wells
     python scripts/train_wells.py mixture --objective reverse_kl --out runs/wells
 
-Writes `OUT/TARGET-OBJECTIVE.json`: effective sample size, log Z beside the exact one, the mean
-log-density of exact draws, and what shows lost modes: the mass of each well of many-well-32, the
-number of modes of the mixture of 40 normals that 10,000 draws come to.
+Writes `OUT/TARGET-OBJECTIVE.weights.h5` and `OUT/TARGET-OBJECTIVE.json`: effective sample size, log
+Z beside the exact one, the mean log-density of exact draws, and what shows lost modes: the mass of
+each well of many-well-32, the number of modes of the mixture of 40 normals that 10,000 draws come
+to.
 """
 
 import argparse
@@ -20,19 +21,23 @@ from keras import ops
 
 import tfflows
 from tfflows import energies
-from tfflows.layers import SplineCoupling
-from tfflows.networks import ResidualMLP
 
 UNIT = 20.0  # of the mixture: the flow draws x / 20
 
 
 def make_flow(dims, num_couplings, units, num_bins, bound):
     """Spline couplings whose halves change places."""
-    couplings = []
-    for number in range(num_couplings):
-        network = ResidualMLP(units, num_blocks=1, activation="silu")
-        couplings.append(SplineCoupling("half", number % 2, network, num_bins, bound))
-    return tfflows.Flow(couplings, (dims,))
+    return tfflows.models.NSF(
+        (dims,),
+        num_steps=num_couplings,
+        hidden_units=units,
+        num_blocks=1,
+        num_bins=num_bins,
+        bound=bound,
+        linear="none",
+        activation="silu",
+        preprocessing=[],
+    )
 
 
 def make_many_well():
@@ -122,6 +127,7 @@ def main():
     parser.add_argument("--annealed-steps", type=int, default=2, help="of FAB")
     parser.add_argument("--annealing-steps", type=int, default=0, help="of reverse KL")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--suffix", default="", help="of the files' names")
     parser.add_argument("--out", type=Path, default=Path("runs/wells"))
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
@@ -131,8 +137,9 @@ def main():
     log = train(flow, density, arguments)
     settings = {key: str(value) for key, value in vars(arguments).items()}
     result = {"settings": settings, "seconds": time.time() - started, "log": log}
+    path = arguments.out / f"{arguments.target}-{arguments.objective}{arguments.suffix}.json"
+    flow.save_weights(arguments.out / f"{path.stem}.weights.h5")
     found = measure(flow, target, density, unit)
-    path = arguments.out / f"{arguments.target}-{arguments.objective}.json"
     path.write_text(json.dumps({**result, **found}, indent=1, default=float))
     print(path, found)
 

@@ -93,7 +93,10 @@ def verify(names, every, full, data_dir):
 def _found_text(found):
     fixture, metric, stored = found.fixture, found.metric, found.card.metric
     text = f"{fixture.found:.4f} {stored.units} on its fixture, {fixture.stored:.4f} expected"
-    if metric is not None:
+    if metric is not None and found.card.is_energy:
+        text += f"; ESS {metric.ess:.3f}, {stored.ess:.3f} expected"
+        text += f"; log Z {metric.value:.4f}, {stored.value:.4f} expected"
+    elif metric is not None:
         text += f"; {metric.value:.4f} on the test set, {stored.value:.4f} expected"
     return text
 
@@ -115,6 +118,8 @@ def evaluate_command(folder, split, draws, data_dir):
     if card.is_table:
         _evaluate_table(folder, card, split, data_dir)
         return
+    if card.is_energy:
+        raise click.UsageError(f"{card.name} has no test set: tfflows zoo verify --full {folder}")
     rows, info = load_split(verification.recipe_of(folder), split, data_dir)
     batches = with_progress(rows, 256, split)
     result = evaluate(zoo.load(folder), batches, num_draws=draws or card.metric.num_draws)
@@ -137,25 +142,45 @@ def _evaluate_table(folder, card, split, data_dir):
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder; default runs/<name>.")
 @data_dir_option
 def train_command(model, out, data_dir):
-    """Train a MODEL of tables again, or by a recipe of such a model, a .yaml file.
+    """Train a MODEL of tables or of an energy again, or by a recipe of such a model, a .yaml file.
 
     Other models are trained again by `tfflows train recipe.yaml`.
     """
     from tfflows import zoo
-    from tfflows.zoo.table_recipe import RECIPE, TableRecipe, train_table
+    from tfflows.zoo.table_recipe import RECIPE
 
     path = Path(model)
     if path.suffix != ".yaml":
         folder = ZooModel().convert(model, None, None)
-        if not zoo.card(folder).is_table:
+        card = zoo.card(folder)
+        if not (card.is_table or card.is_energy):
             raise click.UsageError(f"Train it by: tfflows train {folder / RECIPE}")
         path = folder / RECIPE
     elif not path.is_file():
         raise click.UsageError(f"There is no file {path}")
     import_backend()
-    from tfflows.cli.table_progress import EpochProgress
+    from tfflows.runs.settings import read_yaml
 
     out = out or Path("runs") / (path.parent.name if path.name == RECIPE else path.stem)
+    content = read_yaml(path)
+    train = _train_energy if isinstance(content, dict) and "target" in content else _train_table
+    train(path, out, data_dir)
+
+
+def _train_energy(path, out, data_dir):
+    from tfflows.zoo.energy_recipe import MODEL, EnergyRecipe, train_energy
+
+    try:
+        train_energy(EnergyRecipe.read(path), out, verbose=2)
+    except FileExistsError as error:
+        raise click.UsageError(str(error)) from error
+    click.echo(f"Wrote {out / MODEL}")
+
+
+def _train_table(path, out, data_dir):
+    from tfflows.cli.table_progress import EpochProgress
+    from tfflows.zoo.table_recipe import TableRecipe, train_table
+
     try:
         with EpochProgress() as progress:
             best = train_table(TableRecipe.read(path), out, data_dir, callbacks=[progress])

@@ -22,6 +22,7 @@ NAME = r"^[A-Za-z0-9][\w.-]*$"
 _BLANK_SHA256 = "0" * 64
 
 Count = Annotated[int, pydantic.Field(ge=0)]
+Share = Annotated[float, pydantic.Field(ge=0, le=1)]
 Text = Annotated[str, pydantic.Field(min_length=1)]
 Sha256 = Annotated[str, pydantic.Field(pattern=r"^[0-9a-f]{64}$")]
 Units = Literal["nats", "bits/dim"]
@@ -74,7 +75,9 @@ class SolverError(Section):
 class Metric(Section):
     """Mean over the test set: log-likelihood in nats, or bits/dim, which is better when lower.
 
-    Models that solve equations have a `solver_error`.
+    Models that solve equations have a `solver_error`. Of an energy, which has no test set, it is
+    the estimate of log Z by as many draws of the flow, beside their effective sample size `ess` and
+    the `acceptance` of independence Metropolis; both are shares.
     """
 
     units: Units
@@ -83,6 +86,14 @@ class Metric(Section):
     num_examples: Count
     num_draws: Annotated[int, pydantic.Field(ge=1)] = 1
     solver_error: SolverError | None = None
+    ess: Share | None = None
+    acceptance: Share | None = None
+
+    @pydantic.model_serializer(mode="wrap")
+    def _for_earlier_versions(self, serialize):
+        """They refuse keys that they do not know, and know all of data that are no energies."""
+        new = ("ess", "acceptance")
+        return {k: v for k, v in serialize(self).items() if k not in new or v is not None}
 
 
 class Published(Section):
@@ -127,6 +138,11 @@ class Card(Section):
     def is_table(self) -> bool:
         """Whether it is a flow over a table."""
         return self.data.columns is not None
+
+    @property
+    def is_energy(self) -> bool:
+        """Whether it is a flow that was trained on a density instead of data."""
+        return self.metric.ess is not None
 
     @pydantic.field_validator("files")
     @classmethod

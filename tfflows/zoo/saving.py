@@ -14,6 +14,7 @@ from tfflows.runs.recipe import Recipe, make_recipe, read_recipe
 from tfflows.utils.atomic import replaced_on_success
 from tfflows.utils.keras_archive import WEIGHTS
 from tfflows.utils.remote import refuse_remote
+from tfflows.zoo.energy_saving import is_energy_run, save_energy_to_zoo
 from tfflows.zoo.fixture import check_fixture, write_fixture
 from tfflows.zoo.half_precision import halve_file, round_weights
 from tfflows.zoo.loading import load_folder, load_keras_file, write_model
@@ -53,7 +54,7 @@ def save_to_zoo(
     """Make a model of the zoo from the best model of a run: its files, evaluation and card.
 
     Args:
-        run: folder of a run of `tfflows train`, or of `train_table`.
+        run: folder of a run of `tfflows train`, of `train_table` or of `train_energy`.
         folder: a new one, such as "zoo/glow-mnist", whose name is the model's.
         licence: licence of the data.
         limitations: what the model should not be used for, or does badly.
@@ -61,11 +62,12 @@ def save_to_zoo(
         units: units of the metric; None takes bits/dim for discrete data, nats for others and for
             tables, which have no other.
         num_draws: draws of dequantization noise per row of the test set; tables have none.
-        num_rows: how many rows of that set to evaluate, evenly spread; None takes all.
+        num_rows: how many rows of that set to evaluate, evenly spread; None takes all. Of an
+            energy, draws of the flow; None takes 65,536.
         machine: the machine of the training; None takes the run's own words.
         data_dir: folder of the data; None takes the recipe's.
         half: whether to round the weights to float16 before all is measured, and to store them so,
-            which takes half of the space; not for tables.
+            which takes half of the space; not for tables and energies.
 
     Raises:
         FileExistsError: `folder` holds a model already.
@@ -78,7 +80,7 @@ def save_to_zoo(
     if not re.fullmatch(NAME, folder.name):
         raise ValueError(f"A model's name matches {NAME}. Received: {folder.name!r}")
     if is_table_run(run):
-        _check_table(num_draws, units, half)
+        _check_own_metric(num_draws, units, half)
         return save_table_to_zoo(
             run,
             folder,
@@ -88,6 +90,17 @@ def save_to_zoo(
             num_rows=num_rows,
             machine=machine,
             data_dir=data_dir,
+        )
+    if is_energy_run(run):
+        _check_own_metric(num_draws, units, half)
+        return save_energy_to_zoo(
+            run,
+            folder,
+            licence=licence,
+            limitations=limitations,
+            published=published,
+            num_draws=num_rows,
+            machine=machine,
         )
     flow = _best_of(run, half)
     recipe = read_recipe(run / "recipe.yaml")
@@ -126,10 +139,11 @@ def _best_of(run, half):
     return flow
 
 
-def _check_table(num_draws, units, half):
+def _check_own_metric(num_draws, units, half):
     if num_draws != 1 or units not in (None, "nats") or half:
         raise ValueError(
-            "A model of tables is measured in nats, without noise, and kept in float32. "
+            "A model of tables or of an energy is measured in nats, without noise, and kept in "
+            "float32. "
             f"Received: {num_draws} draws, {units or 'nats'}, half={half}"
         )
 

@@ -14,6 +14,8 @@ from tfflows.flow import Flow
 from tfflows.layers.continuous_flow import continuous_flows
 from tfflows.runs.data import load_split
 from tfflows.runs.recipe import Recipe, read_recipe
+from tfflows.zoo.energy_recipe import EnergyRecipe
+from tfflows.zoo.energy_saving import check_energy_metric, evaluate_energy
 from tfflows.zoo.fixture import FixtureCheck, check_fixture
 from tfflows.zoo.loading import load_folder
 from tfflows.zoo.model_card import Card, Metric, SolverError, Units, in_units, read_card
@@ -45,7 +47,7 @@ def verify(name: str | Path, full: bool = False, data_dir: str | None = None) ->
     Args:
         name: a name, a folder or a URL; see `tfflows.zoo.find`.
         full: whether to evaluate the test set too, beside the rows that travel with the model; as
-            many rows of it as for the card's metric.
+            many rows of it as for the card's metric. Of an energy, as many draws of the flow.
         data_dir: folder of the data, for `full`; of a table's file, or else that is expected in
             the working directory.
 
@@ -65,7 +67,8 @@ def verify(name: str | Path, full: bool = False, data_dir: str | None = None) ->
     metric = None
     if full:
         metric = _test_metric(flow, card, folder, data_dir)
-        _check_metric(metric, card)
+        check = check_energy_metric if card.is_energy else _check_metric
+        check(metric, card)
     return Verification(card, fixture, metric)
 
 
@@ -74,6 +77,9 @@ def _test_metric(flow, card, folder, data_dir):
     if card.is_table:
         recipe = TableRecipe.read(folder / RECIPE)
         return evaluate_table(flow, recipe, "test", data_dir, count)
+    if card.is_energy:
+        target = EnergyRecipe.read(folder / RECIPE).make_target()
+        return evaluate_energy(flow, target, count)
     rows, info = load_split(recipe_of(folder), "test", data_dir)
     if info.size != card.data.test:
         raise ValueError(
