@@ -54,7 +54,7 @@ style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'">
 </html>
 """
 
-PICTURES = {"flow": "Samples", "table": "Columns", "detector": "Scores"}
+PICTURES = {"flow": "Samples", "table": "Columns", "detector": "Scores", "energy": "Samples"}
 _ENTRY = '<li><a href="#{name}">{name}</a> <span>{data}: {metric}</span></li>'
 
 _MODEL = """\

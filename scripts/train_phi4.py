@@ -230,23 +230,16 @@ def parse_arguments():
     parser.add_argument("--hmc-chains", type=int, default=256)
     parser.add_argument("--hmc-samples", type=int, default=1000, help="0 leaves HMC out")
     parser.add_argument("--hmc-leapfrog", type=int, default=10)
+    parser.add_argument("--hmc-only", action="store_true", help="train nothing")
     parser.add_argument("--log-every", type=int, default=5, help="epochs of 20 steps")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args()
 
 
-def main():
-    """Train, measure, and write down."""
-    arguments = parse_arguments()
-    if keras.backend.backend() == "jax":
-        import jax
-
-        # TF32 would round the field and not its divergence: log-densities would be off by 0.01.
-        jax.config.update("jax_default_matmul_precision", "highest")
-    arguments.out.mkdir(parents=True, exist_ok=True)
+def train_and_measure(target, arguments):
+    """Train a flow, or go on with one, and write down its weights and numbers."""
     weights = arguments.out / f"L{arguments.length}.weights.h5"
     keras.utils.set_random_seed(arguments.seed)
-    target = energies.Phi4(arguments.length)
     sizes = (arguments.length, arguments.waves, arguments.times)
     flow = make_flow(*sizes, arguments.solver_steps)
     fine = make_flow(*sizes, 2 * arguments.solver_steps)
@@ -261,6 +254,20 @@ def main():
     path = arguments.out / f"L{arguments.length}.json"
     path.write_text(json.dumps(result, indent=1))
     print(path, {key: result[key] for key in ("acceptance", "ess", "log_z")}, flush=True)
+
+
+def main():
+    """Train, measure, and write down."""
+    arguments = parse_arguments()
+    if keras.backend.backend() == "jax":
+        import jax
+
+        # TF32 would round the field and not its divergence: log-densities would be off by 0.01.
+        jax.config.update("jax_default_matmul_precision", "highest")
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    target = energies.Phi4(arguments.length)
+    if not arguments.hmc_only:
+        train_and_measure(target, arguments)
     if arguments.hmc_samples:
         found = reference(target, arguments)
         path = arguments.out / f"L{arguments.length}-hmc.json"

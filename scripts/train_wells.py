@@ -3,9 +3,10 @@
     python scripts/train_wells.py many-well --objective fab --out runs/wells
     python scripts/train_wells.py mixture --objective reverse_kl --out runs/wells
 
-Writes `OUT/TARGET-OBJECTIVE.json`: effective sample size, log Z beside the exact one, the mean
-log-density of exact draws, and what shows lost modes: the mass of each well of many-well-32, the
-number of modes of the mixture of 40 normals that 10,000 draws come to.
+Writes `OUT/TARGET-OBJECTIVE.weights.h5` and `OUT/TARGET-OBJECTIVE.json`: effective sample size, log
+Z beside the exact one, the mean log-density of exact draws, and what shows lost modes: the mass of
+each well of many-well-32, the number of modes of the mixture of 40 normals that 10,000 draws come
+to.
 """
 
 import argparse
@@ -24,11 +25,25 @@ from tfflows import energies
 UNIT = 20.0  # of the mixture: the flow draws x / 20
 
 
+def make_flow(dims, num_couplings, units, num_bins, bound):
+    """Spline couplings whose halves change places."""
+    return tfflows.models.NSF(
+        (dims,),
+        num_steps=num_couplings,
+        hidden_units=units,
+        num_blocks=1,
+        num_bins=num_bins,
+        bound=bound,
+        linear="none",
+        activation="silu",
+        preprocessing=[],
+    )
+
+
 def make_many_well():
-    """The density, what gives x of the flow's draws, the flow."""
+    """The density, its log-density in the flow's units, these units, the flow."""
     target = energies.ManyWell(32)
-    flow = tfflows.models.NSF((32,), num_steps=4, hidden_units=64, num_bins=12, bound=4.0)
-    return target, target, 1.0, flow
+    return target, target, 1.0, make_flow(32, 4, 32, 8, 4.0)
 
 
 def make_mixture():
@@ -38,8 +53,7 @@ def make_mixture():
     def in_units(x):
         return target(UNIT * x) + 2 * math.log(UNIT)
 
-    flow = tfflows.models.NSF((2,), num_steps=8, hidden_units=64, num_bins=16, bound=4.0)
-    return target, in_units, UNIT, flow
+    return target, in_units, UNIT, make_flow(2, 6, 64, 16, 4.0)
 
 
 TARGETS = {"many-well": make_many_well, "mixture": make_mixture}
@@ -52,7 +66,12 @@ def train(flow, density, arguments):
     flow.compile(keras.optimizers.Adam(rate, clipnorm=10.0), jit_compile=True)
     objective, annealing = arguments.objective, 0
     if objective == "fab":
-        objective = energies.FAB(num_draws=arguments.batch, step_size=arguments.step_size)
+        objective = energies.FAB(
+            num_draws=arguments.batch,
+            steps_per_draw=arguments.steps_per_draw,
+            num_steps=arguments.annealed_steps,
+            step_size=arguments.step_size,
+        )
     elif objective in ("reverse_kl", "path_gradient"):
         annealing = arguments.annealing_steps
     monitor = energies.Monitor(density, num_samples=4096)
@@ -104,8 +123,11 @@ def main():
     parser.add_argument("--batch", type=int, default=512)
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--step-size", type=float, default=0.1, help="of FAB's first trajectories")
+    parser.add_argument("--steps-per-draw", type=int, default=8, help="of FAB")
+    parser.add_argument("--annealed-steps", type=int, default=2, help="of FAB")
     parser.add_argument("--annealing-steps", type=int, default=0, help="of reverse KL")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--suffix", default="", help="of the files' names")
     parser.add_argument("--out", type=Path, default=Path("runs/wells"))
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
@@ -115,8 +137,9 @@ def main():
     log = train(flow, density, arguments)
     settings = {key: str(value) for key, value in vars(arguments).items()}
     result = {"settings": settings, "seconds": time.time() - started, "log": log}
+    path = arguments.out / f"{arguments.target}-{arguments.objective}{arguments.suffix}.json"
+    flow.save_weights(arguments.out / f"{path.stem}.weights.h5")
     found = measure(flow, target, density, unit)
-    path = arguments.out / f"{arguments.target}-{arguments.objective}.json"
     path.write_text(json.dumps({**result, **found}, indent=1, default=float))
     print(path, found)
 

@@ -65,6 +65,23 @@ def test_a_chain_that_never_moves_says_so():
     assert chain.acceptance == 0
 
 
+def test_a_target_of_other_events_than_the_flows_is_refused():
+    flow, target = flow_2d(), energies.ManyWell(32)
+    message = r"ManyWell is a density of events of shape \(32,\). Received: draws .*'batch', 2"
+    with pytest.raises(ValueError, match=message):
+        energies.importance(flow, target, 8, seed=0)
+    with pytest.raises(ValueError, match=message):
+        flow.fit_to_density(target, 1, 2, 8, verbose=0)
+    with pytest.raises(ValueError, match=message):
+        energies.hmc(target, np.zeros((3, 2)), 5, 0.1)
+
+
+def test_chains_that_start_where_there_is_no_mass_are_refused():
+    start = np.asarray([[0.5, 0.5], [0.5, 2.0]])
+    with pytest.raises(ValueError, match=r"-inf at the start \[0\.5 2\.[ 0]*\]"):
+        energies.hmc(box, start, 5, 0.1)
+
+
 def test_arguments_out_of_range():
     flow = flow_2d()
     target = energies.Potential("U1")
@@ -79,6 +96,11 @@ def test_arguments_out_of_range():
     for make, message in (
         (lambda: energies.Potential("U5"), "one of .*Received: 'U5'"),
         (lambda: energies.ManyWell(3), "even and at least 2. Received: 3"),
+        (
+            lambda: energies.Monitor(target, every=0),
+            "every must be a positive integer. Received: 0",
+        ),
+        (lambda: energies.importance(flow, target, 0), "num_samples must be .*Received: 0"),
         (lambda: energies.Funnel(1), "at least 2. Received: 1"),
         (lambda: energies.Phi4(7), r"give `coupling` for others. Received: length=7"),
         (lambda: energies.Phi4(6, coupling=-1.0), "positive. Received: -1.0"),

@@ -48,6 +48,27 @@ def test_the_action_is_that_of_its_matrix():
     np.testing.assert_allclose(numpy(target(phi.reshape(3, 6, 6, 1))), -action, rtol=1e-5)
 
 
+@pytest.mark.parametrize("weight_norm", [False, True])
+def test_a_network_of_circular_padding_moves_its_features_with_the_field(weight_norm):
+    network = networks.ConvResNet(5, 1, "silu", weight_norm, "circular")
+    network.build((None, 4, 6, 2))
+    randomized(network)
+    x = np.random.default_rng(0).standard_normal((2, 4, 6, 2)).astype("float32")
+    features = numpy(network(x))
+    for shift in ((1, 0), (0, 2), (3, 5)):
+        moved = numpy(network(np.roll(x, shift, (1, 2))))
+        np.testing.assert_allclose(moved, np.roll(features, shift, (1, 2)), atol=1e-5)
+    config = network.get_config()
+    assert config.pop("padding") == "circular"
+    plain = networks.ConvResNet.from_config(config)  # as saved before there was the argument
+    plain.build((None, 4, 6, 2))
+    plain.set_weights(network.get_weights())
+    same = numpy(plain(np.roll(x, 1, 1))) - np.roll(numpy(plain(x)), 1, 1)
+    assert np.abs(same).max() > 1e-3  # zeros are seen at the edges
+    with pytest.raises(ValueError, match=r"padding must be one of .* Received: 'valid'"):
+        networks.ConvResNet(padding="valid")
+
+
 def test_observables_of_the_free_field():
     mass2, length = 0.5, 4
     covariance = np.linalg.inv(2 * matrix_of_action(length, mass2))

@@ -30,9 +30,9 @@ def _affine(**kwargs):
     return make
 
 
-def _affine_image(weight_norm=False, **kwargs):
+def _affine_image(weight_norm=False, padding="same", **kwargs):
     def make(dtype=None):
-        conditioner = ConvResNet(6, 1, "tanh", weight_norm, dtype=dtype)
+        conditioner = ConvResNet(6, 1, "tanh", weight_norm, padding, dtype=dtype)
         return layers.AffineCoupling(conditioner=conditioner, dtype=dtype, **kwargs)
 
     return make
@@ -134,6 +134,10 @@ def _interval_data(n):
     return np.random.default_rng(0).uniform(-1.9, 2.9, (n, *VECTOR))
 
 
+def _angles(n):
+    return np.random.default_rng(0).uniform(-2, 2, (n, *VECTOR))
+
+
 def _ordered_data(n):
     return np.cumsum(np.random.default_rng(0).exponential(size=(n, *VECTOR)), axis=1) - 3
 
@@ -151,6 +155,7 @@ def _rows(n):
 ARBITRARY = [True, False, False, True, False]
 MASK = (np.arange(32).reshape(IMAGE) % 3 == 0).tolist()
 
+CIRCULAR = {"padding": "circular", "partition": "checkerboard"}
 REVERSED = {"hidden_units": (8, 8), "activation": "silu", "order": "reversed"}
 FIELD = {"hidden_units": (6,), "kind": "gated", "frequencies": 1}
 INTERVAL = {"alpha": 0, "low": -2, "high": 3}
@@ -177,6 +182,7 @@ CASES = [
     Case("affine_channel", _affine_image(partition="channel"), IMAGE),
     Case("affine_channel_soft_clip", _affine_image(log_scale="soft_clip", parity=1), IMAGE),
     Case("affine_checkerboard_image", _affine_image(partition="checkerboard"), IMAGE),
+    Case("affine_checkerboard_circular", _affine_image(**CIRCULAR), IMAGE),
     Case("affine_mask_image", _affine_image(partition=MASK, parity=1), IMAGE),
     Case("affine_weight_norm", _affine_image(True, partition="checkerboard", parity=1), IMAGE),
     Case("affine_glow", _glow_coupling, IMAGE),
@@ -218,6 +224,7 @@ CASES = [
     Case("radial_gaussianize", _plain(layers.RadialGaussianize, num_bins=4), VECTOR),
     Case("reshape", _plain(layers.Reshape, shape=(4, 8)), IMAGE),
     Case("reverse", _plain(layers.Reverse), VECTOR),
+    Case("rotate", _plain(layers.Rotate, bound=2.0), VECTOR, draw_data=_angles),
     Case("spline_half", _spline(), VECTOR),
     Case("spline_checkerboard_image", _spline_image, IMAGE),
     Case("spline_circular", _spline(circular=True, bound=math.pi), VECTOR),

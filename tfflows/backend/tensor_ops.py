@@ -38,6 +38,15 @@ def cut_far(x: Tensor, limit: float = 1e15) -> Tensor:
     return ops.clip(x, -limit, limit)
 
 
+def wrap(x: Tensor, bound: float) -> Tensor:
+    """x less the multiple of 2 bound that leaves it in [-bound, bound]; the gradient is that of x.
+
+    NaN and infinity become NaN.
+    """
+    inner = x - 2 * bound * ops.floor((x + bound) / (2 * bound))
+    return inner + ops.stop_gradient(ops.clip(inner, -bound, bound) - inner)  # off by rounding
+
+
 def bounded_gradient(z: Tensor, limit: float = 1e10) -> Tensor:
     """z, whose gradient is less by limit / |z| where |z| is above the limit.
 

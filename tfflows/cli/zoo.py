@@ -93,7 +93,10 @@ def verify(names, every, full, data_dir):
 def _found_text(found):
     fixture, metric, stored = found.fixture, found.metric, found.card.metric
     text = f"{fixture.found:.4f} {stored.units} on its fixture, {fixture.stored:.4f} expected"
-    if metric is not None:
+    if metric is not None and found.card.kind == "energy":
+        text += f"; ESS {metric.ess:.3f}, {stored.ess:.3f} expected"
+        text += f"; log Z {metric.value:.4f}, {stored.value:.4f} expected"
+    elif metric is not None:
         text += f"; {metric.value:.4f} on the test set, {stored.value:.4f} expected"
     return text
 
@@ -130,12 +133,12 @@ def evaluate_command(folder, split, draws, data_dir):
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder; default runs/<name>.")
 @data_dir_option
 def train_command(model, out, data_dir):
-    """Train a MODEL of tables, or a detector, again, or by such a recipe, a .yaml file.
+    """Train a MODEL of tables or of an energy, or a detector, again, or by a recipe, a .yaml file.
 
     Other models are trained again by `tfflows train recipe.yaml`.
     """
     from tfflows import zoo
-    from tfflows.zoo.table_recipe import RECIPE, TableRecipe, train_table
+    from tfflows.zoo.table_recipe import RECIPE
 
     path = Path(model)
     if path.suffix != ".yaml":
@@ -146,19 +149,45 @@ def train_command(model, out, data_dir):
     elif not path.is_file():
         raise click.UsageError(f"There is no file {path}")
     import_backend()
-    from tfflows.cli.table_progress import EpochProgress
-    from tfflows.zoo.detector_recipe import DetectorRecipe, fit_detector, is_detector_recipe
+    from tfflows.runs.settings import read_yaml
 
     out = out or Path("runs") / (path.parent.name if path.name == RECIPE else path.stem)
+    sections, train = read_yaml(path), _train_table
+    if isinstance(sections, dict) and "target" in sections:
+        train = _train_energy
+    elif isinstance(sections, dict) and "detector" in sections:
+        train = _fit_detector
     try:
-        with EpochProgress() as progress:
-            if is_detector_recipe(path):
-                fitted = fit_detector(DetectorRecipe.read(path), out, data_dir, [progress])
-                click.echo(f"Wrote {out / 'detector.keras'}: {fitted}")
-                return
-            best = train_table(TableRecipe.read(path), out, data_dir, callbacks=[progress])
+        train(path, out, data_dir)
     except FileExistsError as error:
         raise click.UsageError(str(error)) from error
+
+
+def _train_energy(path, out, data_dir):
+    from tfflows.zoo.energy_recipe import MODEL, EnergyRecipe, train_energy
+
+    if data_dir is not None:
+        raise click.UsageError(f"An energy has no data. Received: --data-dir {data_dir}")
+    train_energy(EnergyRecipe.read(path), out, verbose=2)
+    click.echo(f"Wrote {out / MODEL}")
+
+
+def _fit_detector(path, out, data_dir):
+    from tfflows.cli.table_progress import EpochProgress
+    from tfflows.zoo.detector_recipe import DETECTOR, DetectorRecipe, fit_detector
+
+    with EpochProgress() as progress:
+        fitted = fit_detector(DetectorRecipe.read(path), out, data_dir, [progress])
+    click.echo(f"A score below {fitted.threshold_:.6g} is abnormal: {fitted.score_name_}")
+    click.echo(f"Wrote {out / DETECTOR}")
+
+
+def _train_table(path, out, data_dir):
+    from tfflows.cli.table_progress import EpochProgress
+    from tfflows.zoo.table_recipe import TableRecipe, train_table
+
+    with EpochProgress() as progress:
+        best = train_table(TableRecipe.read(path), out, data_dir, callbacks=[progress])
     click.echo(f"Best epoch {best.epoch}: held-out nll {best.val_nll:.4f} nats per row")
     click.echo(f"Wrote {out / 'model.keras'}")
 

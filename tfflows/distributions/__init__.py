@@ -7,6 +7,7 @@ from tfflows.distributions.distribution import Distribution
 from tfflows.distributions.mixture_of_gaussians import MixtureOfGaussians
 from tfflows.distributions.standard import StandardLogistic, StandardNormal
 from tfflows.distributions.student_t import StudentT
+from tfflows.distributions.uniform import Uniform
 
 __all__ = [
     "AutoregressiveMixture",
@@ -17,4 +18,5 @@ __all__ = [
     "StandardLogistic",
     "StandardNormal",
     "StudentT",
+    "Uniform",
 ]

@@ -14,6 +14,7 @@ from tfflows.energies.posteriors import EightSchools, Funnel
 from tfflows.energies.potentials import Potential
 from tfflows.energies.replay_buffer import ReplayBuffer
 from tfflows.energies.target import Target
+from tfflows.energies.torus_flow import TorusFlow
 
 __all__ = [
     "FAB",
@@ -31,6 +32,7 @@ __all__ = [
     "Potential",
     "ReplayBuffer",
     "Target",
+    "TorusFlow",
     "WeightedDraws",
     "autocorrelation_time",
     "hmc",

@@ -10,6 +10,7 @@ from tfflows.backend.autodiff import value_and_pullback
 from tfflows.backend.compilation import compile_function, static_loop
 from tfflows.backend.tensor_ops import sum_event
 from tfflows.energies.chain import Chain
+from tfflows.training.density_values import as_text, log_density_of
 
 
 def hmc(
@@ -38,12 +39,21 @@ def hmc(
         thin: trajectories per state that is kept.
         seed: None (fresh), an integer, or what `Flow.sample` takes.
 
+    Raises:
+        ValueError: the density gives another shape, or is not finite at a start.
+
     Returns:
         States `[num_samples, chains, *event]`, and whether each kept trajectory was accepted.
     """
     trajectory = compile_function(_trajectory(target, float(step_size), num_leapfrog))
     generator = np.random.default_rng(np.abs(rng.make_seed(seed).astype("int64")))
     x = ops.convert_to_tensor(start, "float32")
+    has_no_mass = np.flatnonzero(np.isinf(log_density_of(target, x)))
+    if len(has_no_mass):
+        raise ValueError(
+            "Expected chains to start where the density has mass. "
+            f"Received: -inf at the start {as_text(x, int(has_no_mass[0]))}"
+        )
     states, accepted = [], []
     for number in range(burn_in + num_samples * thin):
         momentum = generator.standard_normal(x.shape, "float32")

@@ -10,6 +10,7 @@ from keras import ops
 from tfflows.backend import rng
 from tfflows.backend.tensor_ops import Tensor
 from tfflows.training.density_values import log_density_of
+from tfflows.utils.checks import check_positive
 
 if TYPE_CHECKING:
     from tfflows.flow import Flow
@@ -98,6 +99,7 @@ def importance(
     Raises:
         ValueError: the density gives another shape, NaN or +inf, or -inf at every draw.
     """
+    check_positive(num_samples=int(num_samples))
     x, log_prob = flow.sample_and_log_prob(num_samples, condition, seed, batch_size=batch_size)
     log_weights = log_density_of(target, x, batch_size) - ops.convert_to_numpy(log_prob)
     if not np.isfinite(log_weights).any():

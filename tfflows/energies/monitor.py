@@ -7,12 +7,14 @@ import numpy as np
 
 from tfflows.energies.importance import importance
 from tfflows.energies.metropolis import metropolis_of_draws
+from tfflows.utils.checks import check_positive
 
 
 class Monitor(keras.callbacks.Callback):
-    """Adds `ess`, `acceptance` and `log_z` of fresh draws to the logs of every n-th epoch.
+    """Adds `ess`, `acceptance`, `log_z` and `elbo` of fresh draws to the logs of every n-th epoch.
 
-    Both are of the flow's own draws: they are high, too, where all of them miss a mode.
+    All are of the flow's own draws: the first two are high, too, where all of them miss a mode.
+    `elbo` is the mean log-weight, at most log Z.
 
     Example:
         monitor = tfflows.energies.Monitor(target)
@@ -28,6 +30,7 @@ class Monitor(keras.callbacks.Callback):
 
     def __init__(self, target: Callable, num_samples: int = 2048, every: int = 1, seed: int = 0):
         super().__init__()
+        check_positive(num_samples=num_samples, every=every)
         self.target, self.num_samples, self.every, self.seed = target, num_samples, every, seed
 
     def on_epoch_end(self, epoch, logs=None):
@@ -40,4 +43,5 @@ class Monitor(keras.callbacks.Callback):
             "ess": draws.ess,
             "acceptance": float(np.mean(chain.accepted)),
             "log_z": draws.log_z,
+            "elbo": float(np.mean(draws.log_weights)),
         }

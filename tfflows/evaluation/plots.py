@@ -143,6 +143,7 @@ def marginals(
     path: str | Path,
     max_columns: int = 16,
     names: Sequence[str] | None = None,
+    labels: tuple[str, str] = ("data", "samples"),
 ) -> None:
     """Write histograms of samples `[n, dims]` over those of data, for evenly spread columns.
 
@@ -151,6 +152,7 @@ def marginals(
         path: a .png, .pdf or .svg file.
         max_columns: how many columns at most.
         names: of all columns; None gives them their numbers.
+        labels: of both in the legend.
     """
     data, samples = np.asarray(data), np.asarray(samples)
     columns = np.unique(np.linspace(0, data.shape[1] - 1, max_columns).astype(int))
@@ -161,8 +163,8 @@ def marginals(
     for panel, column in zip(axes, columns, strict=False):
         extent = tuple(np.quantile(data[:, column], [0.001, 0.999]))
         bins = np.histogram_bin_edges(data[:, column], _bins(data), extent)
-        panel.hist(data[:, column], bins, density=True, color="lightgrey", label="data")
-        panel.hist(samples[:, column], bins, density=True, histtype="step", label="samples")
+        panel.hist(data[:, column], bins, density=True, color="lightgrey", label=labels[0])
+        panel.hist(samples[:, column], bins, density=True, histtype="step", label=labels[1])
         panel.set_title(f"column {column}" if names is None else names[column], fontsize=7)
         panel.tick_params(labelsize=6)
     axes[0].legend(fontsize=6)

@@ -35,6 +35,7 @@ from tfflows.layers.radial import Radial
 from tfflows.layers.radial_gaussianize import RadialGaussianize
 from tfflows.layers.reshape import Reshape
 from tfflows.layers.reverse import Reverse
+from tfflows.layers.rotate import Rotate
 from tfflows.layers.spline_coupling import SplineCoupling
 from tfflows.layers.squeeze import Squeeze
 from tfflows.layers.standardize import Standardize
@@ -81,6 +82,7 @@ __all__ = [
     "RadialGaussianize",
     "Reshape",
     "Reverse",
+    "Rotate",
     "SplineCoupling",
     "Squeeze",
     "Standardize",

@@ -20,7 +20,7 @@ from tfflows.networks import ResidualMLP
 from tfflows.transforms import RationalQuadraticSpline
 from tfflows.utils.checks import as_shape, check_positive
 
-LINEARS = {"lu": LULinear, "permutation": Permute}
+LINEARS: dict[str, type[FlowLayer] | None] = {"lu": LULinear, "permutation": Permute, "none": None}
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -48,7 +48,9 @@ class NSF(PublishedFlow):
         num_blocks: residual blocks in it.
         num_bins: pieces of each spline.
         bound: half the length of the interval that splines move.
-        linear: "lu" (an LU decomposition with a permutation of the step) or "permutation".
+        linear: "lu" (an LU decomposition with a permutation of the step), "permutation" or "none",
+            where couplings exchange the halves and no more, so that every second one moves each
+            element.
         activation: within the networks.
         dropout: rate of dropout within the networks of couplings, in training.
         autoregressive: whether the layers of splines are autoregressive, instead of couplings.
@@ -87,7 +89,7 @@ class NSF(PublishedFlow):
             hidden_units = default_width(num_elements, least=128) if autoregressive else 128
         layers.append(ActNorm(dtype=dtype))
         for step in range(num_steps):
-            layers.append(LINEARS[linear](seed=step, dtype=dtype))
+            layers.extend(_linear(linear, step, dtype))
             if autoregressive:
                 spline = RationalQuadraticSpline(num_bins, bound)
                 widths = [hidden_units] * (1 + 2 * num_blocks)
@@ -97,5 +99,10 @@ class NSF(PublishedFlow):
                 continue
             network = ResidualMLP(hidden_units, num_blocks, activation, dropout, dtype=dtype)
             layers.append(SplineCoupling("half", step % 2, network, num_bins, bound, dtype=dtype))
-        layers.append(LINEARS[linear](seed=num_steps, dtype=dtype))
+        layers.extend(_linear(linear, num_steps, dtype))
         super().__init__(layers, event_shape, base, condition_shape, dtype=dtype, **kwargs)
+
+
+def _linear(name, seed, dtype):
+    layer = LINEARS[name]
+    return [] if layer is None else [layer(seed=seed, dtype=dtype)]

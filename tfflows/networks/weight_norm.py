@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from tfflows.networks.lattice_conv import pad_circular
+
 
 @keras.saving.register_keras_serializable(package="tfflows")
 class WeightNormConv2D(keras.layers.Layer):
@@ -15,12 +17,14 @@ class WeightNormConv2D(keras.layers.Layer):
     Args:
         filters: output channels.
         kernel_size: side of the square kernel.
+        padding: "same", by zeros, or "circular".
     """
 
-    def __init__(self, filters: int, kernel_size: int = 3, **kwargs):
+    def __init__(self, filters: int, kernel_size: int = 3, padding: str = "same", **kwargs):
         super().__init__(**kwargs)
         self.filters = filters
         self.kernel_size = kernel_size
+        self.padding = padding
 
     def build(self, input_shape):
         shape = (self.kernel_size, self.kernel_size, input_shape[-1], self.filters)
@@ -35,11 +39,18 @@ class WeightNormConv2D(keras.layers.Layer):
 
     def call(self, inputs):
         kernel = self.v * (self.gain / self._norm(self.v))
+        if self.padding == "circular":
+            inputs = pad_circular(inputs, self.kernel_size // 2)
+            return ops.conv(inputs, kernel, padding="valid") + self.bias
         return ops.conv(inputs, kernel, padding="same") + self.bias
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.filters)
 
     def get_config(self):
-        config = {"filters": self.filters, "kernel_size": self.kernel_size}
+        config = {
+            "filters": self.filters,
+            "kernel_size": self.kernel_size,
+            "padding": self.padding,
+        }
         return {**super().get_config(), **config}

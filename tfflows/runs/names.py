@@ -39,6 +39,7 @@ BASES = {
     "diagonal-normal": distributions.DiagonalNormal,
     "student-t": distributions.StudentT,
     "mixture-of-gaussians": distributions.MixtureOfGaussians,
+    "uniform": distributions.Uniform,
 }
 OPTIMIZERS = {
     "adam": keras.optimizers.Adam,

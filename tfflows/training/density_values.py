@@ -12,14 +12,21 @@ def log_density_of(target: Callable, x: Tensor, batch_size: int | None = None) -
     """`target(x)` as float64 `[n]`; -inf says that there is no mass.
 
     Args:
-        target: x `[n, *event]` -> log-densities `[n]`, up to a constant.
+        target: x `[n, *event]` -> log-densities `[n]`, up to a constant. Where it has an attribute
+            `event_shape`, as those of `tfflows.energies`, that must be the shape of a draw.
         x: draws.
         batch_size: rows at a time; None takes all at once.
 
     Raises:
-        ValueError: the shape is another, the numbers are no floats, or NaN or +inf at a draw, which
+        ValueError: a shape is another, the numbers are no floats, or NaN or +inf at a draw, which
             is shown.
     """
+    wanted, came = getattr(target, "event_shape", None), tuple(x.shape[1:])
+    if wanted is not None and tuple(wanted) != came:
+        raise ValueError(
+            f"{type(target).__name__} is a density of events of shape {tuple(wanted)}. "
+            f"Received: draws of shape {('batch', *came)}"
+        )
     rows = len(x)
     size = batch_size or max(rows, 1)
     parts = [_checked(target, x[start : start + size]) for start in range(0, rows, size)]

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfflows.backend.tensor_ops import Tensor
+from tfflows.backend.tensor_ops import Tensor, wrap
 from tfflows.transforms.transform import Transform
 
 MIN_SHARE = 1e-3  # of the interval, for each bin's width and height
@@ -85,8 +85,7 @@ class RationalQuadraticSpline(Transform):
         if not self.circular:
             inside = ops.abs(x) <= self.bound
             return ops.where(inside, x, ops.zeros_like(x)), inside
-        inner = x - 2 * self.bound * ops.floor((x + self.bound) / (2 * self.bound))
-        return _clip(inner, -self.bound, self.bound), None
+        return wrap(x, self.bound), None
 
     def _leave(self, x, shift, log_derivative, inside):
         if inside is None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tfflows.zoo.detector_recipe import DetectorRecipe, fit_detector
+    from tfflows.zoo.energy_recipe import EnergyRecipe, train_energy
     from tfflows.zoo.loading import load
     from tfflows.zoo.model_card import Card, Published
     from tfflows.zoo.readme import model_readme, results_table
@@ -40,7 +41,9 @@ _MODULES = {
     "recipe_names": "recipe_files",
     "results_table": "readme",
     "save_to_zoo": "saving",
+    "EnergyRecipe": "energy_recipe",
     "TableRecipe": "table_recipe",
+    "train_energy": "energy_recipe",
     "train_table": "table_recipe",
     "verify": "verification",
 }
@@ -48,6 +51,7 @@ __all__ = [
     "RECIPES",
     "Card",
     "DetectorRecipe",
+    "EnergyRecipe",
     "Published",
     "TableRecipe",
     "Verification",
@@ -63,6 +67,7 @@ __all__ = [
     "recipe_names",
     "results_table",
     "save_to_zoo",
+    "train_energy",
     "train_table",
     "verify",
 ]

@@ -144,12 +144,6 @@ def _concatenate(normal, abnormal):
     return pd.concat([normal, abnormal], ignore_index=True)
 
 
-def is_detector_recipe(path: str | Path) -> bool:
-    """Whether a recipe file is one of a detector."""
-    content = read_yaml(path)
-    return isinstance(content, dict) and "detector" in content
-
-
 def fit_detector(
     recipe: DetectorRecipe,
     folder: str | Path,

@@ -9,6 +9,7 @@ import keras
 
 from tfflows import (  # noqa: F401, registered
     distributions,
+    energies,
     layers,
     models,
     networks,

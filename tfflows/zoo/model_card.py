@@ -22,10 +22,11 @@ NAME = r"^[A-Za-z0-9][\w.-]*$"
 _BLANK_SHA256 = "0" * 64
 
 Count = Annotated[int, pydantic.Field(ge=0)]
+Share = Annotated[float, pydantic.Field(ge=0, le=1)]
 Text = Annotated[str, pydantic.Field(min_length=1)]
 Sha256 = Annotated[str, pydantic.Field(pattern=r"^[0-9a-f]{64}$")]
 Units = Literal["nats", "bits/dim", "AUROC"]
-KindName = Literal["flow", "table", "detector"]
+KindName = Literal["flow", "table", "detector", "energy"]
 
 
 class File(Section):
@@ -84,7 +85,9 @@ class Metric(Section):
     """Of the test set: mean log-likelihood in nats, or bits/dim, which is better when lower.
 
     Of detectors it is the area under the ROC, with `false_alarms`. Models that solve equations have
-    a `solver_error`.
+    a `solver_error`. Of an energy, which has no test set, it is the estimate of log Z by as many
+    draws of the flow, beside their effective sample size `ess` and the `acceptance` of independence
+    Metropolis; both are shares.
     """
 
     units: Units
@@ -94,11 +97,14 @@ class Metric(Section):
     num_draws: Annotated[int, pydantic.Field(ge=1)] = 1
     solver_error: SolverError | None = None
     false_alarms: FalseAlarms | None = None
+    ess: Share | None = None
+    acceptance: Share | None = None
 
     @pydantic.model_serializer(mode="wrap")
     def _for_earlier_versions(self, serialize):
         """They refuse keys that they do not know, and know all of metrics of flows."""
-        return {k: v for k, v in serialize(self).items() if k != "false_alarms" or v is not None}
+        new = ("false_alarms", "ess", "acceptance")
+        return {k: v for k, v in serialize(self).items() if k not in new or v is not None}
 
 
 class Published(Section):
@@ -141,9 +147,11 @@ class Card(Section):
 
     @property
     def kind(self) -> KindName:
-        """What is loaded: a flow over arrays or images, one over a typed table, a detector."""
+        """A flow over arrays or images, over a typed table, on an energy; or a detector."""
         if self.metric.units == "AUROC":
             return "detector"
+        if self.metric.ess is not None:
+            return "energy"
         return "flow" if self.data.columns is None else "table"
 
     @pydantic.field_validator("files")

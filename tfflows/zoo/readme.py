@@ -49,6 +49,35 @@ detector = zoo.load("{0.name}")
 detector.predict(rows)  # -1 where abnormal, 1 where normal, at {alarms:.0%} false alarms
 detector.p_values(rows)  # small where abnormal
 detector.explain(rows[:3]).reasons(0)  # what carries the score of the first row"""
+_ENERGY_README = """# {0.name}
+
+{0.family} on the density {0.data.name}, {shape}: effective sample size {0.metric.ess:.1%}, acceptance of independence Metropolis
+{0.metric.acceptance:.1%}, log Z {0.metric.value:.4f} +- {error:.4f}, by {0.metric.num_examples:,} draws.{published}
+
+![samples](samples.png)
+
+```python
+from tfflows import energies, zoo
+
+flow = zoo.load("{0.name}")
+target = {target}
+draws = energies.importance(flow, target, 10_000, seed=0)
+mean, error = draws.mean(draws.x)  # of the density itself
+```
+
+| | |
+|---|---|
+| density | {0.data.name}: {0.data.source} |
+| licence | {0.data.licence} |
+| parameters | {0.parameters:,} |
+| training | {0.training.epochs} epochs; seed {0.training.seed}; {0.training.minutes:.1f} minutes |
+| machine | {0.training.machine} |
+| versions | {versions} |
+
+**Limitations.** {0.limitations}
+
+`tfflows zoo train {0.name}` trains it again, `tfflows zoo verify {0.name} --full` computes the numbers again.
+"""  # noqa: E501
 _AGAIN = (
     "`tfflows train recipe.yaml` trains it again, `tfflows zoo verify {0.name} --full` computes "
     "the number again."
@@ -61,6 +90,8 @@ _TABLE_AGAIN = (
 
 def model_readme(card: Card) -> str:
     """README.md of a model."""
+    if card.kind == "energy":
+        return _energy_readme(card)
     data = card.data
     draws, is_vae = card.metric.num_draws, card.family == "vae"
     rows = f"{card.metric.num_examples:,}"
@@ -80,6 +111,17 @@ def model_readme(card: Card) -> str:
         else "",
         more=_solver_text(card.metric) + _alarms_text(card.metric),
         published=f" Published: {published_text(card.published)}." if card.published else "",
+        versions=", ".join(f"{name} {version}" for name, version in card.training.versions.items()),
+    )
+
+
+def _energy_readme(card):
+    return _ENERGY_README.format(
+        card,
+        shape=_shape_text(card.data),
+        error=2 * card.metric.standard_error,
+        published=f" Published: {published_text(card.published)}." if card.published else "",
+        target=f"energies.{card.data.name}",
         versions=", ".join(f"{name} {version}" for name, version in card.training.versions.items()),
     )
 
@@ -104,6 +146,11 @@ def _code(card):
 
 def metric_text(metric: Metric) -> str:
     """A metric with two standard errors, such as "1.200 +- 0.005 bits/dim"."""
+    if metric.ess is not None:
+        return (
+            f"log Z {metric.value:.4f} +- {2 * metric.standard_error:.4f}, ESS {metric.ess:.1%}, "
+            f"acceptance {metric.acceptance:.1%}"
+        )
     digits = 4 if metric.units == "AUROC" else 3
     return f"{metric.value:.{digits}f} +- {2 * metric.standard_error:.{digits}f} {metric.units}"
 

@@ -15,6 +15,7 @@ from tfflows.utils.atomic import replaced_on_success
 from tfflows.utils.keras_archive import WEIGHTS
 from tfflows.utils.remote import refuse_remote
 from tfflows.zoo.detector_saving import is_detector_run, save_detector_to_zoo
+from tfflows.zoo.energy_saving import is_energy_run, save_energy_to_zoo
 from tfflows.zoo.fixture import check_fixture, write_fixture
 from tfflows.zoo.flows import evaluate_rows, metric_of, solver_error_of
 from tfflows.zoo.half_precision import halve_file, round_weights
@@ -38,6 +39,7 @@ from tfflows.zoo.table_saving import is_table_run, save_table_to_zoo
 
 # Runs of others than flows over arrays and images: whether it is one, what saves it, its units.
 _OTHER_RUNS = (
+    (is_energy_run, save_energy_to_zoo, "nats"),
     (is_table_run, save_table_to_zoo, "nats"),
     (is_detector_run, save_detector_to_zoo, "AUROC"),
 )
@@ -60,15 +62,16 @@ def save_to_zoo(
     """Make a model of the zoo from the best model of a run: its files, evaluation and card.
 
     Args:
-        run: folder of a run of `tfflows train`, of `train_table`, or of `fit_detector`.
+        run: folder of a run of `tfflows train`, of `train_table`, `fit_detector` or `train_energy`.
         folder: a new one, such as "zoo/glow-mnist", whose name is the model's.
         licence: licence of the data.
         limitations: what the model should not be used for, or does badly.
         published: the number to compare with.
-        units: units of the metric; None takes bits/dim for discrete data, nats for others. Tables
-            and detectors have only their own.
+        units: units of the metric; None takes bits/dim for discrete data, nats for others. Tables,
+            detectors and energies have only their own.
         num_draws: draws of dequantization noise per row of the test set; tables have none.
-        num_rows: how many rows of that set to evaluate, evenly spread; None takes all.
+        num_rows: how many rows of that set to evaluate, evenly spread; None takes all. Of an
+            energy, draws of the flow; None takes 65,536.
         machine: the machine of the training; None takes the run's own words.
         data_dir: folder of the data; None takes the recipe's.
         half: whether to round the weights to float16 before all is measured, and to store them so,
@@ -130,8 +133,8 @@ def _best_of(run, half):
 def _check_arguments(num_draws, units, half, own):
     if num_draws != 1 or units not in (None, own) or half:
         raise ValueError(
-            f"Models of tables and detectors are measured in {own}, without noise, and kept in "
-            f"float32. Received: {num_draws} draws, {units or own}, half={half}"
+            f"This model is measured in {own}, without noise, and kept in float32. "
+            f"Received: {num_draws} draws, {units or own}, half={half}"
         )
 
 

@@ -1,0 +1,118 @@
+"""From a run of `train_energy` to a model of the zoo."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+from keras import ops
+
+from tfflows import energies
+from tfflows.evaluation import plots
+from tfflows.flow import Flow
+from tfflows.runs.curve import CURVE, read_epochs
+from tfflows.utils.atomic import replaced_on_success
+from tfflows.zoo.energies import BATCH, NUM_DRAWS, evaluate_energy
+from tfflows.zoo.energy_recipe import FACTS, MODEL, RECIPE, TARGETS, EnergyRecipe
+from tfflows.zoo.fixture import FIXTURE_ROWS, check_fixture, save_fixture
+from tfflows.zoo.loading import load_folder, load_keras_file, write_model
+from tfflows.zoo.model_card import (
+    FILES,
+    Card,
+    Data,
+    File,
+    Published,
+    Training,
+    describe_files,
+    read_card,
+    write_card,
+)
+from tfflows.zoo.readme import model_readme
+
+DRAWN_SAMPLES = 4096
+
+
+def is_energy_run(folder: Path) -> bool:
+    """Whether a folder is a run of `train_energy`."""
+    is_table = (folder / "schema.yaml").exists()
+    return not is_table and all((folder / name).is_file() for name in (MODEL, RECIPE, FACTS))
+
+
+def save_energy_to_zoo(
+    run: Path,
+    folder: Path,
+    *,
+    licence: str,
+    limitations: str,
+    published: Published | None,
+    num_rows: int | None,
+    machine: str | None,
+    data_dir: str | None,
+) -> Card:
+    """`save_to_zoo` of a run of `train_energy`, into a folder that is not there yet."""
+    if data_dir is not None:
+        raise ValueError(f"An energy has no data. Received: data_dir={data_dir!r}")
+    flow, recipe = load_keras_file(run / MODEL, Flow), EnergyRecipe.read(run / RECIPE)
+    target = recipe.make_target()
+    card = Card(
+        name=folder.name,
+        family=recipe.model.name,
+        data=_data(recipe, flow, licence),
+        parameters=flow.count_params(),
+        metric=evaluate_energy(flow, target, num_rows or NUM_DRAWS),
+        published=published,
+        training=_training(run, recipe, machine),
+        limitations=limitations,
+        files=dict.fromkeys(FILES, File(bytes=0, sha256="0" * 64)),  # until they are written
+    )
+    with replaced_on_success(folder) as temporary:
+        temporary.mkdir()
+        for name in (CURVE, RECIPE):
+            shutil.copyfile(run / name, temporary / name)
+        write_model(flow, temporary)
+        x, log_prob = flow.sample_and_log_prob(FIXTURE_ROWS, seed=0)
+        arrays = {"x": x, "log_prob": log_prob}
+        save_fixture({k: ops.convert_to_numpy(v) for k, v in arrays.items()}, temporary)
+        check_fixture(load_folder(temporary), card, temporary)
+        _write_samples(flow, target, temporary / "samples.png")
+        (temporary / "README.md").write_bytes(model_readme(card).encode())
+        write_card(card.model_copy(update={"files": describe_files(temporary)}), temporary)
+    return read_card(folder)
+
+
+def _write_samples(flow, target, path):
+    """Draws of the flow beside those that its weights correct."""
+    draws = energies.importance(flow, target, DRAWN_SAMPLES, seed=1, batch_size=BATCH)
+    corrected = draws.resample(DRAWN_SAMPLES, seed=1)
+    corrected, plain = (np.reshape(x, (DRAWN_SAMPLES, -1)) for x in (corrected, draws.x))
+    plots.marginals(corrected, plain, path, labels=("by weight", "draws"))
+
+
+def _data(recipe, flow, licence):
+    values = recipe.target.arguments.items()
+    arguments = ", ".join(f"{name}={value!r}" for name, value in values)
+    return Data(
+        name=f"{TARGETS[recipe.target.name].__name__}({arguments})",
+        source=recipe.target.source,
+        licence=licence,
+        event_shape=flow.event_shape,
+        levels=None,
+        classes=None,
+        preprocessing="none",
+        train=0,
+        validation=0,
+        test=0,
+    )
+
+
+def _training(run, recipe, machine):
+    epochs = read_epochs(run)
+    found = json.loads((run / FACTS).read_text("utf-8"))["versions"]
+    return Training(
+        seed=recipe.seed,
+        epochs=epochs[-1].epoch,
+        best_epoch=epochs[-1].epoch,
+        minutes=round(epochs[-1].seconds / 60, 2),
+        machine=machine or found["machine"],
+        versions={name: value for name, value in found.items() if name != "machine"},
+    )
