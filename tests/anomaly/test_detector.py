@@ -10,7 +10,7 @@ from scipy import stats
 
 import tfflows
 from tfflows import Flow, layers, models, tables
-from tfflows.anomaly import AnomalyDetector, Score
+from tfflows.anomaly import AnomalyDetector, Score, UnusualComplexity
 from tfflows.saving import load_flow
 
 SCALE = np.array([2.0, 0.5, 1.0], "float32")
@@ -193,10 +193,14 @@ def image_detector():
 
 
 def test_images(image_detector):
-    assert image_detector.score_name_ == "given_complexity"
+    assert image_detector.score_name_ == "smallest_p_value"
     x = images(4, 1)
     scores = image_detector.score_samples(x)
     np.testing.assert_array_equal(image_detector.score_samples(x[..., 0]), scores)
+    # Likely for its complexity, or simpler than all: one of both is enough.
+    assert isinstance(image_detector.score_.members[1], UnusualComplexity)
+    blank = image_detector.p_values(np.zeros((1, 8, 8, 1)))
+    assert blank == 1 / (1 + len(image_detector.calibration_scores_))
     is_bright = x > 30
     np.testing.assert_array_equal(
         image_detector.score_samples(is_bright),

@@ -30,6 +30,7 @@ class Score:
     """
 
     fitted: tuple[str, ...] = ()
+    keeps_rows = False  # whether `fit` keeps the rows themselves, which are then too usual
 
     def __init__(self, model: Model):
         self.model = model
