@@ -61,6 +61,9 @@ def fit_score(
         callbacks: of the trainings.
     """
     model, name = detector.model, detector.score
+    background = detector.background
+    if background is not None and not is_trained(background):
+        raise ValueError("Expected a trained `background`. Received: one with its first weights")
     has_model = model is not None and is_trained(model)
     share = HELD_OUT_OF_UNSEEN if has_model else HELD_OUT
     is_held_out = held_out_places(len(rows), share, detector.seed)
@@ -71,13 +74,8 @@ def fit_score(
     models = [model]
     name = auto_score(model, detector.contamination) if name == "auto" else name
     if name == "likelihood_ratio":
-        background = detector.background
         if background is None:
             background = trainer.train(model, 1, is_background=True)
-        elif not is_trained(background):
-            raise ValueError(
-                "Expected a trained `background`. Received: one with its first weights"
-            )
         models.append(background)
         check_members(models, "a background")
     elif name == "ensemble":
@@ -146,5 +144,6 @@ def _check_pixels(images):
     if images.min() < 0 or images.max() > 255 or not (images == np.floor(images)).all():
         raise ValueError(
             "The default model of images expects whole numbers from 0 to 255, such as raw pixels. "
-            f"Received: {images.dtype} from {images.min():g} to {images.max():g}; or give a `model`"
+            f"Received: {images.dtype} from {images.min():g} to {images.max():g}; scale and round "
+            "them, or give a `model`"
         )

@@ -70,9 +70,18 @@ class Cosine(keras.callbacks.Callback):
 
 
 def is_trained(model: Flow | TableFlow) -> bool:
-    """Whether a model was trained or loaded, as far as its weights tell."""
+    """Whether a model was trained or loaded, as far as its weights tell.
+
+    Raises:
+        ValueError: it is not a model.
+    """
     if isinstance(model, TableFlow):
         return model.encoder is not None
+    if not isinstance(model, Flow):
+        raise ValueError(
+            "Expected a model to be a Flow, VAE or TableFlow, such as `tfflows.load_model` gives. "
+            f"Received: {model!r}"
+        )
     return not model.has_initial_weights
 
 
