@@ -79,6 +79,17 @@ def save_to_zoo(
         raise FileExistsError(f"{folder} exists already: remove it first, or choose another name")
     if not re.fullmatch(NAME, folder.name):
         raise ValueError(f"A model's name matches {NAME}. Received: {folder.name!r}")
+    if is_energy_run(run):
+        _check_own_metric(num_draws, units, half)
+        return save_energy_to_zoo(
+            run,
+            folder,
+            licence=licence,
+            limitations=limitations,
+            published=published,
+            num_draws=num_rows,
+            machine=machine,
+        )
     if is_table_run(run):
         _check_own_metric(num_draws, units, half)
         return save_table_to_zoo(
@@ -90,17 +101,6 @@ def save_to_zoo(
             num_rows=num_rows,
             machine=machine,
             data_dir=data_dir,
-        )
-    if is_energy_run(run):
-        _check_own_metric(num_draws, units, half)
-        return save_energy_to_zoo(
-            run,
-            folder,
-            licence=licence,
-            limitations=limitations,
-            published=published,
-            num_draws=num_rows,
-            machine=machine,
         )
     flow = _best_of(run, half)
     recipe = read_recipe(run / "recipe.yaml")
