@@ -17,6 +17,7 @@ FOLDER = Path(__file__).parent / "data" / "version_0_1"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.keras"))
 ZOO = sorted(path.parent for path in zoo.RECIPES.parent.glob("*/config.json"))
 TABLES = [folder for folder in ZOO if zoo.card(folder).is_table]
+ENERGIES = [folder for folder in ZOO if zoo.card(folder).is_energy]
 # Of fields, by their solver; of networks in bfloat16, by their rounding.
 TOLERANCES = {"float64": 1e-9, "ffjord": 1e-3, "ffjord_field": 1e-3, "field": 1e-3, "mixed": 0.1}
 COMPILED = {"ffjord", "nice", "realnvp"}
@@ -74,7 +75,7 @@ def test_a_run_has_its_model_and_its_optimizer(run):
 
 
 @pytest.mark.parametrize(
-    "folder", [f for f in ZOO if f not in TABLES], ids=lambda folder: folder.name
+    "folder", [f for f in ZOO if f not in TABLES + ENERGIES], ids=lambda folder: folder.name
 )
 def test_a_zoo_model_is_what_its_recipe_says(folder):
     flow = zoo.load(folder, load_weights=False)
@@ -85,6 +86,15 @@ def test_a_zoo_model_is_what_its_recipe_says(folder):
     made = make_flow(read_recipe(folder / "recipe.yaml"), info)
     assert meaning(made) == meaning(flow)
     assert [w.shape for w in made.weights] == [w.shape for w in flow.weights]
+
+
+@pytest.mark.parametrize("folder", ENERGIES, ids=lambda folder: folder.name)
+def test_a_zoo_model_of_an_energy_is_what_its_recipe_says(folder):
+    flow = zoo.load(folder, load_weights=False)
+    recipe = zoo.EnergyRecipe.read(folder / "recipe.yaml")
+    made = recipe.make_flow(recipe.make_target().event_shape)
+    assert meaning(made) == meaning(flow)
+    assert flow.event_shape == zoo.card(folder).data.event_shape
 
 
 @pytest.mark.parametrize("folder", TABLES, ids=lambda folder: folder.name)
