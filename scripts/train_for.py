@@ -99,7 +99,7 @@ class Training:
         settings = recipe.model_copy(
             update={"optimizer": optimizer.model_copy(update={"ema": None})}
         )
-        self.optimizer = make_optimizer(settings, 1)
+        self.optimizer = make_optimizer(settings.optimizer, 1)
         decay_kernels_only(self.optimizer, self.flow)
         self.optimizer.build(self.flow.trainable_variables)
         self.momentum = recipe.optimizer.ema or 0.0

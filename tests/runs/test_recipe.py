@@ -300,7 +300,7 @@ def test_wrong_keys_of_format_1_are_refused_by_their_path():
 
 
 def rates(tmp_path, *settings):
-    optimizer = make_optimizer(read(tmp_path, settings=settings), total_steps=100)
+    optimizer = make_optimizer(read(tmp_path, settings=settings).optimizer, total_steps=100)
     rate = optimizer._learning_rate
     if not callable(rate):
         return [float(rate)] * 3
@@ -321,7 +321,7 @@ def test_schedules_start_peak_and_end_where_they_should(tmp_path):
 def test_the_optimizer_has_what_the_recipe_says(tmp_path):
     settings = ["optimizer.name=sgd", "optimizer.clipnorm=2", "optimizer.ema=0.9"]
     settings += ["optimizer.arguments.momentum=0.8", "optimizer.weight_decay=0.01"]
-    optimizer = make_optimizer(read(tmp_path, settings=settings), 10)
+    optimizer = make_optimizer(read(tmp_path, settings=settings).optimizer, 10)
     assert isinstance(optimizer, keras.optimizers.SGD)
     assert (optimizer.clipnorm, optimizer.ema_momentum, optimizer.momentum) == (2, 0.9, 0.8)
     assert optimizer.weight_decay == 0.01

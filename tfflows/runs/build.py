@@ -7,7 +7,7 @@ import keras
 
 from tfflows.flow import Flow
 from tfflows.runs.names import BASES, LAYERS, MODELS, OBJECTS, OPTIMIZERS, make_object
-from tfflows.runs.recipe import Recipe
+from tfflows.runs.recipe import Optimizer, Recipe
 from tfflows.runs.schedule import resolve_steps
 from tfflows.training.objective import Objective
 from tfflows.training.objectives import get_objective
@@ -76,9 +76,8 @@ def _layers(recipe, levels, dtype):
     return [make_object(spec, LAYERS, dtype, "preprocessing", recipe.name) for spec in specs]
 
 
-def make_optimizer(recipe: Recipe, total_steps: int) -> keras.optimizers.Optimizer:
-    """The optimizer of a recipe whose schedule ends after `total_steps`."""
-    section = recipe.optimizer
+def make_optimizer(section: Optimizer, total_steps: int) -> keras.optimizers.Optimizer:
+    """The optimizer of a recipe's section, whose schedule ends after `total_steps`."""
     warmup, ema = resolve_steps(section, total_steps)
     rate = peak = section.learning_rate
     if section.schedule == "cosine" or warmup:

@@ -191,7 +191,7 @@ def _make_checkpoint(recipe, info, folder, steps, strategy: Strategy):
 
 def _compiled_flow(recipe, info, total_steps):
     flow = make_flow(recipe, info)
-    optimizer = make_optimizer(recipe, total_steps)
+    optimizer = make_optimizer(recipe.optimizer, total_steps)
     decay_kernels_only(optimizer, flow)
     flow.compile(
         optimizer,

@@ -151,7 +151,7 @@ def train_energy(recipe: EnergyRecipe, folder: str | Path, verbose: int | str = 
     keras.utils.set_random_seed(recipe.seed)
     training, target = recipe.training, recipe.make_target()
     flow = recipe.make_flow(target.event_shape)
-    optimizer = make_optimizer(recipe, training.epochs * training.steps_per_epoch)
+    optimizer = make_optimizer(recipe.optimizer, training.epochs * training.steps_per_epoch)
     flow.compile(optimizer, jit_compile=recipe.jit)
     is_fab = training.objective == "fab"
     folder.mkdir(parents=True, exist_ok=True)

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 from tfflows.datasets.sets.bsds_patches import patch_images
 from tfflows.flow import Flow
@@ -79,29 +80,18 @@ def save_to_zoo(
         raise FileExistsError(f"{folder} exists already: remove it first, or choose another name")
     if not re.fullmatch(NAME, folder.name):
         raise ValueError(f"A model's name matches {NAME}. Received: {folder.name!r}")
+    words: dict[str, Any] = {
+        "licence": licence,
+        "limitations": limitations,
+        "published": published,
+        "machine": machine,
+    }
     if is_energy_run(run):
         _check_own_metric(num_draws, units, half)
-        return save_energy_to_zoo(
-            run,
-            folder,
-            licence=licence,
-            limitations=limitations,
-            published=published,
-            num_draws=num_rows,
-            machine=machine,
-        )
+        return save_energy_to_zoo(run, folder, num_draws=num_rows, **words)
     if is_table_run(run):
         _check_own_metric(num_draws, units, half)
-        return save_table_to_zoo(
-            run,
-            folder,
-            licence=licence,
-            limitations=limitations,
-            published=published,
-            num_rows=num_rows,
-            machine=machine,
-            data_dir=data_dir,
-        )
+        return save_table_to_zoo(run, folder, num_rows=num_rows, data_dir=data_dir, **words)
     flow = _best_of(run, half)
     recipe = read_recipe(run / "recipe.yaml")
     rows, info = load_split(recipe, "test", data_dir)
