@@ -158,21 +158,10 @@ def _size(path):
 
 def _facts(card):
     """What a page says of a model, by what it is called there."""
-    data, metric, training = card.data, card.metric, card.training
-    meaning = {
-        "nats": "mean log-likelihood, higher is better",
-        "bits/dim": "lower is better",
-        "AUROC": "area under the ROC, higher is better",
-    }
-    validate = "calibrate" if card.kind == "detector" else "validate"
-    draws = f", {metric.num_draws} draws of noise each" if metric.num_draws > 1 else ""
+    training = card.training
     facts = {
         "Family": card.family,
-        "Data": f"{_data(card)}: {data.source}",
-        "Licence of the data": data.licence,
-        "Rows": f"{data.train:,} to train, {data.validation:,} to {validate}, "
-        f"{data.test:,} to test",
-        "Test": f"{_metric(card)} ({meaning[metric.units]}), {metric.num_examples:,} rows{draws}",
+        **(_of_energy(card) if card.kind == "energy" else _of_data(card)),
     }
     if card.published:
         facts["Published"] = _signed(published_text(card.published))
@@ -182,6 +171,32 @@ def _facts(card):
         f"{training.best_epoch}",
         "Machine": training.machine,
         "Limitations": card.limitations,
+    }
+
+
+def _of_energy(card):
+    return {
+        "Density": f"{card.data.name}: {card.data.source}",
+        "Licence": card.data.licence,
+        "Draws": f"{_metric(card)}, of {card.metric.num_examples:,}",
+    }
+
+
+def _of_data(card):
+    data, metric = card.data, card.metric
+    meaning = {
+        "nats": "mean log-likelihood, higher is better",
+        "bits/dim": "lower is better",
+        "AUROC": "area under the ROC, higher is better",
+    }
+    validate = "calibrate" if card.kind == "detector" else "validate"
+    draws = f", {metric.num_draws} draws of noise each" if metric.num_draws > 1 else ""
+    return {
+        "Data": f"{_data(card)}: {data.source}",
+        "Licence of the data": data.licence,
+        "Rows": f"{data.train:,} to train, {data.validation:,} to {validate}, "
+        f"{data.test:,} to test",
+        "Test": f"{_metric(card)} ({meaning[metric.units]}), {metric.num_examples:,} rows{draws}",
     }
 
 
@@ -211,21 +226,29 @@ def _curve(name, card, epochs):
     if not all(math.isnan(epoch.val_nll) for epoch in epochs):  # as of some detectors
         curves["validation"] = [epoch.val_nll / scale for epoch in epochs]
     shown = list(curves)[-1]
-    numbers, best = [epoch.epoch for epoch in epochs], best_epoch(epochs).epoch
+    numbers = [epoch.epoch for epoch in epochs]
+    best = numbers[-1] if card.kind == "energy" else best_epoch(epochs).epoch
     if best != card.training.best_epoch:
         raise ValueError(
             f"Expected the best epoch of {CURVE} to be {card.training.best_epoch}, as on the card. "
             f"Received: epoch {best}"
         )
+    where, rank = f"{shown} data", "best"
+    if card.kind == "energy":
+        where, rank = "draws", "last"
     label = (
-        f"Training curve of {name}: from {curves[shown][0]:.3f} {units} on {shown} data "
+        f"Training curve of {name}: from {curves[shown][0]:.3f} {units} on {where} "
         f"after epoch {numbers[0]} to {curves[shown][numbers.index(best)]:.3f} after epoch "
-        f"{best}, the best of {len(epochs)}"
+        f"{best}, the {rank} of {len(epochs)}"
     )
     axis = {"nats": "nll, nats", "bits/dim": units}[units]
+    if card.kind == "energy":
+        axis = "mean of log q - log p, nats"
     svg, cut = draw_curve(numbers, curves, best, axis, label)
     cut_text = "" if cut is None else f" Values above {_signed(f'{cut:.3g}')} are cut off."
     what = {"nats": "Negative log-likelihood in nats", "bits/dim": "Bits/dim"}[units]
+    if card.kind == "energy":
+        what = "Mean of log q - log p over the flow's draws, at least -log Z,"
     caption = f"{what} after each epoch; lower is better. Epoch {best} is kept.{cut_text}"
     return Html(svg), caption
 
