@@ -26,14 +26,18 @@ class TFPBijector(FlowLayer):
     called in each call of the layer. A saved file holds its registered name: the module that
     registers it must be imported before the file is loaded.
 
+    A `make` with a parameter `condition` gets the rows of conditions `[batch, *condition_shape]`
+    there, and returns a bijector whose parameters have that batch axis first. It must keep the
+    event's shape. A `make` without it does not depend on the flow's conditions.
+
     Args:
-        make: registered function of `variable`, and of `arguments` by name, that returns the
-            bijector.
+        make: registered function of `variable`, of `condition` where it has that parameter, and of
+            `arguments` by name, that returns the bijector.
         arguments: values that JSON can hold, and Keras layers, whose weights train as well.
 
     Raises:
-        ValueError: `make` is not registered, makes variables of its own, or its bijector has no
-            inverse or more axes per event than the data.
+        ValueError: `make` is not registered, makes variables of its own, takes a condition where
+            the flow has none, or its bijector has no inverse or more axes per event than the data.
 
     Example:
         @keras.saving.register_keras_serializable(package="my_project")
@@ -53,10 +57,15 @@ class TFPBijector(FlowLayer):
 
     def build(self, x_shape, condition_shape=None):
         super().build(x_shape, condition_shape)
-        bijector = self._factory.build()
+        bijector = self._factory.build(condition_shape)
         self._check(bijector)
         latent_shape = bijector.inverse_event_shape(self.event_shape)
         self._latent_shape = tuple(int(size) for size in latent_shape)
+        if self._factory.takes_condition and self._latent_shape != self.event_shape:
+            raise ValueError(
+                f"{self._factory.name} takes `condition`, and must keep the event's shape "
+                f"{self.event_shape}. Received: a bijector to {self._latent_shape}"
+            )
         try:
             x = bijector.forward(ops.zeros((1, *self._latent_shape), self.compute_dtype))
             bijector.inverse(x)
@@ -87,24 +96,28 @@ class TFPBijector(FlowLayer):
     def latent_event_shape(self, event_shape):
         if self.built:
             return self._latent_shape
+        if self._factory.takes_condition:
+            return tuple(event_shape)
         return tuple(self._factory.of_initial_values().inverse_event_shape(event_shape))
 
     def data_event_shape(self, latent_shape):
+        if self._factory.takes_condition:
+            return tuple(latent_shape)
         return tuple(self._factory.of_initial_values().forward_event_shape(latent_shape))
 
     def _forward(self, x, condition=None, training=False):
-        bijector = self._factory()
+        bijector = self._factory(condition)
         log_det = bijector.inverse_log_det_jacobian(x, event_ndims=len(self.event_shape))
         return bijector.inverse(x), self._per_row(log_det, x)
 
     def _inverse(self, z, condition=None, training=False):
-        bijector = self._factory()
+        bijector = self._factory(condition)
         x = bijector.forward(z)
         log_det = bijector.forward_log_det_jacobian(z, event_ndims=len(self._latent_shape))
         return x, self._per_row(log_det, z)
 
     def _inverse_alone(self, z, condition=None, training=False):
-        return self._factory().forward(z)
+        return self._factory(condition).forward(z)
 
     def _per_row(self, log_det, x):
         """A constant log-det comes without the batch axis."""
