@@ -100,7 +100,7 @@ def test_densities_and_draws_given_conditions_are_those_of_the_closed_form(tmp_p
 
 def test_conditions_that_do_not_fit_are_refused():
     network = keras.Sequential([keras.layers.Dense(4)])
-    with pytest.raises(ValueError, match="affine_given takes `condition`.*without a condition"):
+    with pytest.raises(ValueError, match=r"affine_given takes `condition`.*without a condition"):
         tfflows.Flow([TFPBijector(affine_given, {"network": network})], (2,))
     with pytest.raises(ValueError, match="normal_given takes `condition`"):
         tfflows.Flow([layers.Reverse()], (2,), base=TFPDistribution(normal_given))

@@ -67,7 +67,7 @@ def hmc_chains(
         num_leapfrog: steps per proposal of "hmc".
         max_tree_depth: of "nuts": at most `2**max_tree_depth - 1` gradients per draw.
         target_acceptance: a higher one takes smaller steps, which enter narrower places.
-        jit_compile: whether XLA compiles the graph. Chains of "hmc" then ran in half the time, after
+        jit_compile: whether XLA compiles the graph. Chains of "hmc" then take half the time, after
             a few seconds more of compilation; "nuts" takes a minute to compile.
         seed: an integer; None draws one.
         observe: what to keep of the states, per chain; the states themselves by default.
