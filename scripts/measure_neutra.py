@@ -22,9 +22,11 @@ from tfflows.tfp import Chains, hmc_chains, neutra
 
 DIMS = 10
 FLOWS = {
-    "iaf": lambda: tfflows.models.IAF((DIMS,), 3, (32, 32)),
-    "realnvp": lambda: tfflows.models.RealNVP((DIMS,), 4, (32, 32)),
-    "nsf": lambda: tfflows.models.NSF((DIMS,), num_steps=3, hidden_units=32, bound=6.0),
+    "iaf": lambda: tfflows.models.IAF((DIMS,), 2, (64, 64), normalization=None),
+    "realnvp": lambda: tfflows.models.RealNVP((DIMS,), 6, (64, 64), normalization=None),
+    "nsf": lambda: tfflows.models.NSF(
+        (DIMS,), num_steps=3, hidden_units=32, num_blocks=1, bound=10.0
+    ),
 }
 # (leapfrog steps per proposal, acceptance that the step size adapts to)
 SETTINGS = {"neutra": [(2, 0.8), (4, 0.8)], "plain": [(8, 0.8), (32, 0.8), (32, 0.95), (128, 0.99)]}
@@ -37,7 +39,7 @@ def main():
     parser.add_argument(
         "--objective", choices=["reverse_kl", "path_gradient"], default="reverse_kl"
     )
-    parser.add_argument("--steps", type=int, default=2000, help="of training")
+    parser.add_argument("--steps", type=int, default=4000, help="of training")
     parser.add_argument("--results", type=int, default=1000, help="draws per chain")
     parser.add_argument("--chains", type=int, default=32)
     parser.add_argument("--seed", type=int, default=0)
@@ -68,13 +70,13 @@ def trained(target, arguments):
     """A flow of the target."""
     before = cpu_seconds()
     flow = FLOWS[arguments.flow]()
-    schedule = keras.optimizers.schedules.CosineDecay(3e-3, arguments.steps)
-    flow.compile(keras.optimizers.Adam(schedule, clipnorm=5.0))
+    schedule = keras.optimizers.schedules.CosineDecay(1e-2, arguments.steps)
+    flow.compile(keras.optimizers.Adam(schedule, clipnorm=1.0))
     flow.fit_to_density(
         target,
         arguments.steps // 100,
         100,
-        256,
+        1024,
         annealing_steps=arguments.steps // 4,
         seed=arguments.seed,
         objective=arguments.objective,

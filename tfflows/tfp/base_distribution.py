@@ -9,6 +9,7 @@ from keras import ops
 from tfflows.backend.rng import RowNoise, key_of_seed
 from tfflows.distributions import Distribution
 from tfflows.tfp.factory import Factory
+from tfflows.tfp.substrate import probability
 from tfflows.utils.config import deserialize_arguments
 
 
@@ -26,6 +27,7 @@ class TFPDistribution(Distribution):
         arguments: values that JSON can hold, and Keras layers, whose weights train as well.
 
     Raises:
+        ImportError: TensorFlow Probability is missing or too old.
         ValueError: `make` is not registered, makes variables of its own, takes a condition where
             the flow has none, or its distribution has another shape than the latents.
 
@@ -46,6 +48,17 @@ class TFPDistribution(Distribution):
     def build(self, z_shape, condition_shape=None):
         super().build(z_shape, condition_shape)
         distribution = self._factory.build(condition_shape)
+        distributions = probability().distributions
+        if not isinstance(distribution, distributions.Distribution):
+            raise ValueError(
+                f"{self._factory.name} must return a distribution of {distributions.__name__}. "
+                f"Received: {distribution!r}"
+            )
+        if keras.backend.standardize_dtype(distribution.dtype) != self.compute_dtype:
+            raise ValueError(
+                f"{self._factory.name} must return a distribution of dtype {self.compute_dtype}. "
+                f"Received: {distribution!r}"
+            )
         batch_shape, event_shape = map(tuple, (distribution.batch_shape, distribution.event_shape))
         batch = (1,) if self._factory.takes_condition else ()
         if batch_shape != batch or event_shape != self.event_shape:

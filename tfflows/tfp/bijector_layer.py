@@ -9,6 +9,7 @@ from keras import ops
 
 from tfflows.layers import FlowLayer
 from tfflows.tfp.factory import Factory
+from tfflows.tfp.substrate import probability
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -36,6 +37,7 @@ class TFPBijector(FlowLayer):
         arguments: values that JSON can hold, and Keras layers, whose weights train as well.
 
     Raises:
+        ImportError: TensorFlow Probability is missing or too old.
         ValueError: `make` is not registered, makes variables of its own, takes a condition where
             the flow has none, or its bijector has no inverse or more axes per event than the data.
 
@@ -59,28 +61,49 @@ class TFPBijector(FlowLayer):
         super().build(x_shape, condition_shape)
         bijector = self._factory.build(condition_shape)
         self._check(bijector)
-        latent_shape = bijector.inverse_event_shape(self.event_shape)
-        self._latent_shape = tuple(int(size) for size in latent_shape)
+        self._latent_shape = self._tried(bijector)
         if self._factory.takes_condition and self._latent_shape != self.event_shape:
             raise ValueError(
                 f"{self._factory.name} takes `condition`, and must keep the event's shape "
                 f"{self.event_shape}. Received: a bijector to {self._latent_shape}"
             )
+
+    def _tried(self, bijector):
+        """The latents' shape, after both directions and log-dets of one row."""
+        which = f"The bijector of {self._factory.name}, {bijector.name},"
+        event_ndims = len(self.event_shape)
         try:
-            x = bijector.forward(ops.zeros((1, *self._latent_shape), self.compute_dtype))
-            bijector.inverse(x)
-            bijector.inverse_log_det_jacobian(x, event_ndims=len(self.event_shape))
+            latent_shape = tuple(int(n) for n in bijector.inverse_event_shape(self.event_shape))
+            x = bijector.forward(ops.zeros((1, *latent_shape), self.compute_dtype))
+            z = bijector.inverse(ops.add(x, 0))  # not that of its cache
+            log_det = bijector.inverse_log_det_jacobian(ops.add(x, 0), event_ndims=event_ndims)
         except NotImplementedError as error:
             raise ValueError(
-                f"A bijector of a flow must have both directions and a log-det. Received: that of "
-                f"{self._factory.name}, {bijector.name}: {error}"
+                f"{which} must have both directions and a log-det. Received: {error}"
             ) from error
+        except Exception as error:  # TensorFlow's own, as of shapes that do not broadcast
+            raise ValueError(
+                f"{which} fails on data of event shape {self.event_shape} and dtype "
+                f"{self.compute_dtype}: {error}"
+            ) from error
+        shapes = [tuple(x.shape), tuple(z.shape)]
+        expected = [(1, *self.event_shape), (1, *latent_shape)]
+        if shapes != expected or tuple(log_det.shape) not in ((), (1,)):
+            raise ValueError(
+                f"{which} must map one row to one row: data {expected[0]}, latents {expected[1]} "
+                f"and a log-det (1,). Received: {shapes[0]}, {shapes[1]} and "
+                f"{tuple(log_det.shape)}: do its parameters have more axes than an event, or other "
+                "sizes?"
+            )
+        return latent_shape
 
     def _check(self, bijector):
+        bijectors = probability().bijectors
         axes = getattr(bijector, "inverse_min_event_ndims", None)
-        if not isinstance(axes, int | np.integer):
+        if not isinstance(bijector, bijectors.Bijector) or not isinstance(axes, int | np.integer):
             raise ValueError(
-                f"{self._factory.name} must return a bijector of one tensor. Received: {bijector!r}"
+                f"{self._factory.name} must return a bijector of {bijectors.__name__}, of one "
+                f"tensor. Received: {bijector!r}"
             )
         if int(axes) > len(self.event_shape):
             raise ValueError(

@@ -72,7 +72,8 @@ class Factory:
             return ops.convert_to_tensor(self._weights[name])
 
         made = self._call(add, condition)
-        own = [variable.name for variable in getattr(made, "variables", ())]
+        own = [] if inspect.isclass(made) else getattr(made, "variables", ())
+        own = [variable.name for variable in own]
         if own:
             raise ValueError(
                 f"{self.name} made variables that Keras does not see, so that they would neither "

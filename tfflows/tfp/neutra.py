@@ -58,6 +58,8 @@ def neutra(
         chains = tfflows.tfp.neutra(flow, target, seed=0)
         print(chains.ess, chains.r_hat, chains.acceptance)
     """
+    if not isinstance(flow, Flow):
+        raise ValueError(f"Expected a flow of tfflows. Received: {flow!r}")
     if flow.is_discrete or not flow.is_bijective:
         raise ValueError(f"neutra expects a flow that is a bijection. Received: {flow.name}")
     condition = as_condition(flow, condition)
