@@ -27,10 +27,10 @@ NAMES = ["mu", "log_tau", *(f"offset_{j}" for j in range(8)), *(f"theta_{j}" for
 def main():
     """Train, sample, print."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--steps", type=int, default=4000, help="of training")
+    parser.add_argument("--steps", type=int, default=3000, help="of training")
     parser.add_argument("--draws", type=int, default=256, help="per step")
-    parser.add_argument("--chains", type=int, default=128)
-    parser.add_argument("--results", type=int, default=2000, help="draws per chain")
+    parser.add_argument("--chains", type=int, default=256)
+    parser.add_argument("--results", type=int, default=600, help="draws per chain")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     keras.utils.set_random_seed(arguments.seed)
@@ -42,7 +42,7 @@ def main():
         target,
         tf.constant(start, "float32"),
         arguments.results,
-        500,
+        300,
         method="nuts",
         seed=arguments.seed,
         observe=lambda x: all_parameters(target, x),

@@ -77,7 +77,6 @@ def trained(target, arguments):
         arguments.steps // 100,
         100,
         1024,
-        annealing_steps=arguments.steps // 4,
         seed=arguments.seed,
         objective=arguments.objective,
         verbose=0,
