@@ -3,9 +3,9 @@
     python scripts/measure_eight_schools.py --seed 0
 
 `tfp.vi.fit_surrogate_posterior` trains the flow, `tfp.mcmc.NoUTurnSampler` draws the reference.
-Writes one line of JSON per parameter: means and standard deviations by the flow's own draws and by
-NUTS, with the standard errors of the latter. The parameters are mu, log tau, the offsets
-(theta_j - mu) / tau, which both move in, and the effects theta_j, in points of the test.
+Writes one line of JSON per parameter: means and standard deviations by NUTS with their standard
+errors, by the flow's own draws, and by weighted draws. The parameters are mu, log tau and the
+offsets (theta_j - mu) / tau, which both move in, and the effects theta_j, in points of the test.
 """
 
 import argparse
@@ -27,10 +27,10 @@ NAMES = ["mu", "log_tau", *(f"offset_{j}" for j in range(8)), *(f"theta_{j}" for
 def main():
     """Train, sample, print."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--steps", type=int, default=3000, help="of training")
+    parser.add_argument("--steps", type=int, default=4000, help="of training")
     parser.add_argument("--draws", type=int, default=256, help="per step")
     parser.add_argument("--chains", type=int, default=256)
-    parser.add_argument("--results", type=int, default=600, help="draws per chain")
+    parser.add_argument("--results", type=int, default=2000, help="draws per chain")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     keras.utils.set_random_seed(arguments.seed)
@@ -55,13 +55,9 @@ def main():
             "acceptance": chains.acceptance,
         }
     )
-    x = np.concatenate(
-        [
-            all_parameters(target, flow.sample(100_000, seed=10 * arguments.seed + i))
-            for i in range(10)
-        ]
-    )
-    compare(x.astype("float64"), chains)
+    draws = importance(flow, target, 1_000_000, seed=arguments.seed, batch_size=50_000)
+    x = all_parameters(target, tf.constant(draws.x)).numpy().astype("float64")
+    compare(x, np.exp(draws.log_weights - draws.log_weights.max()), chains)
 
 
 def trained(target, arguments):
@@ -77,7 +73,7 @@ def trained(target, arguments):
         sample_size=arguments.draws,
         seed=arguments.seed,
     )
-    draws = importance(flow, target, 50_000, seed=arguments.seed)
+    draws = importance(flow, target, 50_000, seed=arguments.seed + 1)
     write(
         {
             "training_cpu_seconds": cpu_seconds() - before,
@@ -94,30 +90,40 @@ def all_parameters(target, x):
     return tf.concat([x, target.schools(x)], axis=-1)
 
 
-def compare(x, chains):
-    """One line of JSON per parameter, and the largest differences."""
+def compare(x, weights, chains):
+    """One line of JSON per parameter, and the largest differences, without and with weights.
+
+    Args:
+        x: draws of the flow `[n, parameters]`.
+        weights: theirs, `[n]`.
+        chains: the reference.
+    """
     reference = chains.x.reshape(-1, len(NAMES)).astype("float64")
     mean, std = reference.mean(axis=0), reference.std(axis=0)
-    mean_error = std / np.sqrt(chains.ess)
     squares = np.square(chains.x - mean)
     ess = tfp.mcmc.effective_sample_size(
         squares, filter_beyond_positive_pairs=True, cross_chain_dims=1
     )
-    std_error = squares.std(axis=(0, 1)) / np.sqrt(ess) / (2 * std)
-    columns = (x.mean(axis=0), mean, mean_error, x.std(axis=0), std, std_error)
-    names = ("flow_mean", "nuts_mean", "its_error", "flow_std", "nuts_std", "error_of_std")
+    columns = {
+        "nuts_mean": mean,
+        "its_error": std / np.sqrt(chains.ess),
+        "nuts_std": std,
+        "error_of_std": squares.std(axis=(0, 1)) / np.sqrt(ess) / (2 * std),
+        "flow_mean": x.mean(axis=0),
+        "flow_std": x.std(axis=0),
+    }
+    columns["weighted_mean"] = np.average(x, axis=0, weights=weights)
+    deviations = np.square(x - columns["weighted_mean"])
+    columns["weighted_std"] = np.sqrt(np.average(deviations, axis=0, weights=weights))
     for i, name in enumerate(NAMES):
-        write({"parameter": name, **{k: float(v[i]) for k, v in zip(names, columns, strict=True)}})
-    differences = np.abs(x.mean(axis=0) - mean), np.abs(x.std(axis=0) - std)
-    for label, part in (("event", slice(0, 10)), ("theta", slice(10, 18))):
-        write(
-            {
-                "of": label,
-                "largest_difference_of_means": float(differences[0][part].max()),
-                "largest_difference_of_stds": float(differences[1][part].max()),
-                "largest_relative_difference": float((np.maximum(*differences) / std)[part].max()),
-            }
-        )
+        write({"parameter": name, **{column: float(v[i]) for column, v in columns.items()}})
+    for of, part in (("event", slice(0, 10)), ("theta", slice(10, 18))):
+        line = {"largest_difference_of": of}
+        for way in ("flow", "weighted"):
+            for moment, right in (("mean", mean), ("std", std)):
+                difference = np.abs(columns[f"{way}_{moment}"] - right)[part]
+                line[f"{way}_{moment}"] = float(difference.max())
+        write(line)
 
 
 def cpu_seconds() -> float:
