@@ -208,6 +208,18 @@ def test_images(image_detector):
     )
 
 
+@needs_tensorflow
+def test_images_are_detected_by_files_and_savedmodels(image_detector, tmp_path):
+    x = np.concatenate([images(20, 1), np.zeros((1, 8, 8, 1), "uint8"), 4 * images(5, 2)])
+    expected = image_detector.score_samples(x)
+    image_detector.save(tmp_path / "detector.keras")
+    again = tfflows.load_model(tmp_path / "detector.keras")
+    np.testing.assert_array_equal(again.score_samples(x), expected)
+    served = tfflows.load_model(image_detector.export(tmp_path / "servable"))
+    np.testing.assert_allclose(served.score_samples(x), expected, rtol=1e-3, atol=1e-3)
+    assert served.predict(x)[20] == -1
+
+
 @pytest.mark.parametrize("suffix", ["png", "svg"])
 def test_an_explanation_of_images_shows_where_a_patch_is_odd(image_detector, suffix, tmp_path):
     x = images(2, 1)
