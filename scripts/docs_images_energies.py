@@ -55,7 +55,7 @@ def draw_modes(folder):
         modes = int(np.sum(counts >= FEWEST))
         axes.scatter(*x[:4000].T, s=1, color=FLOW, alpha=0.4, linewidths=0)
         axes.scatter(*target.means.T, s=14, marker="+", color=OTHER, linewidths=0.8)
-        axes.set_title(f"{title}: {modes} of 40 modes", fontsize=10, color=INK)
+        axes.set_title(f"{title}: {modes} of 40 modes", fontsize=9, color=INK)
         axes.set_xlim(-50, 50)
         axes.set_ylim(-50, 50)
         axes.set_aspect("equal")
