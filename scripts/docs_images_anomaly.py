@@ -81,18 +81,17 @@ def main():
     parts = [load(name, args.data_dir, "test", args.rows) for name in names]
     flow = tfflows.zoo.load("glow-fashion-mnist")
     validation = load("fashion_mnist", args.data_dir, "train", 60_000)[50_000:51_200]
-    detector = AnomalyDetector(model=flow).fit(validation)
+    detector = AnomalyDetector("given_complexity", flow).fit(validation)
     bits = [-np.asarray(flow.log_prob(part, batch_size=256)) / np.log(2) for part in parts]
     lengths = [np.asarray(code_length(part)) for part in parts]
     scores = [-detector.score_samples(part) for part in parts]
     draw_paradox(parts, bits)
     draw_complexity(detector, lengths, bits, scores)
-    # A part of another normal image in the way: what is odd is one place.
+    # Clothes with a part of a digit on them: one place is odd.
     spoilt = parts[0][10:16].copy()
-    for image, other in zip(spoilt, parts[1][10:16], strict=True):
-        image[12:26, 8:22] = np.maximum(other[7:21, 7:21], 0)
+    spoilt[:, 12:26, 8:22] = parts[1][10:16, 7:21, 7:21]
     path = IMAGES / "guide-anomalies-explained.png"
-    detector.explain(spoilt).picture(path, len(spoilt))
+    AnomalyDetector(model=flow).fit(validation).explain(spoilt).picture(path, len(spoilt))
 
 
 if __name__ == "__main__":

@@ -54,6 +54,7 @@ style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'">
 </html>
 """
 
+PICTURES = {"flow": "Samples", "table": "Columns", "detector": "Scores", "energy": "Samples"}
 _ENTRY = '<li><a href="#{name}">{name}</a> <span>{data}: {metric}</span></li>'
 
 _MODEL = """\
@@ -137,7 +138,7 @@ def _model(name, card, folder):
         png=Html(base64.b64encode((folder / "samples.png").read_bytes()).decode()),
         width=width,
         height=height,
-        alt=f"Samples of {name}, a {card.family} trained on {_data(card)}",
+        alt=f"{PICTURES[card.kind]} of {name}, a {card.family} trained on {_data(card)}",
         curve=svg,
         caption=caption,
         facts=joined([fill(_FACT, key=key, value=value) for key, value in _facts(card).items()]),
@@ -158,7 +159,10 @@ def _size(path):
 def _facts(card):
     """What a page says of a model, by what it is called there."""
     training = card.training
-    facts = {"Family": card.family, **(_of_energy(card) if card.is_energy else _of_data(card))}
+    facts = {
+        "Family": card.family,
+        **(_of_energy(card) if card.kind == "energy" else _of_data(card)),
+    }
     if card.published:
         facts["Published"] = _signed(published_text(card.published))
     return facts | {
@@ -180,12 +184,18 @@ def _of_energy(card):
 
 def _of_data(card):
     data, metric = card.data, card.metric
-    meaning = {"nats": "mean log-likelihood, higher is better", "bits/dim": "lower is better"}
+    meaning = {
+        "nats": "mean log-likelihood, higher is better",
+        "bits/dim": "lower is better",
+        "AUROC": "area under the ROC, higher is better",
+    }
+    validate = "calibrate" if card.kind == "detector" else "validate"
     draws = f", {metric.num_draws} draws of noise each" if metric.num_draws > 1 else ""
     return {
         "Data": f"{_data(card)}: {data.source}",
         "Licence of the data": data.licence,
-        "Rows": f"{data.train:,} to train, {data.validation:,} to validate, {data.test:,} to test",
+        "Rows": f"{data.train:,} to train, {data.validation:,} to {validate}, "
+        f"{data.test:,} to test",
         "Test": f"{_metric(card)} ({meaning[metric.units]}), {metric.num_examples:,} rows{draws}",
     }
 
@@ -208,31 +218,36 @@ def _signed(text):
 
 def _curve(name, card, epochs):
     """The curve in the units of the metric, and the words below it."""
-    units = card.metric.units
+    units = "bits/dim" if card.metric.units == "bits/dim" else "nats"
     scale = 1 if units == "nats" else math.prod(card.data.event_shape) * math.log(2)
-    curves = {"validation": [epoch.val_nll / scale for epoch in epochs]}
+    curves = {}
     if all(epoch.nll is not None for epoch in epochs):  # flow matching has no training nll
-        curves = {"training": [epoch.nll / scale for epoch in epochs], **curves}
+        curves["training"] = [epoch.nll / scale for epoch in epochs]
+    if not all(math.isnan(epoch.val_nll) for epoch in epochs):  # as of some detectors
+        curves["validation"] = [epoch.val_nll / scale for epoch in epochs]
+    shown = list(curves)[-1]
     numbers = [epoch.epoch for epoch in epochs]
-    best = numbers[-1] if card.is_energy else best_epoch(epochs).epoch
+    best = numbers[-1] if card.kind == "energy" else best_epoch(epochs).epoch
     if best != card.training.best_epoch:
         raise ValueError(
             f"Expected the best epoch of {CURVE} to be {card.training.best_epoch}, as on the card. "
             f"Received: epoch {best}"
         )
-    where, rank = ("draws", "last") if card.is_energy else ("validation data", "best")
+    where, rank = f"{shown} data", "best"
+    if card.kind == "energy":
+        where, rank = "draws", "last"
     label = (
-        f"Training curve of {name}: from {curves['validation'][0]:.3f} {units} on {where} "
-        f"after epoch {numbers[0]} to {curves['validation'][numbers.index(best)]:.3f} after epoch "
+        f"Training curve of {name}: from {curves[shown][0]:.3f} {units} on {where} "
+        f"after epoch {numbers[0]} to {curves[shown][numbers.index(best)]:.3f} after epoch "
         f"{best}, the {rank} of {len(epochs)}"
     )
     axis = {"nats": "nll, nats", "bits/dim": units}[units]
-    if card.is_energy:
+    if card.kind == "energy":
         axis = "mean of log q - log p, nats"
     svg, cut = draw_curve(numbers, curves, best, axis, label)
     cut_text = "" if cut is None else f" Values above {_signed(f'{cut:.3g}')} are cut off."
     what = {"nats": "Negative log-likelihood in nats", "bits/dim": "Bits/dim"}[units]
-    if card.is_energy:
+    if card.kind == "energy":
         what = "Mean of log q - log p over the flow's draws, at least -log Z,"
     caption = f"{what} after each epoch; lower is better. Epoch {best} is kept.{cut_text}"
     return Html(svg), caption

@@ -61,7 +61,7 @@ def draw_curve(
         name: [(x_of(epoch), y_of(value)) for epoch, value in zip(epochs, curve, strict=True)]
         for name, curve in values.items()
     }
-    x, y = points["validation"][epochs.index(best)]
+    x, y = points[list(points)[-1]][epochs.index(best)]
     svg = _SVG.format(
         width=WIDTH,
         height=HEIGHT,

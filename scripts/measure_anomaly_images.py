@@ -1,11 +1,13 @@
 """AUROC of each anomaly score on images, for docs/results/anomaly-images.csv.
 
     python scripts/measure_anomaly_images.py pair fashion_mnist --data-dir ~/tensorflow_datasets
-    python scripts/measure_anomaly_images.py class mnist 1 --data-dir ~/tensorflow_datasets
+    python scripts/measure_anomaly_images.py class mnist --data-dir ~/tensorflow_datasets
 
 `pair` takes the zoo's Glow of one data set, and rows of the other one as anomalies. `class` trains
-a dense RealNVP on all classes but one. Scores are fitted to validation rows, and both kinds of rows
-are test rows. Each command replaces its own column of the file.
+a dense RealNVP on all classes but one: the simplest one, whose training images have the shortest
+mean code, unless another one is named. Scores are fitted to validation rows, and both kinds of rows
+are test rows. "auto" is a whole `AnomalyDetector`, which calibrates on half of the validation rows.
+Each command replaces what it measures in its own column of the file.
 """
 
 import argparse
@@ -20,16 +22,22 @@ import tensorflow_datasets as tfds
 from sklearn.metrics import roc_auc_score
 
 import tfflows
-from tfflows.anomaly import complexity, scores
-from tfflows.anomaly.choices import SCORES
+from tfflows.anomaly import AnomalyDetector, code_length, complexity
+from tfflows.anomaly.choices import NAMES, make_score
 from tfflows.anomaly.rows import perturbed
-from tfflows.anomaly.several_models import Ensemble, LikelihoodRatio
-from tfflows.anomaly.training import TimeLimit
 
 OUT = Path(__file__).parents[1] / "docs" / "results" / "anomaly-images.csv"
 TITLES = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST"}
 OTHER = {"mnist": "fashion_mnist", "fashion_mnist": "mnist"}
 TRAINED = 50_000  # rows that the zoo's models were trained on; the rest is for validation
+FITTED = 3_000  # validation rows
+COMPRESSORS = ("png", "zlib")
+NOT_MEASURED = ("nearest", "smallest_p_value")  # of tables; what "auto" is
+MEASURED = (
+    *(name for name in NAMES if name not in NOT_MEASURED),
+    *(f"complexity, {name}" for name in COMPRESSORS),
+    "auto",
+)
 
 
 def load(name, data_dir):
@@ -46,72 +54,94 @@ def load(name, data_dir):
     ]  # fmt: skip
 
 
-def small_glow(x, minutes, seed):
-    """A small Glow, trained for some minutes."""
+def small_glow(x, steps, seed):
+    """A small Glow, trained for some steps."""
     keras.utils.set_random_seed(seed)
     flow = tfflows.models.Glow((28, 28, 1), num_levels=2, depth=4, filters=48)
-    return trained(flow, x, minutes, seed, 64)
+    return trained(flow, x, steps, seed, 64)
 
 
-def dense_flow(x, minutes, seed):
+def dense_flow(x, steps, seed):
     """A RealNVP of dense networks, which trains in minutes on a CPU."""
     keras.utils.set_random_seed(seed)
     pixels = [tfflows.layers.Dequantize(256), tfflows.layers.Logit(1e-6)]
     flow = tfflows.models.RealNVP(
-        (28, 28, 1), 6, (512, 512), partition="random", preprocessing=pixels
+        (28, 28, 1), 6, (256, 256), partition="random", preprocessing=pixels
     )
-    return trained(flow, x, minutes, seed, 256)
+    return trained(flow, x, steps, seed, 128)
 
 
-def trained(flow, x, minutes, seed, batch_size):
-    """The flow after some minutes of Adam."""
-    flow.compile(keras.optimizers.Adam(1e-3, clipnorm=100.0), steps_per_execution=16)
-    limit, random, losses = TimeLimit(minutes), np.random.default_rng(seed), []
-    while (limit.minutes_left or 0) > 0.01:
-        left = (limit.minutes_left or 0) / minutes
-        flow.optimizer.learning_rate = 1e-3 * min(1.0, 0.02 + 2 * left)
-        rows = random.choice(len(x), 100 * batch_size, replace=False)
-        history = flow.fit(x[rows], batch_size=batch_size, verbose=0)
-        losses.append(history.history["bits_per_dim"][-1])
-    print(f"{flow.name}: {len(losses)} x 100 steps, {losses[-1]:.3f} bits per dim", flush=True)
+def trained(flow, x, steps, seed, batch_size):
+    """The flow after some steps of Adam, whose rate falls to zero along a cosine."""
+    rate = keras.optimizers.schedules.CosineDecay(1e-3, steps)
+    flow.compile(keras.optimizers.Adam(rate, clipnorm=100.0))
+    rows = np.random.default_rng(seed).permutation(len(x))[: steps * batch_size]
+    epochs = max(1, round(steps * batch_size / len(rows)))
+    flow.fit(x[rows], batch_size=batch_size, epochs=epochs, verbose=0)
+    bits = flow.evaluate(x[-500:], batch_size=500, verbose=0, return_dict=True)["bits_per_dim"]
+    print(f"{flow.name}: {steps} steps, {bits:.3f} bits per dim", flush=True)
     return flow
 
 
-def all_scores(flow, others, fisher_rows):
-    """Every score of a flow by its name, with how many rows it is measured on."""
-    left_out = {"fisher", "nearest", "smallest_p_value"}  # the last two are of tables
-    made = {name: (make(flow), None) for name, make in SCORES.items() if name not in left_out}
-    made["fisher"] = (scores.FisherScore(flow), fisher_rows)
-    for name in ("png", "zlib"):
-        made[f"complexity, {name}"] = (complexity.ComplexityCorrected(flow, name), None)
-    if others:
-        made["likelihood_ratio"] = (LikelihoodRatio(flow, others[0]), None)
-        made["ensemble"] = (Ensemble([flow, others[1]]), None)
-    return made
+class Models:
+    """The flow of normal rows, and those that are trained only for the scores that take them.
+
+    Args:
+        flow: of normal rows.
+        make: trains another one of rows, steps and a seed.
+        x: rows that the flow was trained on.
+        steps, seed: of the other trainings.
+    """
+
+    def __init__(self, flow, make, x, steps, seed):
+        self.flow, self.make, self.x, self.steps, self.seed = flow, make, x, steps, seed
+
+    def of(self, name):
+        """All models that a score takes."""
+        if name == "likelihood_ratio":
+            background = perturbed(self.x, 0.2, self.seed)
+            return self.flow, self.make(background, self.steps, self.seed + 1)
+        if name == "ensemble":
+            return self.flow, self.make(self.x, self.steps, self.seed + 2)
+        return (self.flow,)
 
 
-def measure(args, flow, others, fitted, normal, foreign):
-    """AUROC by the name of the score."""
-    aucs = {}
-    for name, (score, rows) in all_scores(flow, others, args.fisher_rows).items():
-        start = time.perf_counter()
-        score.fit(fitted[:rows])
-        found = np.concatenate([score(part[:rows]) for part in (normal, foreign)])
-        labels = np.arange(len(found)) >= len(normal[:rows])
-        aucs[name] = f"{roc_auc_score(labels, found):.4f}"
-        seconds = time.perf_counter() - start
-        print(f"{args.data} {name}: {aucs[name]}, {seconds:.0f} s", flush=True)
-    return aucs
+def measure(args, models, fitted, normal, foreign, column):
+    """AUROC of each score, written as soon as it is known."""
+    for name in args.scores:
+        start, parts = time.perf_counter(), (normal, foreign)
+        if name == "auto":
+            detector = AnomalyDetector(model=models.flow, seed=args.seed).fit(fitted)
+            found = [-detector.score_samples(part) for part in parts]
+            alarms = [(values > -detector.threshold_).mean() for values in found]
+            print(f"{detector.score_name_}: {alarms[0]:.3f} false alarms, {alarms[1]:.3f} found")
+        else:
+            rows = args.fisher_rows if name == "fisher" else None
+            if name.startswith("complexity, "):
+                score = complexity.ComplexityCorrected(models.flow, name.split(", ")[1])
+            else:
+                score = make_score(name, models.of(name))
+            score.fit(fitted[:rows])
+            found = [score(part[:rows]) for part in parts]
+        labels = np.repeat([0, 1], [len(values) for values in found])
+        auc = f"{roc_auc_score(labels, np.concatenate(found)):.4f}"
+        write(column, name, auc)
+        print(f"{column}: {name} {auc}, {time.perf_counter() - start:.0f} s", flush=True)
 
 
-def write(column, aucs):
-    """Add a column to the table, or replace it."""
+def simplest_class(images, labels):
+    """The class whose images have the shortest mean code."""
+    lengths = np.asarray(code_length(images))
+    return int(np.argmin([lengths[labels == label].mean() for label in range(10)]))
+
+
+def write(column, name, auc):
+    """Put one number into the table."""
     table = {}
     if OUT.exists():
         with OUT.open(newline="") as file:
             table = {row["score"]: row for row in csv.DictReader(file)}
-    for name, auc in aucs.items():
-        table.setdefault(name, {"score": name})[column] = auc
+    table.setdefault(name, {"score": name})[column] = auc
     headings = list(dict.fromkeys(key for row in table.values() for key in row))
     with OUT.open("w", newline="") as file:
         writer = csv.DictWriter(file, headings, restval="", lineterminator="\n")
@@ -128,30 +158,29 @@ def main():
     parser.add_argument("--data-dir")
     parser.add_argument("--rows", type=int, default=2_000)
     parser.add_argument("--fisher-rows", type=int, default=500)
-    parser.add_argument("--minutes", type=float, default=4.0)
+    parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--scores", nargs="*", choices=MEASURED, default=MEASURED, metavar="SCORE")
     args = parser.parse_args()
     train, test = load(args.data, args.data_dir)
-    fitted = train["image"][TRAINED : TRAINED + 3_000]
-    others = None
+    x, fitted = train["image"][:TRAINED], train["image"][TRAINED:]
     if args.kind == "pair":
-        name = f"glow-{args.data.replace('_', '-')}"
-        flow = tfflows.zoo.load(name)
-        x = train["image"][:TRAINED]
-        if args.minutes:
-            background = small_glow(perturbed(x, 0.2, args.seed), args.minutes, args.seed)
-            others = background, small_glow(x, args.minutes, args.seed + 1)
+        flow = tfflows.zoo.load(f"glow-{args.data.replace('_', '-')}")
+        make = small_glow
         normal, foreign = test["image"], load(OTHER[args.data], args.data_dir)[1]["image"]
         column = f"{TITLES[args.data]}, then {TITLES[OTHER[args.data]]}"
     else:
-        is_own = train["label"] != args.label
-        flow = dense_flow(train["image"][:TRAINED][is_own[:TRAINED]], args.minutes, args.seed)
-        column = f"{TITLES[args.data]} without class {args.label}, then it"
-        fitted = train["image"][TRAINED:][is_own[TRAINED:]][:3_000]
-        is_own = test["label"] != args.label
-        normal, foreign = test["image"][is_own], test["image"][~is_own]
+        label = args.label
+        if label is None:
+            label = simplest_class(x[:5_000], train["label"][:5_000])
+        is_own, is_normal = train["label"] != label, test["label"] != label
+        x, fitted = x[is_own[:TRAINED]], fitted[is_own[TRAINED:]]
+        make, flow = dense_flow, dense_flow(x, args.steps, args.seed)
+        normal, foreign = test["image"][is_normal], test["image"][~is_normal]
+        column = f"{TITLES[args.data]} without class {label}, then it"
+    models = Models(flow, make, x, args.steps, args.seed)
     normal, foreign = normal[: args.rows], foreign[: args.rows]
-    write(column, measure(args, flow, others, fitted, normal, foreign))
+    measure(args, models, fitted[:FITTED], normal, foreign, column)
     used = resource.getrusage(resource.RUSAGE_SELF)
     print(f"{used.ru_utime + used.ru_stime:.0f} s of CPU")
 

@@ -95,11 +95,8 @@ class Training:
         exact = {**recipe.model_dump(), "backend": {"mixed_precision": False}}
         self.exact_flow = make_flow(Recipe(**exact), info)
         self.exact_flow.build((None, *train.shape[1:]))
-        optimizer = recipe.optimizer.model_copy(update={"schedule": "constant", "warmup_steps": 0})
-        settings = recipe.model_copy(
-            update={"optimizer": optimizer.model_copy(update={"ema": None})}
-        )
-        self.optimizer = make_optimizer(settings.optimizer, 1)
+        constant = {"schedule": "constant", "warmup_steps": 0, "ema": None}
+        self.optimizer = make_optimizer(recipe.optimizer.model_copy(update=constant), 1)
         decay_kernels_only(self.optimizer, self.flow)
         self.optimizer.build(self.flow.trainable_variables)
         self.momentum = recipe.optimizer.ema or 0.0

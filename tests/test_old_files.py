@@ -16,8 +16,9 @@ from tfflows.runs.build import make_flow
 FOLDER = Path(__file__).parent / "data" / "version_0_1"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.keras"))
 ZOO = sorted(path.parent for path in zoo.RECIPES.parent.glob("*/config.json"))
-TABLES = [folder for folder in ZOO if zoo.card(folder).is_table]
-ENERGIES = [folder for folder in ZOO if zoo.card(folder).is_energy]
+TABLES = [folder for folder in ZOO if zoo.card(folder).kind == "table"]
+ENERGIES = [folder for folder in ZOO if zoo.card(folder).kind == "energy"]
+DETECTORS = [folder for folder in ZOO if zoo.card(folder).kind == "detector"]
 # Of fields, by their solver; of networks in bfloat16, by their rounding.
 TOLERANCES = {"float64": 1e-9, "ffjord": 1e-3, "ffjord_field": 1e-3, "field": 1e-3, "mixed": 0.1}
 COMPILED = {"ffjord", "nice", "realnvp"}
@@ -75,7 +76,7 @@ def test_a_run_has_its_model_and_its_optimizer(run):
 
 
 @pytest.mark.parametrize(
-    "folder", [f for f in ZOO if f not in TABLES + ENERGIES], ids=lambda folder: folder.name
+    "folder", [f for f in ZOO if zoo.card(f).kind == "flow"], ids=lambda folder: folder.name
 )
 def test_a_zoo_model_is_what_its_recipe_says(folder):
     flow = zoo.load(folder, load_weights=False)
@@ -106,3 +107,13 @@ def test_a_zoo_model_of_a_table_is_what_its_recipe_says(folder):
     for name in ("width", "num_blocks", "num_components", "dropout", "order"):
         assert config[name] == getattr(fit, name)
     assert zoo.card(folder).data.columns == {c.name: c.kind for c in recipe.schema}
+
+
+@pytest.mark.parametrize("folder", DETECTORS, ids=lambda folder: folder.name)
+def test_a_detector_of_the_zoo_is_what_its_recipe_says(folder):
+    detector = zoo.load(folder)
+    wanted = zoo.DetectorRecipe.read(folder / "recipe.yaml").detector.model_dump()
+    assert wanted.pop("score") == "auto"
+    found = {name: getattr(detector, name) for name in wanted}
+    assert found == wanted
+    assert detector.score_name_ == "smallest_p_value"

@@ -74,6 +74,6 @@ def load_flow(filepath: str | Path) -> Flow | ServedFlow:
     flow = load_model(filepath)
     if not isinstance(flow, Flow | ServedFlow):
         raise ValueError(
-            f"Expected a flow over arrays. Received: {filepath}, a {type(flow).__name__}"
+            f"Expected a flow over arrays. Received: the {type(flow).__name__} of {filepath}"
         )
     return flow

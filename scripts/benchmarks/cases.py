@@ -9,6 +9,7 @@ class Case:
 
     Args:
         architecture: adapters that can make it define `build_<architecture>`.
+            Of "wells", couplings trained by reverse KL on `tfflows.energies.ManyWell`.
         dims: elements of an event.
         layers: how many couplings (or autoregressive layers); on images, in each level; 1 for a
             continuous flow.
@@ -113,6 +114,8 @@ CASES = {
     "cnf-2": Case("cnf", dims=2, layers=1, hidden_units=(64, 64, 64), batch_size=512),
     "vae-784": Case("vae", dims=784, layers=4, hidden_units=(300, 300), batch_size=100, latents=40),
     "vae-tiny": Case("vae", dims=12, layers=2, hidden_units=(8, 8), batch_size=16, latents=3),
+    "wells-32": Case("wells", dims=32, layers=10, hidden_units=(128,), batch_size=512),
+    "wells-tiny": Case("wells", dims=4, layers=2, hidden_units=(8,), batch_size=16),
     "cnf-tiny": Case("cnf", dims=3, layers=1, hidden_units=(8, 8), batch_size=16),
 }
 

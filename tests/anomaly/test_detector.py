@@ -1,5 +1,7 @@
 """Detectors: calibration, signs, files, exports, explanations, and what they refuse."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -8,7 +10,8 @@ from scipy import stats
 
 import tfflows
 from tfflows import Flow, layers, models, tables
-from tfflows.anomaly import AnomalyDetector, Score
+from tfflows.anomaly import AnomalyDetector, Score, UnusualComplexity
+from tfflows.saving import load_flow
 
 SCALE = np.array([2.0, 0.5, 1.0], "float32")
 
@@ -174,22 +177,66 @@ def test_columns_are_found_by_their_names():
         found.score_samples(frame[["a", "b"]])
 
 
+def flow_of_images(shape=(8, 8, 1), levels=256):
+    flow = models.NICE(shape, 1, (4,), preprocessing=[layers.Dequantize(levels)])
+    flow.set_weights([weight + 0.01 for weight in flow.get_weights()])
+    return flow
+
+
+def images(rows, seed=0):
+    return np.random.default_rng(seed).integers(0, 60, (rows, 8, 8, 1)).astype("uint8")
+
+
 @pytest.fixture(scope="module")
 def image_detector():
-    images = np.random.default_rng(0).integers(0, 60, (100, 8, 8, 1)).astype("uint8")
-    flow = models.NICE((8, 8, 1), 1, (4,), preprocessing=[layers.Dequantize(256)])
-    flow.set_weights([weight + 0.01 for weight in flow.get_weights()])
-    return AnomalyDetector(model=flow).fit(images)
+    return AnomalyDetector(model=flow_of_images()).fit(images(100))
 
 
 def test_images(image_detector):
-    assert image_detector.score_name_ == "given_complexity"
-    images = np.random.default_rng(1).integers(0, 60, (4, 8, 8)).astype("uint8")
-    scores = image_detector.score_samples(images[..., None])
-    np.testing.assert_array_equal(image_detector.score_samples(images), scores)
-    explanation = image_detector.explain(images)
-    assert explanation.contributions.shape == (4, 8, 8)
-    assert explanation.expected.shape == (4, 8, 8, 1)
+    assert image_detector.score_name_ == "smallest_p_value"
+    x = images(4, 1)
+    scores = image_detector.score_samples(x)
+    np.testing.assert_array_equal(image_detector.score_samples(x[..., 0]), scores)
+    # Likely for its complexity, or simpler than all: one of both is enough.
+    assert isinstance(image_detector.score_.members[1], UnusualComplexity)
+    blank = image_detector.p_values(np.zeros((1, 8, 8, 1)))
+    assert blank == 1 / (1 + len(image_detector.calibration_scores_))
+    is_bright = x > 30
+    np.testing.assert_array_equal(
+        image_detector.score_samples(is_bright),
+        image_detector.score_samples(is_bright.astype("uint8")),
+    )
+
+
+@pytest.mark.parametrize("suffix", ["png", "svg"])
+def test_an_explanation_of_images_shows_where_a_patch_is_odd(image_detector, suffix, tmp_path):
+    x = images(2, 1)
+    x[0, 4:8, 4:8] = np.random.default_rng(2).integers(0, 256, (4, 4, 1))
+    found = image_detector.explain(x)
+    assert found.contributions.shape == (2, 8, 8)
+    assert found.expected.shape == (2, 8, 8, 1)
+    # One number per patch, which is the largest where the noise is.
+    assert (found.contributions[0, 4:8, 4:8] == found.contributions[0].max()).all()
+    repaired = x[:1].copy()
+    repaired[0, 4:8, 4:8] = found.expected[0, 4:8, 4:8]
+    fallen = image_detector.score_samples(repaired)[0] - image_detector.score_samples(x[:1])[0]
+    np.testing.assert_allclose(found.contributions[0].max(), fallen, rtol=1e-4)
+    first, *others = found.reasons(0)
+    assert first.startswith("pixels [4:8, 4:8] (+")
+    assert not any("[4:8, 4:8]" in line for line in others)
+    found.picture(tmp_path / f"why.{suffix}")
+    drawn = (tmp_path / f"why.{suffix}").read_bytes()
+    assert (b"PNG" if suffix == "png" else b"<svg") in drawn
+    with pytest.raises(ValueError, match=r"`count` to be at least 1\. Received: 0"):
+        found.picture(tmp_path / "none.png", 0)
+
+
+@pytest.mark.parametrize("channels", [2, 3])
+def test_images_of_several_channels_are_drawn(image_detector, channels, tmp_path):
+    pixels = np.repeat(images(2), channels, axis=-1)
+    explanation = image_detector.explain(images(2))
+    dataclasses.replace(explanation, rows=pixels).picture(tmp_path / "why.png")
+    assert (tmp_path / "why.png").stat().st_size > 1_000
 
 
 def test_datasets_are_read(detector):
@@ -248,10 +295,30 @@ def test_arguments_that_cannot_be(arguments, rows, message):
 def test_a_background_of_other_data_is_refused():
     narrow = gaussian(SCALE[:2])
     found = AnomalyDetector("likelihood_ratio", gaussian(), background=narrow)
-    with pytest.raises(ValueError, match=r"a background of events \(3,\)\. Received: \(2,\)"):
+    with pytest.raises(
+        ValueError,
+        match=r"a background of events \(3,\) of real numbers\. Received: one of events \(2,\)",
+    ):
         found.fit(normal_rows(100))
     found = AnomalyDetector("likelihood_ratio", gaussian(), background=models.RealNVP((3,), 1))
     with pytest.raises(ValueError, match="trained `background`"):
+        found.fit(normal_rows(100))
+    whole = r"of events \(8, 8, 1\) of whole numbers from 0 to 255\. Received: one of events "
+    for background, came in [
+        (flow_of_images((4, 8, 1)), r"\(4, 8, 1\) of whole numbers from 0 to 255"),
+        (flow_of_images(levels=16), r"\(8, 8, 1\) of whole numbers from 0 to 15"),
+        (gaussian(np.ones((8, 8, 1), "float32") * 2), r"\(8, 8, 1\) of real numbers"),
+    ]:
+        found = AnomalyDetector("likelihood_ratio", flow_of_images(), background=background)
+        with pytest.raises(ValueError, match=whole + came):
+            found.fit(images(60))
+
+
+def test_what_is_not_a_model_is_refused():
+    with pytest.raises(ValueError, match=r"Flow, VAE or TableFlow.*Received: 'zoo:glow-mnist'"):
+        AnomalyDetector(model="zoo:glow-mnist").fit(normal_rows(100))
+    found = AnomalyDetector("likelihood_ratio", gaussian(), background="background.keras")
+    with pytest.raises(ValueError, match=r"Flow, VAE or TableFlow.*Received: 'background\.keras'"):
         found.fit(normal_rows(100))
 
 
@@ -274,10 +341,20 @@ def test_rows_that_do_not_fit_are_refused(detector, typed_detector, image_detect
         typed_detector.score_samples(typed[["kind", "count"]])
     with pytest.raises(ValueError, match=r"shape \('batch', 8, 8, 1\)"):
         image_detector.score_samples(np.zeros((2, 9, 8, 1), "uint8"))
-    with pytest.raises(ValueError, match="whole numbers"):
-        image_detector.score_samples(np.full((2, 8, 8, 1), 0.5))
-    with pytest.raises(ValueError, match="0 to 255"):
-        AnomalyDetector().fit(np.random.default_rng(0).random((60, 8, 8, 1)))
+    with pytest.raises(ValueError, match=r"shape \(8, 8, 1\), as one image has it: give x\[None\]"):
+        image_detector.score_samples(images(1)[0])
+    message = r"whole numbers.*: 128 others, the first 0\.5; multiply pixels from 0 to 1 by 255"
+    for refused in (image_detector.score_samples, image_detector.explain):
+        with pytest.raises(ValueError, match=message):
+            refused(np.full((2, 8, 8, 1), 0.5))
+    with pytest.raises(ValueError, match=r"others, the first 1\.5$"):
+        image_detector.score_samples(np.full((2, 8, 8, 1), 1.5))
+    with pytest.raises(ValueError, match=r"from 0 to 255.*values from -1\.0 to -1\.0"):
+        image_detector.score_samples(np.full((2, 8, 8, 1), -1.0))
+    with pytest.raises(ValueError, match=r"0 to 255.*float64 from 0 to 1; scale and round them"):
+        AnomalyDetector().fit(
+            np.eye(8)[None, ..., None] * np.linspace(0, 1, 60)[:, None, None, None]
+        )
     with pytest.raises(ValueError, match="multiples of 4"):
         AnomalyDetector().fit(np.zeros((60, 9, 8, 1), "uint8"))
 
@@ -292,7 +369,7 @@ def test_what_is_not_fitted_or_has_no_name_is_refused(detector, tmp_path):
         detector.save(tmp_path / "detector.h5")
     detector.save(tmp_path / "detector.keras")
     with pytest.raises(ValueError, match="Expected a flow over arrays"):
-        tfflows.saving.load_flow(tmp_path / "detector.keras")
+        load_flow(tmp_path / "detector.keras")
     conditional = models.RealNVP((3,), 1, condition_shape=(2,))
     with pytest.raises(ValueError, match="without conditions"):
         AnomalyDetector(model=conditional).fit(normal_rows(100))

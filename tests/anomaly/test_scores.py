@@ -177,13 +177,22 @@ def test_given_complexity_is_the_distance_from_a_line(image_flow, images):
     np.testing.assert_allclose(score(images), expected, rtol=1e-2, atol=1e-2)
 
 
+def test_unusual_complexity_is_a_ratio_of_lengths_either_way(image_flow, images):
+    score = complexity.UnusualComplexity(image_flow).fit(images)
+    lengths = np.log([coded_bits(image) for image in images])
+    np.testing.assert_allclose(score(images), np.abs(lengths - lengths.mean()), atol=1e-5)
+
+
 def test_what_does_not_fit_is_refused(gaussian, image_flow):
     with pytest.raises(ValueError, match=r"Complexity is of images of whole numbers"):
         complexity.ComplexityCorrected(gaussian)
     with pytest.raises(ValueError, match=r"compressor must be one of .*Received: 'rar'"):
         complexity.ComplexityCorrected(image_flow, "rar")
     narrow = Flow([layers.DiagonalScaling()], (2,))
-    with pytest.raises(ValueError, match=r"a background of events \(3,\). Received: \(2,\)"):
+    with pytest.raises(
+        ValueError,
+        match=r"a background of events \(3,\) of real numbers\. Received: one of events \(2,\)",
+    ):
         several_models.LikelihoodRatio(gaussian, narrow)
     with pytest.raises(ValueError, match="at least 2 models"):
         several_models.Ensemble([gaussian])

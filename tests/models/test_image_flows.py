@@ -9,7 +9,7 @@ from layer_table import randomize
 from tfflows import datasets, layers
 from tfflows.backend import compilation
 from tfflows.evaluation import latents
-from tfflows.models import Glow, Jet
+from tfflows.models import Glow, Jet, TarFlow
 from tfflows.networks import GlowNet, conv3x3, glow_net, zero_conv
 
 
@@ -148,6 +148,21 @@ def test_a_padded_glow_scores_the_images_own_pixels():
     np.testing.assert_allclose(several, whole.log_prob(bordered, num_draws=4), rtol=1e-5)
     with pytest.raises(ValueError, match="from 0 to 3"):
         glow.log_prob(x + 4)
+
+
+@pytest.mark.parametrize("model", [Jet, TarFlow])
+def test_padded_transformer_flows_score_the_images_own_pixels(model):
+    settings = {"patch": 4, "depth": 2, "width": 8, "num_heads": 2, "quantization_levels": 4}
+    flow = randomize(model((5, 6, 1), pad=True, **settings), spread=0.1)
+    assert flow.dims == 30
+    x = np.random.default_rng(0).integers(0, 4, (6, 5, 6, 1)).astype("uint8")
+    np.testing.assert_array_equal(flow.inverse(flow.encode(x)), x)
+    whole = model((8, 8, 1), **settings)
+    whole.set_weights(flow.get_weights())
+    bordered = np.pad(x, [(0, 0), (1, 2), (1, 1), (0, 0)])
+    np.testing.assert_allclose(flow.log_prob(x), whole.log_prob(bordered), rtol=1e-5)
+    with pytest.raises(ValueError, match=r"patch = 4 divides\. 8 x 8 would fit: pad=True"):
+        model((5, 6, 1), **settings)
 
 
 def test_a_checkpointed_glow_has_the_gradients_of_a_plain_one():

@@ -42,8 +42,7 @@ def model(tmp_path_factory):
 def test_a_model_of_an_energy_is_saved_with_what_its_draws_are_worth(model):
     assert sorted(path.name for path in model.iterdir()) == sorted(ALL)
     card, flow = zoo.card(model), zoo.load(model)
-    assert card.is_energy
-    assert not card.is_table
+    assert card.kind == "energy"
     draws = energies.importance(flow, energies.ManyWell(2), 500, seed=0, batch_size=4096)
     assert card.metric.value == pytest.approx(draws.log_z, abs=1e-4)
     assert card.metric.ess == pytest.approx(draws.ess, rel=1e-3)
@@ -68,7 +67,9 @@ def test_it_is_verified_by_new_draws(model, tmp_path):
     with pytest.raises(ValueError, match=r"two-wells to have ess .* within 0\.02\. Received: 0\."):
         zoo.verify(copy, full=True)
     done = call("zoo", "evaluate", f"{model}/")
-    assert "has no test set: tfflows zoo verify --full" in done.output
+    assert done.output.count("log Z") == 2
+    done = call("zoo", "evaluate", f"{model}/", "--split", "train")
+    assert "An energy has draws of the flow, no splits" in done.output
 
 
 @pytest.mark.parametrize(

@@ -128,7 +128,7 @@ def test_a_table_model_is_verified(copy, data_dir):
         weight.assign_add(np.full(weight.shape, 0.3))
     flow.save_weights(copy / "model.weights.h5")
     sign(copy, metric=metric)
-    with pytest.raises(ValueError, match="has other densities than its card says"):
+    with pytest.raises(ValueError, match="has other values than its card says"):
         zoo.verify(copy)
 
 

@@ -95,7 +95,7 @@ def test_verify_computes_the_metric_anew(zoo_model):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (1e-2, "has other densities than its card says"),
+        (1e-2, "has other values than its card says"),
         (np.nan, r"model\.weights\.h5: Expected finite weights\. Received: NaN or inf in .*bias"),
     ],
 )
@@ -346,7 +346,7 @@ def test_saving_leaves_whole_models_or_none(zoo_run, zoo_model, tmp_path, monkey
 
     with monkeypatch.context() as patch:
         patch.setattr("tfflows.zoo.saving.write_fixture", wrong)
-        with pytest.raises(ValueError, match="has other densities"):
+        with pytest.raises(ValueError, match="has other values"):
             zoo.save_to_zoo(zoo_run, tmp_path / "model", **facts)
 
     def disk_full(flow, rows, path, **options):

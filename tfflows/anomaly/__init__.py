@@ -2,7 +2,12 @@
 
 from tfflows.anomaly.choices import SCORES
 from tfflows.anomaly.combined import DensityOfStates, JointDensity
-from tfflows.anomaly.complexity import ComplexityCorrected, GivenComplexity, code_length
+from tfflows.anomaly.complexity import (
+    ComplexityCorrected,
+    GivenComplexity,
+    UnusualComplexity,
+    code_length,
+)
 from tfflows.anomaly.conformal import Drift, benjamini_hochberg, drift, p_values, threshold
 from tfflows.anomaly.detector import AnomalyDetector
 from tfflows.anomaly.explaining import Explanation
@@ -38,6 +43,7 @@ __all__ = [
     "ScoreNorm",
     "ServedDetector",
     "Typicality",
+    "UnusualComplexity",
     "benjamini_hochberg",
     "code_length",
     "drift",

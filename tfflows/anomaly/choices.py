@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tfflows.anomaly.combined import DensityOfStates, JointDensity
-from tfflows.anomaly.complexity import ComplexityCorrected, GivenComplexity
-from tfflows.anomaly.defaults import statistics_of
+from tfflows.anomaly.complexity import ComplexityCorrected, GivenComplexity, UnusualComplexity
+from tfflows.anomaly.defaults import complementary_scores, statistics_of
 from tfflows.anomaly.densities import Model
 from tfflows.anomaly.nearest import NearestRow
 from tfflows.anomaly.scores import (
@@ -28,9 +28,10 @@ SCORES: dict[str, Callable[[Model], Score]] = {
     "fisher": FisherScore,
     "complexity": ComplexityCorrected,
     "given_complexity": GivenComplexity,
+    "unusual_complexity": UnusualComplexity,
     "density_of_states": lambda model: DensityOfStates(model, statistics_of(model)),
     "nearest": NearestRow,
-    "smallest_p_value": lambda model: SmallestPValue(model, (NegativeLogLikelihood, NearestRow)),
+    "smallest_p_value": lambda model: SmallestPValue(model, complementary_scores(model)),
     "joint_density": lambda model: JointDensity(model, statistics_of(model)),
 }
 OF_SEVERAL = ("likelihood_ratio", "ensemble")

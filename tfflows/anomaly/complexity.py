@@ -139,6 +139,29 @@ class GivenComplexity(Score):
         return (bits - a - b * lengths) / ops.maximum(c + d * lengths, least)
 
 
+class UnusualComplexity(Score):
+    """How far the length of an image's code is from that of normal images, either way.
+
+    abs(log length - mean log length), where length is that of `code_length`. It is what
+    `GivenComplexity` does not look at.
+    """
+
+    fitted = ("mean",)
+
+    def __init__(self, model: Flow):
+        super().__init__(_of_images(model))
+
+    def fit_inputs(self, inputs):
+        self.mean = np.float32(self._evaluate(self.statistic, inputs).mean())
+        return super().fit_inputs(inputs)
+
+    def statistic(self, x):
+        return ops.log(code_length(x))
+
+    def compute(self, x):
+        return ops.abs(self.statistic(x) - self.mean)
+
+
 def _line(x, y):
     """Intercept and slope of y over x by least squares; a constant where x does not vary."""
     spread = x.var()

@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tfflows.anomaly.complexity import GivenComplexity
+from tfflows.anomaly.complexity import GivenComplexity, UnusualComplexity
 from tfflows.anomaly.densities import Model
+from tfflows.anomaly.nearest import NearestRow
 from tfflows.anomaly.scores import LatentNorm, NegativeLogLikelihood, Score
 from tfflows.flow import Flow
 from tfflows.layers import NoiseConditional
@@ -79,7 +80,7 @@ def auto_score(model: Model, contamination: float = 0.0) -> str:
             as it learns any other, whereas a row has few of them as neighbours.
     """
     if is_of_images(model):
-        return "given_complexity"
+        return "smallest_p_value"
     if isinstance(model, Flow) and len(model.event_shape) == 1:
         return "nearest" if contamination else "smallest_p_value"
     return "nll"
@@ -97,3 +98,10 @@ def statistics_of(model: Model) -> tuple[Callable[..., Score], ...]:
     if isinstance(model, TableFlow):
         return (NegativeLogLikelihood,)
     return (NegativeLogLikelihood, LatentNorm)
+
+
+def complementary_scores(model: Model) -> tuple[Callable[[Model], Score], ...]:
+    """What "smallest_p_value" looks at: two scores, each of which sees what the other does not."""
+    if is_of_images(model):
+        return (GivenComplexity, UnusualComplexity)
+    return (NegativeLogLikelihood, NearestRow)

@@ -1,10 +1,11 @@
 """AnomalyDetector: a model of normal rows, a score, and a threshold with a guarantee."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 
 from tfflows.anomaly import conformal
@@ -89,8 +90,15 @@ class AnomalyDetector:
         self.seed = seed
         self.verbose = verbose
 
-    def fit(self, X: Any, y: None = None) -> "AnomalyDetector":
+    def fit(
+        self, X: Any, y: None = None, callbacks: Sequence[keras.callbacks.Callback] = ()
+    ) -> "AnomalyDetector":
         """Train and calibrate on normal rows; y is ignored.
+
+        Args:
+            X: normal rows.
+            y: ignored.
+            callbacks: of `keras.Model.fit`, for each model that is trained.
 
         Raises:
             ValueError: there are fewer than 20 rows, or fewer than the rate of false alarms takes;
@@ -103,7 +111,7 @@ class AnomalyDetector:
         _check_finite(rows)
         split = split_rows(len(rows), self)
         names = list(map(str, rows.columns)) if is_frame(rows) else None
-        fitted = fit_score(self, take(rows, split.rest), schema, names)
+        fitted = fit_score(self, take(rows, split.rest), schema, names, callbacks)
         self.score_, self.score_name_ = fitted.score, fitted.name
         self.model_ = self.score_.model
         scores = self.score_.of_inputs(inputs_of(self.model_, take(rows, split.calibration)))
@@ -253,7 +261,7 @@ class AnomalyDetector:
         defaults = inspect.signature(type(self)).parameters
         changed = {k: v for k, v in self.get_params().items() if v is not defaults[k].default}
         shown = {
-            k: v if isinstance(v, int | float | str) else type(v).__name__
+            k: v if v is None or isinstance(v, int | float | str) else type(v).__name__
             for k, v in changed.items()
         }
         return f"AnomalyDetector({', '.join(f'{k}={v!r}' for k, v in shown.items())})"

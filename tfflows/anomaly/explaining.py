@@ -38,18 +38,21 @@ class Explanation:
     expected: Any
 
     def reasons(self, row: int, count: int = 3) -> list[str]:
-        """The columns that carry a row's score, the first one most, as text.
+        """The columns that carry a row's score, or the patches, the first one most, as text.
 
-        Columns without a contribution are left out.
+        Those without a contribution are left out.
         """
-        own = self.contributions[row].reshape(-1)
+        own = self.contributions[row]
+        if own.ndim > 1:
+            own = own[::PATCH, ::PATCH]
+        across, own = own.shape[-1], own.reshape(-1)
         lines = []
         for place in np.argsort(-own, kind="stable")[:count]:
             if own[place] <= 0:
                 break
             if self.contributions.ndim > 2:
-                across = self.contributions.shape[2]
-                lines.append(f"pixels at {divmod(int(place), across)} (+{own[place]:.3g})")
+                spans = [f"{PATCH * k}:{PATCH * (k + 1)}" for k in divmod(int(place), across)]
+                lines.append(f"pixels [{', '.join(spans)}] (+{own[place]:.3g})")
                 continue
             came, usual = (_cell(rows, row, place) for rows in (self.rows, self.expected))
             lines.append(f"{self.names[place]} = {came}, not {usual} (+{own[place]:.3g})")

@@ -1,5 +1,6 @@
 """From normal rows to a fitted score: the models that it reads are trained, then its statistics."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import keras
@@ -42,7 +43,11 @@ class FittedScore(NamedTuple):
 
 
 def fit_score(
-    detector: "AnomalyDetector", rows: Any, schema: Schema | None, names: list[str] | None
+    detector: "AnomalyDetector",
+    rows: Any,
+    schema: Schema | None,
+    names: list[str] | None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> FittedScore:
     """The detector's score of rows, none of which calibrate.
 
@@ -53,25 +58,24 @@ def fit_score(
         rows: an array, or a DataFrame.
         schema: of a typed table; None of an array or a table of numbers.
         names: of the columns, or None.
+        callbacks: of the trainings.
     """
     model, name = detector.model, detector.score
+    background = detector.background
+    if background is not None and not is_trained(background):
+        raise ValueError("Expected a trained `background`. Received: one with its first weights")
     has_model = model is not None and is_trained(model)
     share = HELD_OUT_OF_UNSEEN if has_model else HELD_OUT
     is_held_out = held_out_places(len(rows), share, detector.seed)
-    trainer = _ModelTrainer(detector, rows, is_held_out, schema, names)
+    trainer = _ModelTrainer(detector, rows, is_held_out, schema, names, callbacks)
     if not has_model:
         model = trainer.train(model, 0)
     assert model is not None
     models = [model]
     name = auto_score(model, detector.contamination) if name == "auto" else name
     if name == "likelihood_ratio":
-        background = detector.background
         if background is None:
             background = trainer.train(model, 1, is_background=True)
-        elif not is_trained(background):
-            raise ValueError(
-                "Expected a trained `background`. Received: one with its first weights"
-            )
         models.append(background)
         check_members(models, "a background")
     elif name == "ensemble":
@@ -86,9 +90,9 @@ def fit_score(
 class _ModelTrainer:
     """Trains models of the same rows, within the detector's minutes."""
 
-    def __init__(self, detector, rows, is_held_out, schema, names):
+    def __init__(self, detector, rows, is_held_out, schema, names, callbacks):
         self.detector, self.rows, self.is_held_out = detector, rows, is_held_out
-        self.schema, self.names = schema, names
+        self.schema, self.names, self.callbacks = schema, names, callbacks
         self.limit = TimeLimit(detector.max_minutes)
 
     def train(self, model: Model | None, number: int, is_background: bool = False) -> Model:
@@ -100,6 +104,7 @@ class _ModelTrainer:
         options = {
             "contamination": self.detector.contamination,
             "verbose": self.detector.verbose,
+            "callbacks": self.callbacks,
         }
         keras.utils.set_random_seed(seed)
         if isinstance(model, TableFlow) or (model is None and self.schema is not None):
@@ -139,5 +144,6 @@ def _check_pixels(images):
     if images.min() < 0 or images.max() > 255 or not (images == np.floor(images)).all():
         raise ValueError(
             "The default model of images expects whole numbers from 0 to 255, such as raw pixels. "
-            f"Received: {images.dtype} from {images.min():g} to {images.max():g}; or give a `model`"
+            f"Received: {images.dtype} from {images.min():g} to {images.max():g}; scale and round "
+            "them, or give a `model`"
         )

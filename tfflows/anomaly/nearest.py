@@ -25,6 +25,7 @@ class NearestRow(Score):
     """
 
     fitted = ("centre", "spread", "rows", "neighbours")
+    keeps_rows = True
     rows: np.ndarray
 
     def __init__(self, model: Model):

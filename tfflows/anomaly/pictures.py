@@ -17,7 +17,11 @@ BINS = 60
 
 
 def score_histogram(
-    calibration: np.ndarray, scores: np.ndarray, threshold: float, labels: np.ndarray | None = None
+    calibration: np.ndarray,
+    scores: np.ndarray,
+    threshold: float,
+    labels: np.ndarray | None = None,
+    path: str | Path | None = None,
 ) -> str:
     """An SVG of anomaly scores, larger where more abnormal, with the threshold.
 
@@ -26,6 +30,7 @@ def score_histogram(
         scores: of the rows.
         threshold: above which rows are called abnormal.
         labels: bool, which rows are anomalies, or None.
+        path: of a .png file to write too, or None.
     """
     usual = np.quantile(calibration, [0.002, 0.5])
     high = max(threshold, np.quantile(calibration, 0.998))
@@ -48,6 +53,8 @@ def score_histogram(
         axes.set_xlabel("anomaly score; the last bars hold all beyond")
         axes.set_ylabel("share of rows")
         axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, 1.2), ncols=3)
+        if path is not None:
+            figure.savefig(path, dpi=110, metadata={"Software": None})
         return svg_of(figure)
 
 
@@ -84,17 +91,22 @@ def curves(scores: np.ndarray, labels: np.ndarray) -> tuple[str, float, float]:
 
 def draw_explanation(explanation: "Explanation", path: str | Path, count: int = 8) -> None:
     """Write a picture of an explanation's first rows; see `Explanation.picture`."""
+    if count < 1:
+        raise ValueError(f"Expected `count` to be at least 1. Received: {count}")
     shown = min(count, len(explanation.scores))
     if explanation.contributions.ndim == 2:
         _draw_columns(explanation, path, shown)
         return
-    with report_figure(1.15 * shown + 0.2, 2.5) as figure:
+    with report_figure(1.15 * shown + 0.2, 2.7) as figure:
         places = figure.subplots(2, shown, squeeze=False)
         for row in range(shown):
-            axes = places[0, row]
-            axes.imshow(_pixels(explanation.rows[row]), cmap="gray", vmin=0)
-            axes.set_title(f"score {explanation.scores[row]:.3g}", fontsize=8)
-            places[1, row].imshow(explanation.contributions[row], cmap="Oranges")
+            upper, lower = places[:, row]
+            upper.imshow(_pixels(explanation.rows[row]), cmap="gray", vmin=0)
+            upper.set_title(f"score {explanation.scores[row]:.3g}", fontsize=8)
+            own = explanation.contributions[row]
+            # White is no contribution, also where no patch has one.
+            lower.imshow(own, cmap="Oranges", vmin=0, vmax=own.max() or 1)
+            lower.set_title(f"up to {own.max():.3g}", fontsize=8)
         for axes in places.flat:
             axes.set_axis_off()
         figure.savefig(path, dpi=110, metadata={"Software": None} if _is_png(path) else None)
@@ -120,8 +132,8 @@ def _is_png(path):
 
 def _pixels(image):
     image = np.asarray(image)
-    if image.shape[-1] == 1:
-        return image[..., 0]
+    if image.shape[-1] != 3:
+        return image.mean(axis=-1)
     return np.clip(image / max(image.max(), 1), 0, 1)
 
 

@@ -37,16 +37,23 @@ def read_rows(data: Any, is_table: bool = False) -> Any:
             "Expected a table with names of columns, because the detector is one of typed columns. "
             f"Received: {type(data).__name__} of shape {np.shape(x)}"
         )
-    if not np.issubdtype(np.asarray(x).dtype, np.number):
+    x = np.asarray(x)
+    if x.dtype.kind == "b":
+        x = x.astype("uint8")
+    if not np.issubdtype(x.dtype, np.number):
         raise ValueError(
             "Expected rows of numbers, or a DataFrame, whose columns may hold text and dates. "
-            f"Received: an array of dtype {np.asarray(x).dtype}"
+            f"Received: an array of dtype {x.dtype}"
         )
-    x = np.asarray(x)
     if x.ndim < 2:
         raise ValueError(
             "Expected rows [n, columns] or images [n, height, width, channels]. "
             f"Received: shape {x.shape}"
+        )
+    if x.ndim == 3 and x.shape[-1] in (1, 3):
+        raise ValueError(
+            "Expected images [n, height, width, channels] or [n, height, width]. "
+            f"Received: shape {x.shape}, as one image has it: give x[None]"
         )
     return x[..., None] if x.ndim == 3 else x
 

@@ -30,6 +30,7 @@ class Score:
     """
 
     fitted: tuple[str, ...] = ()
+    keeps_rows = False  # whether `fit` keeps the rows themselves, which are then too usual
 
     def __init__(self, model: Model):
         self.model = model
@@ -239,14 +240,24 @@ def check_members(models: Sequence[Any], what: str) -> None:
     for model in models[1:]:
         if isinstance(first, Flow) != isinstance(model, Flow):
             came = f"a {type(model).__name__} beside a {type(first).__name__}"
-        elif isinstance(first, Flow):
-            if model.event_shape == first.event_shape:
-                continue
+            raise ValueError(f"Expected {what} of the same events. Received: {came}")
+        if not isinstance(first, Flow):
+            if model.schema != first.schema:
+                raise ValueError(
+                    f"Expected {what} of the same events. Received: one over other columns"
+                )
+        # Probabilities of whole numbers and densities of real ones have no ratio.
+        elif _events_of(model) != _events_of(first):
             raise ValueError(
-                f"Expected {what} of events {first.event_shape}. Received: {model.event_shape}"
+                f"Expected {what} of {_events_of(first)}. Received: one of {_events_of(model)}"
             )
-        elif model.schema == first.schema:
-            continue
-        else:
-            came = "one over other columns"
-        raise ValueError(f"Expected {what} of the same events. Received: {came}")
+
+
+def _events_of(flow):
+    """The shape of an event, and which numbers it holds, as text."""
+    numbers = "real numbers"
+    if flow.is_discrete:
+        numbers = "whole numbers"
+        if flow.data_range is not None:
+            numbers += " from {:g} to {:g}".format(*flow.data_range)
+    return f"events {flow.event_shape} of {numbers}"

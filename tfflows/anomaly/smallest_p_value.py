@@ -42,9 +42,11 @@ class SmallestPValue(Score):
     def fit_inputs(self, inputs):
         curves = []
         for member in self.members:
+            if not member.keeps_rows:
+                member.fit_inputs(inputs)
             curves.append(_tail_of(member.of_inputs(inputs)))
-            # Only now: to a score that knows these rows they would be too usual.
-            member.fit_inputs(inputs)
+            if member.keeps_rows:
+                member.fit_inputs(inputs)
         knots, tails = zip(*curves, strict=True)
         self.knots, self.tails = np.array(knots, "float32"), np.array(tails, "float32")
         count = len(inputs[0])

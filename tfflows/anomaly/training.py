@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -69,9 +70,18 @@ class Cosine(keras.callbacks.Callback):
 
 
 def is_trained(model: Flow | TableFlow) -> bool:
-    """Whether a model was trained or loaded, as far as its weights tell."""
+    """Whether a model was trained or loaded, as far as its weights tell.
+
+    Raises:
+        ValueError: it is not a model.
+    """
     if isinstance(model, TableFlow):
         return model.encoder is not None
+    if not isinstance(model, Flow):
+        raise ValueError(
+            "Expected a model to be a Flow, VAE or TableFlow, such as `tfflows.load_model` gives. "
+            f"Received: {model!r}"
+        )
     return not model.has_initial_weights
 
 
@@ -99,6 +109,7 @@ def train_flow(
     limit: TimeLimit,
     contamination: float = 0.0,
     verbose: int | str = 0,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> None:
     """Train a flow until held-out rows get no likelier.
 
@@ -110,10 +121,10 @@ def train_flow(
         x, held_out: rows.
         limit: of time.
         contamination: the share of rows that may be anomalies.
-        verbose: that of `keras.Model.fit`.
+        verbose, callbacks: those of `keras.Model.fit`.
     """
     plan = plan_for(flow, len(x))
-    callbacks: list = [limit]
+    callbacks = [limit, *callbacks]
     if not flow.compiled:
         rate, decay = plan.learning_rate, plan.weight_decay
         flow.compile(keras.optimizers.AdamW(rate, weight_decay=decay, clipnorm=10.0))

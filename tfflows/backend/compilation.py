@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 
 import keras
+from keras.src.backend.common.stateless_scope import in_stateless_scope  # Keras does not export it
 
 from tfflows.backend.settings import settings_version
 
@@ -196,13 +197,16 @@ def compile_region(function: Callable, differentiable: Callable) -> Callable:
         return function
     import tensorflow as tf
 
-    @functools.lru_cache(maxsize=1)
     def functions(version):
         compiled = tf.function(function, jit_compile=True, autograph=False)
         return compiled, tf.function(differentiable, autograph=False)
 
+    kept = functools.lru_cache(maxsize=1)(functions)
+
     def call(*tensors):
-        compiled, graph = functions(settings_version())
+        # In a StatelessScope functions hold tensors of its graph, not variables.
+        make = functions if in_stateless_scope() else kept
+        compiled, graph = make(settings_version())
         if tf.distribute.has_strategy():
             return graph(*tensors)
         first = compiled

@@ -43,6 +43,21 @@ def make_seed(seed: Seed) -> Tensor:
     )
 
 
+def seed_of_key(key: Tensor) -> Tensor:
+    """An int32 `[2]` seed from one of TensorFlow Probability's, which on JAX is a key of JAX."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        if jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key):
+            key = jax.random.key_data(key)
+    return ops.cast(key, "int32")
+
+
+def key_of_seed(seed: Tensor) -> Tensor:
+    """An int32 `[2]` seed as TensorFlow Probability takes it: on JAX a key of JAX."""
+    return _jax_key(seed) if keras.backend.backend() == "jax" else seed
+
+
 def _fresh_seed():
     if not compilation.is_tracing():
         return np.asarray([python_random.getrandbits(31) for _ in range(2)], "int32")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tfflows.cli.common import Commands, import_backend
+from tfflows.cli.common import Commands, Model, import_backend
 from tfflows.cli.table import Names, exclude_option, seed_option
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def anomaly_commands():
     """Fit detectors of anomalies, score rows by them, and write reports.
 
     DATA is a .csv, .parquet, .npz or .npy file, or a data set by its name. DETECTOR is the .keras
-    file that `fit` wrote.
+    file that `fit` wrote, or zoo:NAME.
     """
 
 
@@ -86,7 +86,7 @@ def fit(
 
 
 @anomaly_commands.command()
-@click.argument("detector", type=_PATH)
+@click.argument("detector", type=Model())
 @click.argument("data")
 @click.option("--out", required=True, type=_PATH, help="A .csv or .parquet file.")
 @click.option("--keep", type=Names(), default=[], help="Columns to write too, before the scores.")
@@ -125,7 +125,7 @@ def score(detector, data, out, keep, top, split, data_dir):
 
 
 @anomaly_commands.command()
-@click.argument("detector", type=_PATH)
+@click.argument("detector", type=Model())
 @click.argument("data")
 @click.option("--out", type=_PATH, help="An .html file; default anomalies.html.")
 @labels_option
@@ -156,12 +156,9 @@ def _open(path) -> "AnomalyDetector":
     from tfflows.anomaly import AnomalyDetector
     from tfflows.saving import load_model
 
-    try:
-        found = load_model(path)
-    except FileNotFoundError as error:
-        raise click.UsageError(str(error)) from error
+    found = load_model(path)
     if not isinstance(found, AnomalyDetector):
-        raise click.UsageError(f"Expected a detector's .keras file. Received: {path}")
+        raise click.UsageError(f"Expected a detector's .keras file, or zoo:NAME. Received: {path}")
     return found
 
 

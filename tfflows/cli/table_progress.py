@@ -54,11 +54,13 @@ class EpochProgress(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         logs = logs or {}
-        held_out = float(logs["val_loss"])
-        if held_out < self._best:
-            self._best, self._best_epoch = held_out, epoch + 1
-        text = f"nll {float(logs['loss']):.4f}, held-out {held_out:.4f}"
-        best = f"{text}, best {self._best:.4f} (epoch {self._best_epoch})"
+        text = best = f"nll {float(logs['loss']):.4f}"
+        if "val_loss" in logs:
+            held_out = float(logs["val_loss"])
+            if held_out < self._best:
+                self._best, self._best_epoch = held_out, epoch + 1
+            text += f", held-out {held_out:.4f}"
+            best = f"{text}, best {self._best:.4f} (epoch {self._best_epoch})"
         self._bars.update(self._task, text=best)
         if self._bars.disable and time.monotonic() > self._said + _SECONDS_PER_LINE:
             self._said = time.monotonic()

@@ -93,7 +93,7 @@ def verify(names, every, full, data_dir):
 def _found_text(found):
     fixture, metric, stored = found.fixture, found.metric, found.card.metric
     text = f"{fixture.found:.4f} {stored.units} on its fixture, {fixture.stored:.4f} expected"
-    if metric is not None and found.card.is_energy:
+    if metric is not None and found.card.kind == "energy":
         text += f"; ESS {metric.ess:.3f}, {stored.ess:.3f} expected"
         text += f"; log Z {metric.value:.4f}, {stored.value:.4f} expected"
     elif metric is not None:
@@ -112,28 +112,19 @@ def evaluate_command(folder, split, draws, data_dir):
     from tfflows import zoo
     from tfflows.evaluation import evaluate
     from tfflows.runs.data import load_split
-    from tfflows.zoo import readme, verification
+    from tfflows.zoo import flows, readme
+    from tfflows.zoo.kinds import KINDS
 
     card = zoo.card(folder)
-    if card.is_table:
-        _evaluate_table(folder, card, split, data_dir)
+    if card.kind != "flow":
+        found = KINDS[card.kind].evaluate(zoo.load(folder), folder, card, split, data_dir, None)
+        click.echo(f"{card.data.name} {split}: {readme.metric_text(found)}")
+        click.echo(f"card, test: {readme.metric_text(card.metric)}")
         return
-    if card.is_energy:
-        raise click.UsageError(f"{card.name} has no test set: tfflows zoo verify --full {folder}")
-    rows, info = load_split(verification.recipe_of(folder), split, data_dir)
+    rows, info = load_split(flows.recipe_of(folder), split, data_dir)
     batches = with_progress(rows, 256, split)
     result = evaluate(zoo.load(folder), batches, num_draws=draws or card.metric.num_draws)
     click.echo(f"{info.name} {split}: {result}")
-    click.echo(f"card, test: {readme.metric_text(card.metric)}")
-
-
-def _evaluate_table(folder, card, split, data_dir):
-    from tfflows import zoo
-    from tfflows.zoo import readme, table_recipe, tables
-
-    recipe = table_recipe.TableRecipe.read(folder / table_recipe.RECIPE)
-    found = tables.evaluate_table(zoo.load(folder), recipe, split, data_dir)
-    click.echo(f"{card.data.name} {split}: {readme.metric_text(found)}")
     click.echo(f"card, test: {readme.metric_text(card.metric)}")
 
 
@@ -142,7 +133,7 @@ def _evaluate_table(folder, card, split, data_dir):
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder; default runs/<name>.")
 @data_dir_option
 def train_command(model, out, data_dir):
-    """Train a MODEL of tables or of an energy again, or by a recipe of such a model, a .yaml file.
+    """Train a MODEL of tables or of an energy, or a detector, again, or by a recipe, a .yaml file.
 
     Other models are trained again by `tfflows train recipe.yaml`.
     """
@@ -152,8 +143,7 @@ def train_command(model, out, data_dir):
     path = Path(model)
     if path.suffix != ".yaml":
         folder = ZooModel().convert(model, None, None)
-        card = zoo.card(folder)
-        if not (card.is_table or card.is_energy):
+        if zoo.card(folder).kind == "flow":
             raise click.UsageError(f"Train it by: tfflows train {folder / RECIPE}")
         path = folder / RECIPE
     elif not path.is_file():
@@ -162,30 +152,42 @@ def train_command(model, out, data_dir):
     from tfflows.runs.settings import read_yaml
 
     out = out or Path("runs") / (path.parent.name if path.name == RECIPE else path.stem)
-    content = read_yaml(path)
-    train = _train_energy if isinstance(content, dict) and "target" in content else _train_table
-    train(path, out, data_dir)
+    sections, train = read_yaml(path), _train_table
+    if isinstance(sections, dict) and "target" in sections:
+        train = _train_energy
+    elif isinstance(sections, dict) and "detector" in sections:
+        train = _fit_detector
+    try:
+        train(path, out, data_dir)
+    except FileExistsError as error:
+        raise click.UsageError(str(error)) from error
 
 
 def _train_energy(path, out, data_dir):
     from tfflows.zoo.energy_recipe import MODEL, EnergyRecipe, train_energy
 
-    try:
-        train_energy(EnergyRecipe.read(path), out, verbose=2)
-    except FileExistsError as error:
-        raise click.UsageError(str(error)) from error
+    if data_dir is not None:
+        raise click.UsageError(f"An energy has no data. Received: --data-dir {data_dir}")
+    train_energy(EnergyRecipe.read(path), out, verbose=2)
     click.echo(f"Wrote {out / MODEL}")
+
+
+def _fit_detector(path, out, data_dir):
+    from tfflows.cli.table_progress import EpochProgress
+    from tfflows.zoo.detector_recipe import DETECTOR, DetectorRecipe, fit_detector
+
+    with EpochProgress() as progress:
+        fitted = fit_detector(DetectorRecipe.read(path), out, data_dir, [progress])
+    click.echo(f"A score below {fitted.threshold_:.6g} is abnormal: {fitted.score_name_}")
+    click.echo(f"Wrote {out / DETECTOR}")
 
 
 def _train_table(path, out, data_dir):
     from tfflows.cli.table_progress import EpochProgress
     from tfflows.zoo.table_recipe import TableRecipe, train_table
 
-    try:
-        with EpochProgress() as progress:
-            best = train_table(TableRecipe.read(path), out, data_dir, callbacks=[progress])
-    except FileExistsError as error:
-        raise click.UsageError(str(error)) from error
+    with EpochProgress() as progress:
+        best = train_table(TableRecipe.read(path), out, data_dir, callbacks=[progress])
     click.echo(f"Best epoch {best.epoch}: held-out nll {best.val_nll:.4f} nats per row")
     click.echo(f"Wrote {out / 'model.keras'}")
 

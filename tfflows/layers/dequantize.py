@@ -45,9 +45,12 @@ class Dequantize(FlowLayer):
             return
         fractions = x[x != np.floor(x)]
         if fractions.size:
+            is_scaled = x.min() >= 0 and x.max() <= 1 and self.levels > 2
+            top = self.levels - 1
+            hint = f"; multiply pixels from 0 to 1 by {top} and round them" if is_scaled else ""
             raise ValueError(
                 "The flow dequantizes, and expects whole numbers such as raw pixels. "
-                f"Received: {fractions.size} others, the first {fractions[0]}"
+                f"Received: {fractions.size} others, the first {fractions[0]:g}{hint}"
             )
 
     def _uniform(self, x, training, draw):

@@ -14,10 +14,9 @@ from tfflows.layers import (
     Flatten,
     InvertibleConv1x1,
     LogisticMixtureCoupling,
-    Pad,
     Squeeze,
 )
-from tfflows.models.preprocessing import image_preprocessing
+from tfflows.models.preprocessing import image_preprocessing, padding_to_fit
 from tfflows.models.published_flow import PublishedFlow
 from tfflows.networks import GlowNet
 from tfflows.utils.checks import as_shape, check_positive
@@ -90,9 +89,8 @@ class Glow(PublishedFlow):
     ):
         event_shape = as_shape("event_shape", event_shape)
         check_positive(num_levels=num_levels, depth=depth, filters=filters)
-        padding = self._padding(
-            event_shape, num_levels, pad and quantization_levels is not None, dtype
-        )
+        pad = pad and quantization_levels is not None
+        padding = padding_to_fit(event_shape, 2**num_levels, "2**num_levels", pad, dtype)
         if coupling not in COUPLINGS:
             raise ValueError(f"coupling must be one of {list(COUPLINGS)}. Received: {coupling!r}")
         make_coupling = COUPLINGS[coupling]
@@ -134,23 +132,3 @@ class Glow(PublishedFlow):
         if size not in SIZES:
             raise ValueError(f"size must be one of {list(SIZES)}. Received: {size!r}")
         return cls(event_shape, **{**SIZES[size], **kwargs})
-
-    @staticmethod
-    def _padding(event_shape, num_levels, pad, dtype):
-        """The layers that make height and width fit, where that is asked for and needed."""
-        factor = 2**num_levels
-        if len(event_shape) != 3:
-            raise ValueError(
-                f"Expected `event_shape` to be (height, width, channels). Received: {event_shape}"
-            )
-        sides = tuple(factor * -(-side // factor) for side in event_shape[:2])
-        if sides == event_shape[:2]:
-            return []
-        if not pad:
-            raise ValueError(
-                f"Expected `event_shape` to be (height, width, channels) with height and width "
-                f"that 2**num_levels = {factor} divides. {sides[0]} x {sides[1]} would fit: with "
-                f"pad=True and quantization_levels= Glow pads images to that. "
-                f"Received: {event_shape}"
-            )
-        return [Pad(sides, dtype=dtype)]

@@ -7,7 +7,7 @@ import numpy as np
 
 from tfflows.distributions import Distribution
 from tfflows.layers import ActNorm, AffineCoupling, Permute, Reshape, Squeeze
-from tfflows.models.preprocessing import image_preprocessing
+from tfflows.models.preprocessing import image_preprocessing, padding_to_fit
 from tfflows.models.published_flow import PublishedFlow
 from tfflows.networks import VisionTransformer
 from tfflows.utils.checks import as_shape, check_positive
@@ -65,6 +65,7 @@ class Jet(PublishedFlow):
         condition_shape: shape of one condition, such as a one-hot class, or None.
         variational_dequantization: whether the noise of discrete data is learned, by
             `VariationalDequantize`.
+        pad: whether to pad images of discrete data to sides that the patch divides.
     """
 
     def __init__(
@@ -82,14 +83,19 @@ class Jet(PublishedFlow):
         base: Distribution | None = None,
         condition_shape: Sequence[int] | None = None,
         variational_dequantization: bool = False,
+        pad: bool = False,
         dtype=None,
         **kwargs,
     ):
         event_shape = as_shape("event_shape", event_shape)
         check_positive(patch=patch, depth=depth)
-        rows, columns, channels = self._grid(event_shape, patch)
+        pad = pad and quantization_levels is not None
+        padding = padding_to_fit(event_shape, patch, "patch", pad, dtype)
+        rows, columns = (-(-side // patch) for side in event_shape[:2])
+        channels = patch * patch * event_shape[2]
         spatial = [_halves(grid, rows, columns, channels) for grid in _GRIDS]
         layers = image_preprocessing(quantization_levels, logit, dtype, variational_dequantization)
+        layers = [*padding, *layers]
         if patch > 1:
             layers.append(Squeeze(patch, dtype=dtype))
         layers += [ActNorm(dtype=dtype), Reshape((rows * columns, channels), dtype=dtype)]
@@ -117,14 +123,3 @@ class Jet(PublishedFlow):
         if size not in SIZES:
             raise ValueError(f"size must be one of {list(SIZES)}. Received: {size!r}")
         return cls(event_shape, **{**SIZES[size], **kwargs})
-
-    @staticmethod
-    def _grid(event_shape, patch):
-        """Rows and columns of patches, and the elements of one."""
-        if len(event_shape) != 3 or any(side % patch for side in event_shape[:2]):
-            raise ValueError(
-                "Expected `event_shape` to be (height, width, channels) with height and width that "
-                f"patch = {patch} divides. Received: {event_shape}"
-            )
-        height, width, channels = event_shape
-        return height // patch, width // patch, patch * patch * channels

@@ -8,6 +8,7 @@ from tfflows.layers import (
     Flatten,
     FlowLayer,
     Logit,
+    Pad,
     Standardize,
     VariationalDequantize,
 )
@@ -53,6 +54,38 @@ def vector_preprocessing(
     if len(shape) > 1:
         layers.append(Flatten(dtype=dtype))
     return layers, math.prod(shape)
+
+
+def padding_to_fit(
+    event_shape: tuple[int, ...], factor: int, name: str, pad: bool, dtype
+) -> list[Pad]:
+    """Pad for a model of images whose sides a factor must divide, where it does not.
+
+    Args:
+        event_shape: (height, width, channels).
+        factor: that divides height and width.
+        name: what the factor is called.
+        pad: whether to pad, which is for discrete data.
+        dtype: dtype policy of Pad.
+
+    Raises:
+        ValueError: it does not divide them, and images are not to be padded; or there is another
+            number of axes.
+    """
+    if len(event_shape) != 3:
+        raise ValueError(
+            f"Expected `event_shape` to be (height, width, channels). Received: {event_shape}"
+        )
+    height, width = (factor * -(-side // factor) for side in event_shape[:2])
+    if (height, width) == event_shape[:2]:
+        return []
+    if not pad:
+        raise ValueError(
+            "Expected `event_shape` to be (height, width, channels) with height and width that "
+            f"{name} = {factor} divides. {height} x {width} would fit: pad=True pads images "
+            f"to that, with quantization_levels=. Received: {event_shape}"
+        )
+    return [Pad((height, width), dtype=dtype)]
 
 
 def image_preprocessing(

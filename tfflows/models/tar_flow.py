@@ -12,7 +12,7 @@ from tfflows.backend.tensor_ops import Tensor
 from tfflows.distributions import Distribution
 from tfflows.layers import ActNorm, Squeeze, TransformerAutoregressive
 from tfflows.layers.guidance import guided
-from tfflows.models.preprocessing import image_preprocessing
+from tfflows.models.preprocessing import image_preprocessing, padding_to_fit
 from tfflows.models.published_flow import PublishedFlow
 from tfflows.transforms import Affine, LogisticMixtureCDF
 from tfflows.transforms.log_scale import deep_log_scale
@@ -63,6 +63,7 @@ class TarFlow(PublishedFlow):
             `VariationalDequantize`.
         condition_dropout: share of the rows whose condition training replaces by zeros, so that the
             model knows the unconditional density, which guidance needs; 0.1 in the paper.
+        pad: whether to pad images of discrete data to sides that the patch divides.
     """
 
     def __init__(
@@ -83,17 +84,16 @@ class TarFlow(PublishedFlow):
         condition_shape: Sequence[int] | None = None,
         variational_dequantization: bool = False,
         condition_dropout: float = 0.0,
+        pad: bool = False,
         dtype=None,
         **kwargs,
     ):
         event_shape = as_shape("event_shape", event_shape)
         check_positive(patch=patch, depth=depth)
-        if len(event_shape) != 3 or any(side % patch for side in event_shape[:2]):
-            raise ValueError(
-                "Expected `event_shape` to be (height, width, channels) with height and width that "
-                f"patch = {patch} divides. Received: {event_shape}"
-            )
+        pad = pad and quantization_levels is not None
+        padding = padding_to_fit(event_shape, patch, "patch", pad, dtype)
         layers = image_preprocessing(quantization_levels, logit, dtype, variational_dequantization)
+        layers = [*padding, *layers]
         if patch > 1:
             layers.append(Squeeze(patch, dtype=dtype))
         layers.append(ActNorm(dtype=dtype))

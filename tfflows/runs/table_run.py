@@ -164,7 +164,7 @@ class CurveFile(keras.callbacks.Callback):
         line = {
             "epoch": epoch + 1,
             "nll": float(logs["loss"]),
-            "val_nll": float(logs["val_loss"]),
+            "val_nll": float(logs.get("val_loss", math.nan)),
             "seconds": round(time.perf_counter() - self._start, 3),
         }
         with self.path.open("a", encoding="utf-8") as file:

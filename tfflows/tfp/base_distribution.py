@@ -6,9 +6,10 @@ from typing import Any
 import keras
 from keras import ops
 
-from tfflows.backend.rng import RowNoise
+from tfflows.backend.rng import RowNoise, key_of_seed
 from tfflows.distributions import Distribution
 from tfflows.tfp.factory import Factory
+from tfflows.tfp.substrate import probability
 from tfflows.utils.config import deserialize_arguments
 
 
@@ -20,12 +21,15 @@ class TFPDistribution(Distribution):
 
     Args:
         make: registered function of `variable`, and of `arguments` by name, that returns a
-            distribution of one event of the latents' shape; see `TFPBijector`.
+            distribution of one event of the latents' shape; see `TFPBijector`. One that has a
+            parameter `condition` gets the rows of conditions `[batch, *condition_shape]` there, and
+            returns a distribution of batch shape `(batch,)`.
         arguments: values that JSON can hold, and Keras layers, whose weights train as well.
 
     Raises:
-        ValueError: `make` is not registered, makes variables of its own, or its distribution has
-            another shape than the latents.
+        ImportError: TensorFlow Probability is missing or too old.
+        ValueError: `make` is not registered, makes variables of its own, takes a condition where
+            the flow has none, or its distribution has another shape than the latents.
 
     Example:
         @keras.saving.register_keras_serializable(package="my_project")
@@ -43,33 +47,60 @@ class TFPDistribution(Distribution):
 
     def build(self, z_shape, condition_shape=None):
         super().build(z_shape, condition_shape)
-        distribution = self._factory.build()
+        distribution = self._factory.build(condition_shape)
+        distributions = probability().distributions
+        if not isinstance(distribution, distributions.Distribution):
+            raise ValueError(
+                f"{self._factory.name} must return a distribution of {distributions.__name__}. "
+                f"Received: {distribution!r}"
+            )
+        if keras.backend.standardize_dtype(distribution.dtype) != self.compute_dtype:
+            raise ValueError(
+                f"{self._factory.name} must return a distribution of dtype {self.compute_dtype}. "
+                f"Received: {distribution!r}"
+            )
         batch_shape, event_shape = map(tuple, (distribution.batch_shape, distribution.event_shape))
-        if batch_shape or event_shape != self.event_shape:
+        batch = (1,) if self._factory.takes_condition else ()
+        if batch_shape != batch or event_shape != self.event_shape:
+            expected = "a batch shape of one axis, the rows'" if batch else "no batch shape"
             raise ValueError(
                 f"{self._factory.name} must return a distribution of event shape "
-                f"{self.event_shape} and no batch shape: tfd.Independent and tfd.Sample make "
+                f"{self.event_shape} and {expected}: tfd.Independent and tfd.Sample make "
                 f"events of a batch. Received: {distribution!r}"
             )
         kind = str(distribution.reparameterization_type)
         self.is_reparameterized = "FULLY" in kind
 
     def _log_prob(self, z, condition):
-        return self._factory().log_prob(z)
+        return self._factory(condition).log_prob(z)
 
     def _draw(self, noise, condition, temperature):
-        distribution = self._factory()
+        distribution = self._factory(condition)
         if isinstance(noise, RowNoise):
-            draws = ops.map(lambda seed: distribution.sample(seed=seed), noise.next_seeds())
+            draws = self._draw_rows(noise.next_seeds(), condition)
+        elif self._factory.takes_condition:
+            draws = distribution.sample(seed=key_of_seed(noise.next_seed()))
         else:
-            draws = distribution.sample(noise.num_samples, seed=noise.next_seed())
-        centre = ops.zeros(self.event_shape, self.compute_dtype)
+            draws = distribution.sample(noise.num_samples, seed=key_of_seed(noise.next_seed()))
+        centre = ops.zeros_like(draws)
         try:
-            mean = ops.broadcast_to(distribution.mean(), self.event_shape)
+            mean = ops.broadcast_to(distribution.mean(), ops.shape(draws))
             centre = ops.where(ops.isfinite(mean), mean, centre)
         except (NotImplementedError, ValueError):  # ValueError: it says that there is none
             pass
         return centre + temperature * (draws - centre)
+
+    def _draw_rows(self, seeds, condition):
+        """Each row from its own seed, so that it does not depend on the others of its batch."""
+        if not self._factory.takes_condition:
+            distribution = self._factory()
+            return ops.map(lambda seed: distribution.sample(seed=key_of_seed(seed)), seeds)
+
+        def draw(row):
+            seed, single = row
+            return self._factory(single[None]).sample(seed=key_of_seed(seed))[0]
+
+        return ops.map(draw, (seeds, condition))
 
     def get_config(self):
         make = keras.saving.serialize_keras_object(self.make)

@@ -9,6 +9,7 @@ from keras import ops
 
 from tfflows.layers import FlowLayer
 from tfflows.tfp.factory import Factory
+from tfflows.tfp.substrate import probability
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -26,14 +27,19 @@ class TFPBijector(FlowLayer):
     called in each call of the layer. A saved file holds its registered name: the module that
     registers it must be imported before the file is loaded.
 
+    A `make` with a parameter `condition` gets the rows of conditions `[batch, *condition_shape]`
+    there, and returns a bijector whose parameters have that batch axis first. It must keep the
+    event's shape. A `make` without it does not depend on the flow's conditions.
+
     Args:
-        make: registered function of `variable`, and of `arguments` by name, that returns the
-            bijector.
+        make: registered function of `variable`, of `condition` where it has that parameter, and of
+            `arguments` by name, that returns the bijector.
         arguments: values that JSON can hold, and Keras layers, whose weights train as well.
 
     Raises:
-        ValueError: `make` is not registered, makes variables of its own, or its bijector has no
-            inverse or more axes per event than the data.
+        ImportError: TensorFlow Probability is missing or too old.
+        ValueError: `make` is not registered, makes variables of its own, takes a condition where
+            the flow has none, or its bijector has no inverse or more axes per event than the data.
 
     Example:
         @keras.saving.register_keras_serializable(package="my_project")
@@ -53,25 +59,51 @@ class TFPBijector(FlowLayer):
 
     def build(self, x_shape, condition_shape=None):
         super().build(x_shape, condition_shape)
-        bijector = self._factory.build()
+        bijector = self._factory.build(condition_shape)
         self._check(bijector)
-        latent_shape = bijector.inverse_event_shape(self.event_shape)
-        self._latent_shape = tuple(int(size) for size in latent_shape)
+        self._latent_shape = self._tried(bijector)
+        if self._factory.takes_condition and self._latent_shape != self.event_shape:
+            raise ValueError(
+                f"{self._factory.name} takes `condition`, and must keep the event's shape "
+                f"{self.event_shape}. Received: a bijector to {self._latent_shape}"
+            )
+
+    def _tried(self, bijector):
+        """The latents' shape, after both directions and log-dets of one row."""
+        which = f"The bijector of {self._factory.name}, {bijector.name},"
+        event_ndims = len(self.event_shape)
         try:
-            x = bijector.forward(ops.zeros((1, *self._latent_shape), self.compute_dtype))
-            bijector.inverse(x)
-            bijector.inverse_log_det_jacobian(x, event_ndims=len(self.event_shape))
+            latent_shape = tuple(int(n) for n in bijector.inverse_event_shape(self.event_shape))
+            x = bijector.forward(ops.zeros((1, *latent_shape), self.compute_dtype))
+            z = bijector.inverse(ops.add(x, 0))  # not that of its cache
+            log_det = bijector.inverse_log_det_jacobian(ops.add(x, 0), event_ndims=event_ndims)
         except NotImplementedError as error:
             raise ValueError(
-                f"A bijector of a flow must have both directions and a log-det. Received: that of "
-                f"{self._factory.name}, {bijector.name}: {error}"
+                f"{which} must have both directions and a log-det. Received: {error}"
             ) from error
+        except Exception as error:  # TensorFlow's own, as of shapes that do not broadcast
+            raise ValueError(
+                f"{which} fails on data of event shape {self.event_shape} and dtype "
+                f"{self.compute_dtype}: {error}"
+            ) from error
+        shapes = [tuple(x.shape), tuple(z.shape)]
+        expected = [(1, *self.event_shape), (1, *latent_shape)]
+        if shapes != expected or tuple(log_det.shape) not in ((), (1,)):
+            raise ValueError(
+                f"{which} must map one row to one row: data {expected[0]}, latents {expected[1]} "
+                f"and a log-det (1,). Received: {shapes[0]}, {shapes[1]} and "
+                f"{tuple(log_det.shape)}: do its parameters have more axes than an event, or other "
+                "sizes?"
+            )
+        return latent_shape
 
     def _check(self, bijector):
+        bijectors = probability().bijectors
         axes = getattr(bijector, "inverse_min_event_ndims", None)
-        if not isinstance(axes, int | np.integer):
+        if not isinstance(bijector, bijectors.Bijector) or not isinstance(axes, int | np.integer):
             raise ValueError(
-                f"{self._factory.name} must return a bijector of one tensor. Received: {bijector!r}"
+                f"{self._factory.name} must return a bijector of {bijectors.__name__}, of one "
+                f"tensor. Received: {bijector!r}"
             )
         if int(axes) > len(self.event_shape):
             raise ValueError(
@@ -87,24 +119,28 @@ class TFPBijector(FlowLayer):
     def latent_event_shape(self, event_shape):
         if self.built:
             return self._latent_shape
+        if self._factory.takes_condition:
+            return tuple(event_shape)
         return tuple(self._factory.of_initial_values().inverse_event_shape(event_shape))
 
     def data_event_shape(self, latent_shape):
+        if self._factory.takes_condition:
+            return tuple(latent_shape)
         return tuple(self._factory.of_initial_values().forward_event_shape(latent_shape))
 
     def _forward(self, x, condition=None, training=False):
-        bijector = self._factory()
+        bijector = self._factory(condition)
         log_det = bijector.inverse_log_det_jacobian(x, event_ndims=len(self.event_shape))
         return bijector.inverse(x), self._per_row(log_det, x)
 
     def _inverse(self, z, condition=None, training=False):
-        bijector = self._factory()
+        bijector = self._factory(condition)
         x = bijector.forward(z)
         log_det = bijector.forward_log_det_jacobian(z, event_ndims=len(self._latent_shape))
         return x, self._per_row(log_det, z)
 
     def _inverse_alone(self, z, condition=None, training=False):
-        return self._factory().forward(z)
+        return self._factory(condition).forward(z)
 
     def _per_row(self, log_det, x):
         """A constant log-det comes without the batch axis."""

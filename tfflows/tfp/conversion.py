@@ -32,6 +32,7 @@ def as_distribution(flow: Flow, condition: Tensor | None = None) -> "FlowDistrib
         x = distribution.sample(100, seed=0)
         log_p = distribution.log_prob(x)
     """
+    _check(flow)
     from tfflows.tfp.flow_distribution import FlowDistribution
 
     return FlowDistribution(flow, condition)
@@ -56,6 +57,12 @@ def as_bijector(flow: Flow, condition: Tensor | None = None) -> "FlowBijector":
         bijector = tfb.Chain([tfb.Exp(), tfflows.tfp.as_bijector(flow)])
         positive = tfd.TransformedDistribution(base, bijector)
     """
+    _check(flow)
     from tfflows.tfp.flow_bijector import FlowBijector
 
     return FlowBijector(flow, condition)
+
+
+def _check(flow):
+    if not isinstance(flow, Flow):
+        raise ValueError(f"Expected a flow of tfflows. Received: {flow!r}")

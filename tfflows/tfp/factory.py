@@ -17,7 +17,8 @@ class Factory:
     """Calls a user's `make(variable, **arguments)`, each time on the current weights of a layer.
 
     What `make` returns is made anew in each call, so that gradients reach the weights, graphs and
-    exports hold their values, and no cache outlives a training step.
+    exports hold their values, and no cache outlives a training step. A `make` that has a parameter
+    `condition` gets the rows of conditions of the call there.
 
     Args:
         layer: the layer that gets the weights.
@@ -36,13 +37,27 @@ class Factory:
             )
         self._layer, self._make, self._arguments = layer, make, arguments
         self._weights: dict[str, keras.Variable] = {}
+        parameters = inspect.signature(make).parameters
+        self.takes_condition = "condition" in parameters and "condition" not in arguments
 
-    def build(self) -> Any:
+    def build(self, condition_shape: tuple | None = None) -> Any:
         """What `make` returns, with its variables added to the layer.
 
+        Args:
+            condition_shape: `(batch, ...)` of the layer's conditions; `make` gets one row of zeros.
+
         Raises:
-            ValueError: a name comes twice, or variables were made otherwise.
+            ValueError: a name comes twice, variables were made otherwise, or there is no condition
+                where `make` takes one.
         """
+        condition = None
+        if self.takes_condition:
+            if condition_shape is None:
+                raise ValueError(
+                    f"{self.name} takes `condition`: expected a flow of some condition_shape. "
+                    "Received: a flow without a condition"
+                )
+            condition = ops.zeros((1, *condition_shape[1:]), self._layer.compute_dtype)
 
         def add(name, initial, shape=None, trainable=True):
             if name in self._weights:
@@ -56,8 +71,9 @@ class Factory:
             )
             return ops.convert_to_tensor(self._weights[name])
 
-        made = self._call(add)
-        own = [variable.name for variable in getattr(made, "variables", ())]
+        made = self._call(add, condition)
+        own = [] if inspect.isclass(made) else getattr(made, "variables", ())
+        own = [variable.name for variable in own]
         if own:
             raise ValueError(
                 f"{self.name} made variables that Keras does not see, so that they would neither "
@@ -66,9 +82,11 @@ class Factory:
             )
         return made
 
-    def __call__(self) -> Any:
+    def __call__(self, condition: Tensor | None = None) -> Any:
         """What `make` returns on the current weights."""
-        return self._call(lambda name, *_, **__: ops.convert_to_tensor(self._weights[name]))
+        return self._call(
+            lambda name, *_, **__: ops.convert_to_tensor(self._weights[name]), condition
+        )
 
     def of_initial_values(self) -> Any:
         """What `make` returns before the layer is built, for its shapes."""
@@ -84,8 +102,13 @@ class Factory:
     def name(self) -> str:
         return self._make.__name__
 
-    def _call(self, variable: Callable[..., Tensor]):
-        return self._make(variable, **self._arguments)
+    def _call(self, variable: Callable[..., Tensor], condition: Tensor | None = None):
+        if not self.takes_condition:
+            return self._make(variable, **self._arguments)
+        if condition is None:
+            raise ValueError(f"{self.name} takes `condition`. Received: a call without a condition")
+        condition = ops.cast(condition, self._layer.compute_dtype)
+        return self._make(variable, condition=condition, **self._arguments)
 
 
 def _is_registered(make):

@@ -4,6 +4,7 @@ import math
 
 from keras import ops
 
+from tfflows.backend import rng
 from tfflows.tfp.rows import as_condition, as_rows
 from tfflows.tfp.substrate import probability
 from tfflows.tfp.variables import own_variables
@@ -75,7 +76,7 @@ class FlowDistribution(tfp.distributions.Distribution):
             single = self._flow.condition_shape
             condition = ops.broadcast_to(condition, (*leading, *single))
             condition = ops.reshape(condition, (-1, *single))
-        seed = ops.cast(tfp.random.sanitize_seed(seed, salt="flow"), "int32")
+        seed = rng.seed_of_key(tfp.random.sanitize_seed(seed, salt="flow"))
         count = n * math.prod(leading[1:])
         return self._flow.draw_latents(count, seed, 1.0, condition), condition, leading
 

@@ -23,6 +23,8 @@ def neutra(
     step_size: float = 0.1,
     num_leapfrog: int = 8,
     max_tree_depth: int = 6,
+    target_acceptance: float = 0.8,
+    jit_compile: bool = False,
     seed: rng.Seed = None,
 ) -> Chains:
     """Draw from a density by chains in the latent space of a flow that was trained on it.
@@ -39,7 +41,8 @@ def neutra(
         num_chains: chains side by side, at least 2; they start at draws of the flow.
         num_results: draws kept per chain, after `num_burnin_steps` draws that adapt the step size.
         condition: one condition `condition_shape`, where the flow is conditional.
-        method, step_size, num_leapfrog, max_tree_depth, seed: as in `hmc_chains`.
+        method, step_size, num_leapfrog, max_tree_depth, target_acceptance, jit_compile, seed: as in
+            `hmc_chains`.
 
     Returns:
         A `Chains`: draws in the units of the data, effective sample sizes, R-hat, acceptance.
@@ -55,6 +58,8 @@ def neutra(
         chains = tfflows.tfp.neutra(flow, target, seed=0)
         print(chains.ess, chains.r_hat, chains.acceptance)
     """
+    if not isinstance(flow, Flow):
+        raise ValueError(f"Expected a flow of tfflows. Received: {flow!r}")
     if flow.is_discrete or not flow.is_bijective:
         raise ValueError(f"neutra expects a flow that is a bijection. Received: {flow.name}")
     condition = as_condition(flow, condition)
@@ -82,6 +87,8 @@ def neutra(
         step_size=step_size,
         num_leapfrog=num_leapfrog,
         max_tree_depth=max_tree_depth,
+        target_acceptance=target_acceptance,
+        jit_compile=jit_compile,
         seed=second,
         observe=lambda z: flow.generate(z, condition),
     )

@@ -45,8 +45,14 @@ def as_rows(
 
     Returns:
         Values `[n, *event_shape]`, conditions `[n, ...]` or None, and the axes that n stands for.
+
+    Raises:
+        ValueError: the values end with other axes.
     """
     event_ndims = len(event_shape)
+    came = tuple(values.shape)
+    if len(came) < event_ndims or came[len(came) - event_ndims :] != tuple(event_shape):
+        raise ValueError(f"Expected events of shape {('...', *event_shape)}. Received: {came}")
     if condition is not None:
         batch, single = _split(condition, condition_ndims)
         zeros = ops.zeros((*batch, *(1 for _ in event_shape)), values.dtype)

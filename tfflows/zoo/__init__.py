@@ -12,6 +12,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from tfflows.zoo.detector_recipe import DetectorRecipe, fit_detector
     from tfflows.zoo.energy_recipe import EnergyRecipe, train_energy
     from tfflows.zoo.loading import load
     from tfflows.zoo.model_card import Card, Published
@@ -25,11 +26,13 @@ if TYPE_CHECKING:
 _MODULES = {
     "RECIPES": "recipe_files",
     "Card": "model_card",
+    "DetectorRecipe": "detector_recipe",
     "Published": "model_card",
     "Verification": "verification",
     "cache_folder": "sources",
     "card": "sources",
     "find": "sources",
+    "fit_detector": "detector_recipe",
     "find_recipe": "recipe_files",
     "is_model": "sources",
     "list_models": "sources",
@@ -47,6 +50,7 @@ _MODULES = {
 __all__ = [
     "RECIPES",
     "Card",
+    "DetectorRecipe",
     "EnergyRecipe",
     "Published",
     "TableRecipe",
@@ -55,6 +59,7 @@ __all__ = [
     "card",
     "find",
     "find_recipe",
+    "fit_detector",
     "is_model",
     "list_models",
     "load",

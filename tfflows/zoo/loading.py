@@ -17,15 +17,18 @@ from tfflows import (  # noqa: F401, registered
     transforms,
     vae,
 )
+from tfflows.anomaly.detector import AnomalyDetector
+from tfflows.anomaly.saved_detector import SavedDetector
 from tfflows.flow import Flow
 from tfflows.tables.table_flow import TableFlow
 from tfflows.utils.bounded_json import read_json
 from tfflows.utils.errors import first_paragraph
 from tfflows.utils.keras_archive import CONFIG, WEIGHTS, Model, make_model, read_archive
+from tfflows.zoo.model_card import read_card
 from tfflows.zoo.sources import find
 
 
-def load(name: str | Path, load_weights: bool = True) -> Flow | TableFlow:
+def load(name: str | Path, load_weights: bool = True) -> Flow | TableFlow | AnomalyDetector:
     """A model of the zoo, not compiled.
 
     All files of the model have the hashes of its card before any is used. Its config names classes
@@ -37,34 +40,37 @@ def load(name: str | Path, load_weights: bool = True) -> Flow | TableFlow:
         load_weights: False gives the untrained model.
 
     Returns:
-        A `Flow`; a `TableFlow` where the card says that the data are a table.
+        A `Flow`, a `TableFlow` or an `AnomalyDetector`, as the `kind` of its card says.
 
     Raises:
         FileNotFoundError, OSError, ValueError: as `tfflows.zoo.find`.
         ValueError: the model is not a flow, names a class that is not listed, or its weights are
-            those of another one or not finite.
+            those of another one or not finite; or a detector is asked for without its weights.
 
     Example:
         flow = tfflows.zoo.load("glow-mnist")
     """
-    return load_folder(find(name), load_weights)
+    folder = find(name)
+    if not load_weights and read_card(folder).kind == "detector":
+        raise ValueError(f"{name} is a detector, which is nothing without its weights")
+    return load_folder(folder, load_weights)
 
 
-def load_folder(folder: Path, load_weights: bool = True) -> Flow | TableFlow:
-    """The flow of a model's folder, whose hashes are checked already."""
+def load_folder(folder: Path, load_weights: bool = True) -> Flow | TableFlow | AnomalyDetector:
+    """The model of a folder, whose hashes are checked already."""
     path = folder / CONFIG
-    flow = make_model(read_json(path), str(path), (Flow, TableFlow))
+    model = make_model(read_json(path), str(path), (Flow, TableFlow, SavedDetector))
     if load_weights:
-        flow.load_weights(folder / WEIGHTS)
-    return flow
+        model.load_weights(folder / WEIGHTS)
+    return model.restore(AnomalyDetector()) if isinstance(model, SavedDetector) else model
 
 
-def write_model(flow: Flow | TableFlow, folder: Path) -> None:
+def write_model(model: Flow | TableFlow | SavedDetector, folder: Path) -> None:
     """Write a model's config and weights, as in a .keras archive, without an optimizer."""
     # A flow that was loaded without compiling has no optimizer to save.
-    config = keras.saving.serialize_keras_object(flow)
+    config = keras.saving.serialize_keras_object(model)
     (folder / CONFIG).write_text(json.dumps(config))
-    flow.save_weights(folder / WEIGHTS)
+    model.save_weights(folder / WEIGHTS)
 
 
 def load_keras_file(

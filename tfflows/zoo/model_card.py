@@ -25,7 +25,8 @@ Count = Annotated[int, pydantic.Field(ge=0)]
 Share = Annotated[float, pydantic.Field(ge=0, le=1)]
 Text = Annotated[str, pydantic.Field(min_length=1)]
 Sha256 = Annotated[str, pydantic.Field(pattern=r"^[0-9a-f]{64}$")]
-Units = Literal["nats", "bits/dim"]
+Units = Literal["nats", "bits/dim", "AUROC"]
+KindName = Literal["flow", "table", "detector", "energy"]
 
 
 class File(Section):
@@ -72,12 +73,21 @@ class SolverError(Section):
     num_examples: Count
 
 
-class Metric(Section):
-    """Mean over the test set: log-likelihood in nats, or bits/dim, which is better when lower.
+class FalseAlarms(Section):
+    """Share of normal rows that a detector calls abnormal: the `nominal` one and that of a test."""
 
-    Models that solve equations have a `solver_error`. Of an energy, which has no test set, it is
-    the estimate of log Z by as many draws of the flow, beside their effective sample size `ess` and
-    the `acceptance` of independence Metropolis; both are shares.
+    nominal: float
+    found: float
+    num_examples: Count
+
+
+class Metric(Section):
+    """Of the test set: mean log-likelihood in nats, or bits/dim, which is better when lower.
+
+    Of detectors it is the area under the ROC, with `false_alarms`. Models that solve equations have
+    a `solver_error`. Of an energy, which has no test set, it is the estimate of log Z by as many
+    draws of the flow, beside their effective sample size `ess` and the `acceptance` of independence
+    Metropolis; both are shares.
     """
 
     units: Units
@@ -86,13 +96,14 @@ class Metric(Section):
     num_examples: Count
     num_draws: Annotated[int, pydantic.Field(ge=1)] = 1
     solver_error: SolverError | None = None
+    false_alarms: FalseAlarms | None = None
     ess: Share | None = None
     acceptance: Share | None = None
 
     @pydantic.model_serializer(mode="wrap")
     def _for_earlier_versions(self, serialize):
-        """They refuse keys that they do not know, and know all of data that are no energies."""
-        new = ("ess", "acceptance")
+        """They refuse keys that they do not know, and know all of metrics of flows."""
+        new = ("false_alarms", "ess", "acceptance")
         return {k: v for k, v in serialize(self).items() if k not in new or v is not None}
 
 
@@ -135,14 +146,13 @@ class Card(Section):
     sha256: Sha256 = _BLANK_SHA256
 
     @property
-    def is_table(self) -> bool:
-        """Whether it is a flow over a table."""
-        return self.data.columns is not None
-
-    @property
-    def is_energy(self) -> bool:
-        """Whether it is a flow that was trained on a density instead of data."""
-        return self.metric.ess is not None
+    def kind(self) -> KindName:
+        """A flow over arrays or images, over a typed table, on an energy; or a detector."""
+        if self.metric.units == "AUROC":
+            return "detector"
+        if self.metric.ess is not None:
+            return "energy"
+        return "flow" if self.data.columns is None else "table"
 
     @pydantic.field_validator("files")
     @classmethod

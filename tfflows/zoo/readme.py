@@ -7,9 +7,9 @@ from tfflows.zoo.model_card import Card, Metric, Published
 
 _README = """# {0.name}
 
-{0.family} on {0.data.name}, {shape}: {metric} on {rows} test rows{draws}.{solver}{published}
+{0.family} on {0.data.name}, {shape}: {metric} on {rows} test rows{draws}.{more}{published}
 
-![samples](samples.png)
+![{picture}](samples.png)
 
 ```python
 {code}
@@ -19,7 +19,7 @@ _README = """# {0.name}
 |---|---|
 | data | {0.data.name}: {0.data.source} |
 | licence of the data | {0.data.licence} |
-| rows | {0.data.train:,} to train, {0.data.validation:,} to validate, {0.data.test:,} to test |
+| rows | {0.data.train:,} to train, {0.data.validation:,} to {validate}, {0.data.test:,} to test |
 | preprocessing, part of the model | {0.data.preprocessing} |
 | parameters | {0.parameters:,} |
 | training | {0.training.epochs} epochs, weights of epoch {0.training.best_epoch}; seed {0.training.seed}; {0.training.minutes:.1f} minutes |
@@ -43,6 +43,12 @@ log_p = flow.log_prob(rows)  # nats per row, in the units of the data
 log_p = flow.log_prob(rows, given=["{first}"])  # of the other columns, given {first}
 like_it = flow.sample(16, given={{"{first}": rows["{first}"]}}, seed=1)
 filled = flow.impute(rows.assign(**{{"{last}": None}}), seed=2)"""
+_DETECTOR_CODE = """from tfflows import zoo
+
+detector = zoo.load("{0.name}")
+detector.predict(rows)  # -1 where abnormal, 1 where normal, at {alarms:.0%} false alarms
+detector.p_values(rows)  # small where abnormal
+detector.explain(rows[:3]).reasons(0)  # what carries the score of the first row"""
 _ENERGY_README = """# {0.name}
 
 {0.family} on the density {0.data.name}, {shape}: effective sample size {0.metric.ess:.1%}, acceptance of independence Metropolis
@@ -84,7 +90,7 @@ _TABLE_AGAIN = (
 
 def model_readme(card: Card) -> str:
     """README.md of a model."""
-    if card.is_energy:
+    if card.kind == "energy":
         return _energy_readme(card)
     data = card.data
     draws, is_vae = card.metric.num_draws, card.family == "vae"
@@ -96,12 +102,14 @@ def model_readme(card: Card) -> str:
         metric=("evidence lower bound " if is_vae else "") + metric_text(card.metric),
         shape=_shape_text(data),
         code=_code(card),
-        again=(_TABLE_AGAIN if card.is_table else _AGAIN).format(card),
+        again=(_AGAIN if card.kind == "flow" else _TABLE_AGAIN).format(card),
+        picture="distribution of scores" if card.kind == "detector" else "samples",
+        validate="calibrate" if card.kind == "detector" else "validate",
         rows=rows,
         draws=f", {draws} draws of {'z' if is_vae else 'dequantization noise'} each"
         if draws > 1
         else "",
-        solver=_solver_text(card.metric),
+        more=_solver_text(card.metric) + _alarms_text(card.metric),
         published=f" Published: {published_text(card.published)}." if card.published else "",
         versions=", ".join(f"{name} {version}" for name, version in card.training.versions.items()),
     )
@@ -128,6 +136,8 @@ def _shape_text(data):
 
 def _code(card):
     """Python that uses the model."""
+    if card.metric.false_alarms is not None:
+        return _DETECTOR_CODE.format(card, alarms=card.metric.false_alarms.nominal)
     if card.data.columns is None:
         return _CODE.format(card, condition=", one_hot" if card.data.classes else "")
     names = list(card.data.columns)
@@ -141,7 +151,8 @@ def metric_text(metric: Metric) -> str:
             f"log Z {metric.value:.4f} +- {2 * metric.standard_error:.4f}, ESS {metric.ess:.1%}, "
             f"acceptance {metric.acceptance:.1%}"
         )
-    return f"{metric.value:.3f} +- {2 * metric.standard_error:.3f} {metric.units}"
+    digits = 4 if metric.units == "AUROC" else 3
+    return f"{metric.value:.{digits}f} +- {2 * metric.standard_error:.{digits}f} {metric.units}"
 
 
 def _solver_text(metric):
@@ -151,6 +162,16 @@ def _solver_text(metric):
     return (
         f" Solving the equations costs {error.largest:.1g} nats per row at most, "
         f"{abs(error.mean):.1g} in the mean, on {error.num_examples:,} of them."
+    )
+
+
+def _alarms_text(metric):
+    alarms = metric.false_alarms
+    if alarms is None:
+        return ""
+    return (
+        f" It calls {alarms.found:.2%} of {alarms.num_examples:,} normal test rows abnormal, where "
+        f"{alarms.nominal:.0%} were asked for."
     )
 
 

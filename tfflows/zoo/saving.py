@@ -4,7 +4,6 @@ import json
 import re
 import shutil
 from pathlib import Path
-from typing import Any
 
 from tfflows.datasets.sets.bsds_patches import patch_images
 from tfflows.flow import Flow
@@ -15,8 +14,10 @@ from tfflows.runs.recipe import Recipe, make_recipe, read_recipe
 from tfflows.utils.atomic import replaced_on_success
 from tfflows.utils.keras_archive import WEIGHTS
 from tfflows.utils.remote import refuse_remote
+from tfflows.zoo.detector_saving import is_detector_run, save_detector_to_zoo
 from tfflows.zoo.energy_saving import is_energy_run, save_energy_to_zoo
 from tfflows.zoo.fixture import check_fixture, write_fixture
+from tfflows.zoo.flows import evaluate_rows, metric_of, solver_error_of
 from tfflows.zoo.half_precision import halve_file, round_weights
 from tfflows.zoo.loading import load_folder, load_keras_file, write_model
 from tfflows.zoo.model_card import (
@@ -35,7 +36,13 @@ from tfflows.zoo.model_card import (
 from tfflows.zoo.pictures import write_samples
 from tfflows.zoo.readme import model_readme
 from tfflows.zoo.table_saving import is_table_run, save_table_to_zoo
-from tfflows.zoo.verification import evaluate_rows, metric_of, solver_error_of
+
+# Runs of others than flows over arrays and images: whether it is one, what saves it, its units.
+_OTHER_RUNS = (
+    (is_energy_run, save_energy_to_zoo, "nats"),
+    (is_table_run, save_table_to_zoo, "nats"),
+    (is_detector_run, save_detector_to_zoo, "AUROC"),
+)
 
 
 def save_to_zoo(
@@ -55,20 +62,20 @@ def save_to_zoo(
     """Make a model of the zoo from the best model of a run: its files, evaluation and card.
 
     Args:
-        run: folder of a run of `tfflows train`, of `train_table` or of `train_energy`.
+        run: folder of a run of `tfflows train`, of `train_table`, `fit_detector` or `train_energy`.
         folder: a new one, such as "zoo/glow-mnist", whose name is the model's.
         licence: licence of the data.
         limitations: what the model should not be used for, or does badly.
         published: the number to compare with.
-        units: units of the metric; None takes bits/dim for discrete data, nats for others and for
-            tables, which have no other.
+        units: units of the metric; None takes bits/dim for discrete data, nats for others. Tables,
+            detectors and energies have only their own.
         num_draws: draws of dequantization noise per row of the test set; tables have none.
         num_rows: how many rows of that set to evaluate, evenly spread; None takes all. Of an
             energy, draws of the flow; None takes 65,536.
         machine: the machine of the training; None takes the run's own words.
         data_dir: folder of the data; None takes the recipe's.
         half: whether to round the weights to float16 before all is measured, and to store them so,
-            which takes half of the space; not for tables and energies.
+            which takes half of the space; of flows over arrays and images only.
 
     Raises:
         FileExistsError: `folder` holds a model already.
@@ -80,18 +87,12 @@ def save_to_zoo(
         raise FileExistsError(f"{folder} exists already: remove it first, or choose another name")
     if not re.fullmatch(NAME, folder.name):
         raise ValueError(f"A model's name matches {NAME}. Received: {folder.name!r}")
-    words: dict[str, Any] = {
-        "licence": licence,
-        "limitations": limitations,
-        "published": published,
-        "machine": machine,
-    }
-    if is_energy_run(run):
-        _check_own_metric(num_draws, units, half)
-        return save_energy_to_zoo(run, folder, num_draws=num_rows, **words)
-    if is_table_run(run):
-        _check_own_metric(num_draws, units, half)
-        return save_table_to_zoo(run, folder, num_rows=num_rows, data_dir=data_dir, **words)
+    for is_run, save, own in _OTHER_RUNS:
+        if is_run(run):
+            _check_arguments(num_draws, units, half, own)
+            facts = {"licence": licence, "limitations": limitations, "published": published}
+            where = {"num_rows": num_rows, "machine": machine, "data_dir": data_dir}
+            return save(run, folder, **facts, **where)
     flow = _best_of(run, half)
     recipe = read_recipe(run / "recipe.yaml")
     rows, info = load_split(recipe, "test", data_dir)
@@ -129,12 +130,11 @@ def _best_of(run, half):
     return flow
 
 
-def _check_own_metric(num_draws, units, half):
-    if num_draws != 1 or units not in (None, "nats") or half:
+def _check_arguments(num_draws, units, half, own):
+    if num_draws != 1 or units not in (None, own) or half:
         raise ValueError(
-            "A model of tables or of an energy is measured in nats, without noise, and kept in "
-            "float32. "
-            f"Received: {num_draws} draws, {units or 'nats'}, half={half}"
+            f"This model is measured in {own}, without noise, and kept in float32. "
+            f"Received: {num_draws} draws, {units or own}, half={half}"
         )
 
 

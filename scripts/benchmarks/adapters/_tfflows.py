@@ -18,6 +18,21 @@ def make_realnvp(case, mode: str) -> "tfflows.Flow":
     return _compile(flow, case, mode)
 
 
+def make_wells_subject(case, mode: str, x) -> Subject:
+    """`make_realnvp` by reverse KL: `fit` on fresh draws of the flow, without data."""
+    flow = make_realnvp(case, mode)
+    target = tfflows.energies.ManyWell(case.dims)
+    objective = tfflows.training.ReverseKL(target, case.batch_size, seed=0)
+    _compile(flow, case, mode, objective=objective)
+    first = keras.ops.convert_to_tensor(x[: case.batch_size])
+    return Subject(
+        sum(int(np.prod(v.shape)) for v in flow.trainable_variables),
+        lambda steps: flow.fit(epochs=1, steps_per_epoch=steps, verbose=0),
+        lambda: np.asarray(flow.log_prob(first)),
+        lambda: np.asarray(flow.sample(case.batch_size)),
+    )
+
+
 def make_nsf(case, mode: str) -> "tfflows.Flow":
     """`case.layers` spline couplings, which keep the two halves in turn; compiled for `mode`."""
     keras.utils.set_random_seed(0)

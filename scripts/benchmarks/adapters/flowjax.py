@@ -16,6 +16,7 @@ from flowjax.flows import coupling_flow, masked_autoregressive_flow
 from jax import numpy as jnp
 
 from benchmarks.adapters._jax import make_subject
+from benchmarks.adapters._wells import log_density
 
 REQUIREMENTS = ["flowjax==19.1.2", "jax==0.10.2", "jaxlib==0.10.2", "optax==0.2.8"]
 GROUP = "jax"
@@ -33,7 +34,12 @@ def build_nsf(case, mode, x):
     return _build_coupling(spline, case, x)
 
 
-def _build_coupling(transformer, case, x):
+def build_wells(case, mode, x):
+    """The affine couplings, by reverse KL."""
+    return _build_coupling(Affine(), case, x, by_reverse_kl=True)
+
+
+def _build_coupling(transformer, case, x, by_reverse_kl=False):
     flow = coupling_flow(
         jax.random.key(0),
         base_dist=Normal(jnp.zeros(case.dims)),
@@ -43,7 +49,7 @@ def _build_coupling(transformer, case, x):
         nn_depth=len(case.hidden_units),
         nn_activation=jax.nn.relu,
     )
-    return _make_subject(flow, case, x)
+    return _make_subject(flow, case, x, by_reverse_kl)
 
 
 def build_maf(case, mode, x):
@@ -61,7 +67,7 @@ def build_maf(case, mode, x):
     return _make_subject(flow, case, x)
 
 
-def _make_subject(flow, case, x):
+def _make_subject(flow, case, x, by_reverse_kl=False):
     parameters, static = equinox.partition(
         flow,
         equinox.is_inexact_array,
@@ -71,10 +77,15 @@ def _make_subject(flow, case, x):
     def whole(parameters):
         return paramax.unwrap(equinox.combine(parameters, static))
 
+    def reverse_kl(parameters, key):
+        draws, log_q = whole(parameters).sample_and_log_prob(key, (case.batch_size,))
+        return (log_q - log_density(draws)).mean()
+
     return make_subject(
         parameters,
         lambda parameters, rows: whole(parameters).log_prob(rows),
         lambda parameters, key: whole(parameters).sample(key, (case.batch_size,)),
         case,
         x,
+        reverse_kl if by_reverse_kl else None,
     )

@@ -18,6 +18,8 @@ whether it is set is a break in torch.compile's graph, once each step of the flo
 A VAE's posterior is `MaskedAffineAutoregressive`s given the context, the latents reversed between,
 whose direction of one pass draws z; an activation is put before
 their networks' last layer.
+
+An energy is sampled by the model's own `reverse_kld`.
 """
 
 import normflows
@@ -25,6 +27,7 @@ import torch
 
 from benchmarks.adapters._torch import channels_first, make_subject
 from benchmarks.adapters._torch_vae import VAE_HIDDEN_UNITS, make_vae_subject
+from benchmarks.adapters._wells import log_density
 
 REQUIREMENTS = ["torch==2.13.0", "normflows==1.7.3"]
 GROUP = "tensorflow"
@@ -33,6 +36,37 @@ MODES = ["eager", "compile"]
 
 def build_realnvp(case, mode, x):
     """`case.layers` affine couplings, the halves swapped after each."""
+    flow = _couplings(case)
+    return make_subject(flow, flow.log_prob, lambda size: flow.sample(size)[0], case, mode, x)
+
+
+def build_wells(case, mode, x):
+    """The same, by reverse KL."""
+    flow = _couplings(case)
+    flow.p = Wells()
+
+    def estimate(rows):
+        return -flow.reverse_kld(case.batch_size)
+
+    return make_subject(
+        flow,
+        flow.log_prob,
+        lambda size: flow.sample(size)[0],
+        case,
+        mode,
+        x,
+        estimate=torch.compile(estimate) if mode == "compile" else estimate,
+    )
+
+
+class Wells(normflows.distributions.Target):
+    """The target, whose log-density `reverse_kld` takes."""
+
+    def log_prob(self, z):
+        return log_density(z)
+
+
+def _couplings(case):
     kept, moved = case.dims - case.dims // 2, case.dims // 2
     flows = []
     for _ in range(case.layers):
@@ -42,8 +76,7 @@ def build_realnvp(case, mode, x):
             normflows.flows.Permute(case.dims, mode="swap"),
         ]
     base = normflows.distributions.DiagGaussian(case.dims, trainable=False)
-    flow = normflows.NormalizingFlow(base, flows)
-    return make_subject(flow, flow.log_prob, lambda size: flow.sample(size)[0], case, mode, x)
+    return normflows.NormalizingFlow(base, flows)
 
 
 def build_maf(case, mode, x):

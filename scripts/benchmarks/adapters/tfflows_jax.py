@@ -20,6 +20,7 @@ from benchmarks.adapters._tfflows import (
     make_realnvp,
     make_subject,
     make_vae,
+    make_wells_subject,
 )
 
 REQUIREMENTS = ["--editable", ".[jax]"]
@@ -30,6 +31,7 @@ MODES = {
     "maf": ["jit", "jit, in order", "jit, jacobi"],
     "glow": ["jit"],
     "vae": ["jit"],
+    "wells": ["jit"],
     "cnf": ["jit", "jit, 8 steps of RK4", "jit, flow matching"],
 }
 
@@ -62,6 +64,11 @@ def build_cnf(case, mode, x):
 def build_vae(case, mode, x):
     """`tfflows.vae.VAE` with the posterior "iaf"; log_prob is the bound by one draw."""
     return _build(make_vae(case, mode), case, mode, x)
+
+
+def build_wells(case, mode, x):
+    """RealNVP by `ReverseKL`."""
+    return make_wells_subject(case, mode, x)
 
 
 def _build(flow, case, mode, x):

@@ -32,6 +32,7 @@ from benchmarks.adapters._tfflows import (
     make_realnvp,
     make_subject,
     make_vae,
+    make_wells_subject,
 )
 
 REQUIREMENTS = ["--editable", ".[jax]"]
@@ -41,6 +42,7 @@ MODES = {
     "maf": ["XLA", "graph", "XLA, in order", "XLA, jacobi"],
     "glow": ["XLA", "graph"],
     "vae": ["XLA", "graph"],
+    "wells": ["XLA", "graph"],
     "cnf": ["XLA", "graph", "XLA, 8 steps of RK4", "XLA, flow matching"],
 }
 
@@ -68,6 +70,11 @@ def build_cnf(case, mode, x):
 def build_vae(case, mode, x):
     """`tfflows.vae.VAE` with the posterior "iaf"; log_prob is the bound by one draw."""
     return _build(make_vae(case, mode), case, mode, x)
+
+
+def build_wells(case, mode, x):
+    """RealNVP by `ReverseKL`."""
+    return make_wells_subject(case, mode, x)
 
 
 def _build(flow, case, mode, x):
