@@ -71,6 +71,15 @@ def draw_complexity(detector, lengths, bits, scores):
     figure.savefig(IMAGES / "guide-anomalies-complexity.png", dpi=120, metadata={"Software": None})
 
 
+def draw_explained(detector, clothes, digits):
+    """Clothes with a digit on them and digits, and what carries their scores."""
+    odd = np.concatenate([clothes[10:14], digits[:2]])
+    part = odd[:4, 12:26, 8:22]
+    odd[:4, 12:26, 8:22] = np.maximum(part, digits[10:14, 7:21, 7:21])
+    path = IMAGES / "guide-anomalies-explained.png"
+    detector.explain(odd).picture(path, len(odd))
+
+
 def main():
     """Draw all pictures."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -87,11 +96,7 @@ def main():
     scores = [-detector.score_samples(part) for part in parts]
     draw_paradox(parts, bits)
     draw_complexity(detector, lengths, bits, scores)
-    # Clothes with a part of a digit on them: one place is odd.
-    spoilt = parts[0][10:16].copy()
-    spoilt[:, 12:26, 8:22] = parts[1][10:16, 7:21, 7:21]
-    path = IMAGES / "guide-anomalies-explained.png"
-    AnomalyDetector(model=flow).fit(validation).explain(spoilt).picture(path, len(spoilt))
+    draw_explained(AnomalyDetector(model=flow).fit(validation), *parts)
 
 
 if __name__ == "__main__":

@@ -31,12 +31,13 @@ TITLES = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST"}
 OTHER = {"mnist": "fashion_mnist", "fashion_mnist": "mnist"}
 TRAINED = 50_000  # rows that the zoo's models were trained on; the rest is for validation
 FITTED = 3_000  # validation rows
+BATCH_SIZE = 128
 COMPRESSORS = ("png", "zlib")
 NOT_MEASURED = ("nearest", "smallest_p_value")  # of tables; what "auto" is
 MEASURED = (
+    "auto",
     *(name for name in NAMES if name not in NOT_MEASURED),
     *(f"complexity, {name}" for name in COMPRESSORS),
-    "auto",
 )
 
 
@@ -54,73 +55,59 @@ def load(name, data_dir):
     ]  # fmt: skip
 
 
-def small_glow(x, steps, seed):
-    """A small Glow, trained for some steps."""
-    keras.utils.set_random_seed(seed)
-    flow = tfflows.models.Glow((28, 28, 1), num_levels=2, depth=4, filters=48)
-    return trained(flow, x, steps, seed, 64)
-
-
 def dense_flow(x, steps, seed):
-    """A RealNVP of dense networks, which trains in minutes on a CPU."""
+    """A RealNVP of dense networks, which trains in minutes on a CPU.
+
+    Its rate falls to zero along a cosine.
+    """
     keras.utils.set_random_seed(seed)
     pixels = [tfflows.layers.Dequantize(256), tfflows.layers.Logit(1e-6)]
     flow = tfflows.models.RealNVP(
         (28, 28, 1), 6, (256, 256), partition="random", preprocessing=pixels
     )
-    return trained(flow, x, steps, seed, 128)
-
-
-def trained(flow, x, steps, seed, batch_size):
-    """The flow after some steps of Adam, whose rate falls to zero along a cosine."""
     rate = keras.optimizers.schedules.CosineDecay(1e-3, steps)
     flow.compile(keras.optimizers.Adam(rate, clipnorm=100.0))
-    rows = np.random.default_rng(seed).permutation(len(x))[: steps * batch_size]
-    epochs = max(1, round(steps * batch_size / len(rows)))
-    flow.fit(x[rows], batch_size=batch_size, epochs=epochs, verbose=0)
+    rows = np.random.default_rng(seed).permutation(len(x))[: steps * BATCH_SIZE]
+    epochs = max(1, round(steps * BATCH_SIZE / len(rows)))
+    flow.fit(x[rows], batch_size=BATCH_SIZE, epochs=epochs, verbose=0)
     bits = flow.evaluate(x[-500:], batch_size=500, verbose=0, return_dict=True)["bits_per_dim"]
     print(f"{flow.name}: {steps} steps, {bits:.3f} bits per dim", flush=True)
     return flow
 
 
-class Models:
-    """The flow of normal rows, and those that are trained only for the scores that take them.
+def models_of(name, flow, x, args):
+    """The models that a score takes: the flow, and another one that is trained for it."""
+    if name == "likelihood_ratio":
+        return flow, dense_flow(perturbed(x, 0.2, args.seed), args.steps, args.seed + 1)
+    if name == "ensemble":
+        return flow, dense_flow(x, args.steps, args.seed + 2)
+    return (flow,)
+
+
+def measure(args, flow, x, fitted, parts, column):
+    """AUROC of each score, written as soon as it is known.
 
     Args:
+        args: of the command line.
         flow: of normal rows.
-        make: trains another one of rows, steps and a seed.
-        x: rows that the flow was trained on.
-        steps, seed: of the other trainings.
+        x: the rows that it was trained on.
+        fitted: normal rows that scores are fitted to.
+        parts: normal rows and anomalies.
+        column: of the table.
     """
-
-    def __init__(self, flow, make, x, steps, seed):
-        self.flow, self.make, self.x, self.steps, self.seed = flow, make, x, steps, seed
-
-    def of(self, name):
-        """All models that a score takes."""
-        if name == "likelihood_ratio":
-            background = perturbed(self.x, 0.2, self.seed)
-            return self.flow, self.make(background, self.steps, self.seed + 1)
-        if name == "ensemble":
-            return self.flow, self.make(self.x, self.steps, self.seed + 2)
-        return (self.flow,)
-
-
-def measure(args, models, fitted, normal, foreign, column):
-    """AUROC of each score, written as soon as it is known."""
     for name in args.scores:
-        start, parts = time.perf_counter(), (normal, foreign)
+        start = time.perf_counter()
         if name == "auto":
-            detector = AnomalyDetector(model=models.flow, seed=args.seed).fit(fitted)
+            detector = AnomalyDetector(model=flow, seed=args.seed).fit(fitted)
             found = [-detector.score_samples(part) for part in parts]
             alarms = [(values > -detector.threshold_).mean() for values in found]
             print(f"{detector.score_name_}: {alarms[0]:.3f} false alarms, {alarms[1]:.3f} found")
         else:
             rows = args.fisher_rows if name == "fisher" else None
             if name.startswith("complexity, "):
-                score = complexity.ComplexityCorrected(models.flow, name.split(", ")[1])
+                score = complexity.ComplexityCorrected(flow, name.split(", ")[1])
             else:
-                score = make_score(name, models.of(name))
+                score = make_score(name, models_of(name, flow, x, args))
             score.fit(fitted[:rows])
             found = [score(part[:rows]) for part in parts]
         labels = np.repeat([0, 1], [len(values) for values in found])
@@ -146,7 +133,7 @@ def write(column, name, auc):
     with OUT.open("w", newline="") as file:
         writer = csv.DictWriter(file, headings, restval="", lineterminator="\n")
         writer.writeheader()
-        writer.writerows(table.values())
+        writer.writerows(sorted(table.values(), key=lambda row: MEASURED.index(row["score"])))
 
 
 def main():
@@ -157,7 +144,7 @@ def main():
     parser.add_argument("label", type=int, nargs="?")
     parser.add_argument("--data-dir")
     parser.add_argument("--rows", type=int, default=2_000)
-    parser.add_argument("--fisher-rows", type=int, default=500)
+    parser.add_argument("--fisher-rows", type=int, default=200)
     parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--scores", nargs="*", choices=MEASURED, default=MEASURED, metavar="SCORE")
@@ -166,7 +153,6 @@ def main():
     x, fitted = train["image"][:TRAINED], train["image"][TRAINED:]
     if args.kind == "pair":
         flow = tfflows.zoo.load(f"glow-{args.data.replace('_', '-')}")
-        make = small_glow
         normal, foreign = test["image"], load(OTHER[args.data], args.data_dir)[1]["image"]
         column = f"{TITLES[args.data]}, then {TITLES[OTHER[args.data]]}"
     else:
@@ -175,12 +161,11 @@ def main():
             label = simplest_class(x[:5_000], train["label"][:5_000])
         is_own, is_normal = train["label"] != label, test["label"] != label
         x, fitted = x[is_own[:TRAINED]], fitted[is_own[TRAINED:]]
-        make, flow = dense_flow, dense_flow(x, args.steps, args.seed)
+        flow = dense_flow(x, args.steps, args.seed)
         normal, foreign = test["image"][is_normal], test["image"][~is_normal]
         column = f"{TITLES[args.data]} without class {label}, then it"
-    models = Models(flow, make, x, args.steps, args.seed)
-    normal, foreign = normal[: args.rows], foreign[: args.rows]
-    measure(args, models, fitted[:FITTED], normal, foreign, column)
+    parts = normal[: args.rows], foreign[: args.rows]
+    measure(args, flow, x, fitted[:FITTED], parts, column)
     used = resource.getrusage(resource.RUSAGE_SELF)
     print(f"{used.ru_utime + used.ru_stime:.0f} s of CPU")
 

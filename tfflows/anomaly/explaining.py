@@ -1,6 +1,7 @@
 """Why a row is abnormal: how far its score falls with a cell that fits the others."""
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from tfflows.tables import TableFlow
 
 NUM_VALUES = 32  # of normal rows, tried in each column
 NUM_IMAGES = 8  # whose patches are tried
-PATCH = 4  # pixels of a side
+MAX_PATCH = 8  # pixels of a patch's side, of which an image has at least three
 BATCH = 16_384  # rows that are scored at once
 
 
@@ -23,8 +24,8 @@ class Explanation:
     """What carries the scores of rows.
 
     Attributes:
-        contributions: how far the score falls by each column, `[n, columns]`, or by the patch that
-            each pixel is in, `[n, height, width]`; 0 where no value is more normal.
+        contributions: how far the score falls by each column, `[n, columns]`, or by the patches
+            over each pixel, their mean, `[n, height, width]`; 0 where no value is more normal.
         scores: the anomaly scores of the rows, `[n]`, larger where more abnormal.
         names: of the columns.
         rows: as they were given.
@@ -38,21 +39,23 @@ class Explanation:
     expected: Any
 
     def reasons(self, row: int, count: int = 3) -> list[str]:
-        """The columns that carry a row's score, or the patches, the first one most, as text.
+        """The columns that carry a row's score, or the places, the first one most, as text.
 
         Those without a contribution are left out.
         """
         own = self.contributions[row]
+        steps = [_patch_and_step(side)[1] for side in own.shape[-2:]]
         if own.ndim > 1:
-            own = own[::PATCH, ::PATCH]
+            own = own[:: steps[0], :: steps[1]]
         across, own = own.shape[-1], own.reshape(-1)
         lines = []
         for place in np.argsort(-own, kind="stable")[:count]:
             if own[place] <= 0:
                 break
             if self.contributions.ndim > 2:
-                spans = [f"{PATCH * k}:{PATCH * (k + 1)}" for k in divmod(int(place), across)]
-                lines.append(f"pixels [{', '.join(spans)}] (+{own[place]:.3g})")
+                cell = zip(steps, divmod(int(place), across), strict=True)
+                spans = ", ".join(f"{step * k}:{step * (k + 1)}" for step, k in cell)
+                lines.append(f"pixels [{spans}] (+{own[place]:.3g})")
                 continue
             came, usual = (_cell(rows, row, place) for rows in (self.rows, self.expected))
             lines.append(f"{self.names[place]} = {came}, not {usual} (+{own[place]:.3g})")
@@ -151,20 +154,40 @@ def _with_cells(score, inputs, tried, places):
 
 
 def _of_patches(score, x, tried, scores):
-    """Contributions of patches, `[n, height, width]`, and the images with the best patches."""
-    contributions = np.zeros(x.shape[:3])
-    expected = x.copy()
-    for top in range(0, x.shape[1], PATCH):
-        for left in range(0, x.shape[2], PATCH):
-            patch = (slice(None), slice(top, top + PATCH), slice(left, left + PATCH))
-            changed = np.repeat(x, len(tried), axis=0)
-            changed[patch] = np.tile(tried[patch], (len(x), 1, 1, 1))
-            fallen = score.of_inputs((changed,)).reshape(len(x), len(tried))
-            gain = np.maximum(scores - fallen.min(axis=1), 0)
-            contributions[patch] = gain[:, None, None]
-            best = tried[patch][fallen.argmin(axis=1)]
-            expected[patch] = np.where(gain[:, None, None, None] > 0, best, x[patch])
-    return contributions, expected
+    """Contributions of pixels, `[n, height, width]`, and the images with the best patches.
+
+    Patches overlap by half: with a patch from another image come edges that no image has, and the
+    mean over patches evens them out.
+    """
+    total, covered = np.zeros(x.shape[:3]), np.zeros(x.shape[1:3])
+    largest, expected = np.zeros(x.shape[:3]), x.copy()
+    rows, columns = (_spans(side) for side in x.shape[1:3])
+    for span in itertools.product(rows, columns):
+        patch = (slice(None), *span)
+        changed = np.repeat(x, len(tried), axis=0)
+        changed[patch] = np.tile(tried[patch], (len(x), 1, 1, 1))
+        fallen = score.of_inputs((changed,)).reshape(len(x), len(tried))
+        gain = np.maximum(scores - fallen.min(axis=1), 0)[:, None, None]
+        total[patch] += gain
+        covered[span] += 1
+        is_best = gain > largest[patch]
+        best = tried[patch][fallen.argmin(axis=1)]
+        expected[patch] = np.where(is_best[..., None], best, expected[patch])
+        largest[patch] = np.maximum(largest[patch], gain)
+    return total / covered, expected
+
+
+def _patch_and_step(side):
+    """Pixels of a patch along a side of an image, and from one patch to the next."""
+    patch = max(1, min(MAX_PATCH, side // 3))
+    return patch, max(1, patch // 2)
+
+
+def _spans(side):
+    """Where the patches along a side are; the last one ends with it."""
+    patch, step = _patch_and_step(side)
+    starts = [*range(0, side - patch, step), side - patch]
+    return [slice(start, start + patch) for start in starts]
 
 
 def _cell(rows, row, place):
