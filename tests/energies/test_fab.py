@@ -31,7 +31,9 @@ def test_training_by_fab_logs_and_lowers_the_divergence():
     history = flow.fit_to_density(
         wells, 3, 20, 128, seed=0, verbose=0, callbacks=[monitor], objective=objective
     ).history
-    assert set(history) == {"loss", "annealed_acceptance", "ess", "acceptance", "log_z"}
+    monitored = {"ess", "acceptance", "log_z", "elbo"}
+    assert set(history) == {"loss", "annealed_acceptance", *monitored}
+    assert (np.asarray(history["elbo"]) <= history["log_z"]).all()
     assert history["ess"][-1] > history["ess"][0]
     assert not flow.needs_adapt
 

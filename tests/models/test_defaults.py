@@ -3,11 +3,13 @@
 import keras
 import numpy as np
 import pytest
+from keras import ops
 from marks import once
 
 from tfflows import distributions, layers
 from tfflows.evaluation import GaussianBaseline
 from tfflows.models import FFJORD, MAF, NICE, NSF, MADEFlow, RealNVP
+from tfflows.testing import randomize
 from tfflows.transforms.log_scale import deep_log_scale, log_scale_bound
 
 STACKS = {
@@ -36,6 +38,17 @@ def bounds(flow):
     couplings = [getattr(layer, "log_scale", None) for layer in flow.flow_layers]
     found = [each.log_scale for each in transforms if each] + couplings
     return {each for each in found if isinstance(each, str | float)}
+
+
+def test_couplings_without_a_linear_layer_move_every_element():
+    flow = NSF((5,), num_steps=2, hidden_units=4, num_bins=3, linear="none", preprocessing=[])
+    kinds = [type(layer) for layer in flow.flow_layers]
+    assert kinds == [layers.ActNorm, layers.SplineCoupling, layers.SplineCoupling]
+    for layer in flow.flow_layers[1:]:
+        randomize(layer)
+    x = np.random.default_rng(0).normal(size=(8, 5)).astype("float32")
+    z = ops.convert_to_numpy(flow.encode(x))
+    assert (np.abs(z - x) > 1e-4).any(axis=0).all()
 
 
 @once

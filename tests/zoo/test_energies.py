@@ -6,6 +6,7 @@ import click.testing
 import numpy as np
 import pytest
 from keras import ops
+from pages import blocks, written
 from zoo_files import ALL, sign
 
 from tfflows import energies, zoo
@@ -70,6 +71,15 @@ def test_it_is_verified_by_new_draws(model, tmp_path):
     assert done.output.count("log Z") == 2
     done = call("zoo", "evaluate", f"{model}/", "--split", "train")
     assert "An energy has draws of the flow, no splits" in done.output
+
+
+def test_the_printed_recipe_is_one(tmp_path):
+    page = written()["docs/recipes.md"]
+    (block,) = (b for b in blocks(page) if b.language == "yaml" and "target:" in b.code)
+    (tmp_path / "recipe.yaml").write_text(block.code)
+    recipe = zoo.EnergyRecipe.read(tmp_path / "recipe.yaml")
+    assert recipe.make_target().log_z == pytest.approx(164.6957, abs=1e-4)
+    assert recipe.make_flow((32,)).count_params() > 0
 
 
 @pytest.mark.parametrize(

@@ -39,8 +39,10 @@ class Uniform(Distribution):
         eps = float(np.finfo(keras.backend.standardize_dtype(z.dtype)).eps)
         rounding = MAX_ROUNDING * eps * max(abs(self.low), abs(self.high))
         inside = ops.logical_and(z >= self.low - rounding, z <= self.high + rounding)
-        each = ops.where(inside, -math.log(self.high - self.low), -math.inf)
-        return sum_event(ops.where(ops.isnan(z), z, ops.cast(each, z.dtype)))
+        # `where` would make Python's numbers float32.
+        level = ops.full_like(z, -math.log(self.high - self.low))
+        each = ops.where(inside, level, ops.full_like(z, -math.inf))
+        return sum_event(ops.where(ops.isnan(z), z, each))
 
     def _draw(self, noise, condition, temperature):
         place = 0.5 + temperature * (noise.uniform(self.event_shape) - 0.5)

@@ -31,8 +31,8 @@ class TorusFlow(PublishedFlow):
 
     Args:
         dims: angles, at least 1.
-        num_couplings: couplings, which exchange the kept half; every third and fourth splits the
-            angles by turns.
+        num_couplings: couplings, two by two: one pair keeps halves of the angles, the next one
+            every second angle.
         hidden_units: widths of each coupling's network.
         num_bins: pieces of each spline.
         activation: within the networks; a smooth one keeps the density smooth.
