@@ -239,6 +239,16 @@ def test_a_continuous_flow_runs_by_solver_and_by_flow_matching(tmp_path, mode):
     assert (tmp_path / "table.md").read_text().startswith(wanted)
 
 
+@pytest.mark.slow
+def test_couplings_run_by_reverse_kl(tmp_path):
+    libraries = ["--libraries", "tfflows_tensorflow", "--python", f"tfflows={sys.executable}"]
+    process = run("--case", "wells-tiny", *libraries, "--modes", "graph", "--out", tmp_path)
+    assert process.returncode == 0, process.stderr
+    (row,) = json.loads((tmp_path / "results.json").read_text())["rows"]
+    assert set(row["times"]) == {"train", "log_prob", "sample"}
+    assert row["parameters"] == 2 * (2 * 8 + 8 + 8 * 4 + 4)
+
+
 def torch_flow(flow, transform):
     """x -> latents and log-densities of a module with random weights."""
     import torch
