@@ -88,18 +88,19 @@ def hmc_chains(
 
     start = tf.convert_to_tensor(start)
     _check_start(log_prob, start)
-    if method == "hmc":
-        kernel = tfp.mcmc.HamiltonianMonteCarlo(log_prob, step_size, num_leapfrog)
-    else:
-        kernel = tfp.mcmc.NoUTurnSampler(log_prob, step_size, max_tree_depth=max_tree_depth)
+    is_hmc = method == "hmc"
+    kernel = (
+        tfp.mcmc.HamiltonianMonteCarlo(log_prob, step_size, num_leapfrog)
+        if is_hmc
+        else tfp.mcmc.NoUTurnSampler(log_prob, step_size, max_tree_depth)
+    )
     kernel = tfp.mcmc.DualAveragingStepSizeAdaptation(
         kernel, int(0.8 * num_burnin_steps), target_accept_prob=target_acceptance
     )
 
     def trace(state, results):
         inner = results.inner_results
-        leapfrogs = inner.leapfrogs_taken if method == "nuts" else tf.fill([1], num_leapfrog)
-        is_hmc = method == "hmc"
+        leapfrogs = tf.fill([1], num_leapfrog) if is_hmc else inner.leapfrogs_taken
         step = inner.accepted_results.step_size if is_hmc else inner.step_size
         acceptance = tf.exp(tf.minimum(inner.log_accept_ratio, 0.0))
         kept = state if observe is None else observe(state)
@@ -110,29 +111,31 @@ def hmc_chains(
         _, traced = tfp.mcmc.sample_chain(
             num_results, start, None, kernel, num_burnin_steps, trace_fn=trace, seed=seed
         )
-        x = traced[0]
         ess = tfp.mcmc.effective_sample_size(
-            x, filter_beyond_positive_pairs=True, cross_chain_dims=1
+            traced[0], filter_beyond_positive_pairs=True, cross_chain_dims=1
         )
-        return (*traced, ess, tfp.mcmc.potential_scale_reduction(x, split_chains=True))
+        return (*traced, ess, tfp.mcmc.potential_scale_reduction(traced[0], split_chains=True))
 
     x, acceptance, leapfrogs, steps, ess, r_hat = run(start, tf.constant(rng.make_seed(seed)))
-    if not np.max(acceptance) > 0:
-        warnings.warn(
-            "No proposal was accepted: take a smaller step_size, or more num_burnin_steps to adapt "
-            "it, and look whether log_prob or its gradient is NaN near the start. The step size at "
-            f"the end was {np.ravel(steps[-1])[0]:.3g}",
-            stacklevel=2,
-        )
-    per_chain = start.shape[0] if method == "hmc" else 1
+    _warn_where_stuck(acceptance, steps)
     return Chains(
         x.numpy(),
         ess.numpy(),
         r_hat.numpy(),
         float(np.mean(acceptance)),
         float(np.ravel(steps[-1])[0]),
-        int(np.sum(leapfrogs)) * per_chain,
+        int(np.sum(leapfrogs)) * (start.shape[0] if is_hmc else 1),
     )
+
+
+def _warn_where_stuck(acceptance, steps):
+    if not np.max(acceptance) > 0:
+        warnings.warn(
+            "No proposal was accepted: take a smaller step_size, or more num_burnin_steps to adapt "
+            "it, and look whether log_prob or its gradient is NaN near the start. The step size at "
+            f"the end was {np.ravel(steps[-1])[0]:.3g}",
+            stacklevel=3,
+        )
 
 
 def check_arguments(
