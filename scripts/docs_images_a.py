@@ -149,9 +149,9 @@ def images() -> None:
         panel.imshow(mosaic(x, 10), cmap="gray")
         plain(panel, name)
     classes = np.tile(np.eye(10, dtype="float32"), (5, 1))
-    x = zoo.load("maf-mnist-classes").sample(50, classes, seed=0, temperature=0.7)
+    x = zoo.load("tarflow-mnist").sample(50, classes, seed=0, temperature=0.7)
     panels[5].imshow(mosaic(x, 10), cmap="gray")
-    plain(panels[5], "maf-mnist-classes")
+    plain(panels[5], "tarflow-mnist")
     figure.set_size_inches(9, 3.4)
     save(figure, "guide-images")
 

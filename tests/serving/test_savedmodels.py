@@ -12,7 +12,7 @@ from tfflows import zoo
 ROOT = Path(__file__).parents[2]
 CARDS = [zoo.card(name) for name in zoo.list_models()]
 NAMES = [card.name for card in CARDS if card.kind == "flow" and card.family != "vae"]
-QUICK = ("realnvp-2spirals", "nice-mnist", "made-bsds300", "maf-mnist-classes")  # to load and run
+QUICK = ("realnvp-2spirals", "nice-mnist", "made-bsds300", "tarflow-mnist")  # to load and run
 
 DETECTOR = "detector-pendigits"
 
@@ -29,7 +29,7 @@ def weights_of_the_zoo(name):
 
     def take(_, item):
         if isinstance(item, h5py.Dataset):
-            found.append(item[()])
+            found.append(item[()].astype("float32") if item.dtype == "float16" else item[()])
 
     with h5py.File(ROOT / "zoo" / name / "model.weights.h5") as file:
         file.visititems(take)
