@@ -48,7 +48,7 @@ def seed_of_key(key: Tensor) -> Tensor:
     if keras.backend.backend() == "jax":
         import jax
 
-        if jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key):
+        if jax.numpy.issubdtype(key.dtype, jax.dtypes.prng_key):
             key = jax.random.key_data(key)
     return ops.cast(key, "int32")
 
