@@ -122,7 +122,7 @@ def evaluate_command(folder, split, draws, data_dir):
         click.echo(f"card, test: {readme.metric_text(card.metric)}")
         return
     rows, info = load_split(flows.recipe_of(folder), split, data_dir)
-    batches = with_progress(rows, 256, split)
+    batches = with_progress(rows, flows.ROWS_AT_ONCE, split)
     result = evaluate(zoo.load(folder), batches, num_draws=draws or card.metric.num_draws)
     click.echo(f"{info.name} {split}: {result}")
     click.echo(f"card, test: {readme.metric_text(card.metric)}")

@@ -15,6 +15,7 @@ from tfflows.runs.data import load_split
 from tfflows.runs.recipe import Recipe, read_recipe
 from tfflows.zoo.model_card import Card, Metric, SolverError, Units, in_units
 
+ROWS_AT_ONCE = 100  # a transformer on pixels takes 20 MB for each
 SOLVED_ROWS = 500  # whose solver's error is measured
 
 
@@ -47,7 +48,7 @@ def recipe_of(folder: Path) -> Recipe:
 
 def evaluate_rows(flow: Flow, rows: Rows, num_draws: int = 1) -> Evaluation:
     """The held-out log-likelihood of rows."""
-    return evaluate(flow, Batches(rows, 256).once(), round_trip=False, num_draws=num_draws)
+    return evaluate(flow, Batches(rows, ROWS_AT_ONCE).once(), round_trip=False, num_draws=num_draws)
 
 
 def solver_error_of(flow: Flow, rows: Rows) -> SolverError | None:

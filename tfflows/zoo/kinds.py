@@ -12,7 +12,7 @@ from tfflows.zoo.detector_recipe import DetectorRecipe
 from tfflows.zoo.detectors import area_under_roc, evaluate_detector, num_parameters, scores_of
 from tfflows.zoo.energies import check_energy, evaluate_energy
 from tfflows.zoo.energy_recipe import EnergyRecipe
-from tfflows.zoo.flows import evaluate_flow
+from tfflows.zoo.flows import ROWS_AT_ONCE, evaluate_flow
 from tfflows.zoo.model_card import Card, KindName, Metric, in_units
 from tfflows.zoo.table_recipe import RECIPE, TableRecipe
 from tfflows.zoo.tables import evaluate_table, log_prob_of_csv
@@ -44,7 +44,8 @@ class Kind(NamedTuple):
 
 
 def _log_prob(flow, arrays, num_draws):
-    values = flow.log_prob(arrays["x"], arrays.get("condition"), num_draws)
+    condition = arrays.get("condition")
+    values = flow.log_prob(arrays["x"], condition, num_draws, batch_size=ROWS_AT_ONCE)
     return ops.convert_to_numpy(values).astype("float64")
 
 
