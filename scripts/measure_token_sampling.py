@@ -12,6 +12,7 @@ import statistics
 import time
 from pathlib import Path
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -21,6 +22,7 @@ from tfflows.models import TarFlow
 
 def make(inversion: str, options: argparse.Namespace) -> TarFlow:
     """A model whose weights are the same for every inversion."""
+    keras.utils.set_random_seed(0)
     flow = TarFlow(
         (28, 28, 1),
         options.patch,
