@@ -7,6 +7,7 @@ from keras import ops
 from tfflows.backend.device_choice import runs_on_cpu
 from tfflows.backend.tensor_ops import Tensor, cut_far
 
+FAR = -1e30  # the score of a key that is not known
 QUERIES_AT_ONCE = 196  # of causal attention on a CPU
 
 
@@ -283,9 +284,9 @@ def causal_attention(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
 def attention(queries: Tensor, keys: Tensor, values: Tensor, is_known: Tensor) -> Tensor:
     """Attention `[batch, tokens, heads, size]` of queries to the keys that each of them knows."""
     scores = ops.einsum("bqhd,bthd->bhqt", queries, keys) / queries.shape[-1] ** 0.5
-    scores = ops.where(is_known, scores, ops.cast(-1e30, scores.dtype))
-    # Keras' softmax warns of an image of one token.
-    weights = ops.exp(scores - ops.max(scores, axis=-1, keepdims=True))
+    scores = ops.where(is_known, scores, ops.cast(FAR, scores.dtype))
+    # Keras' softmax warns of an image of one token, and its maximum refuses a batch of none.
+    weights = ops.exp(scores - ops.max(scores, axis=-1, keepdims=True, initial=FAR))
     weights = weights / ops.sum(weights, axis=-1, keepdims=True)
     return ops.einsum("bhqt,bthd->bqhd", weights, values)
 
