@@ -1,33 +1,24 @@
 """From a run of `fit_detector` to a model of the zoo."""
 
 import json
-import shutil
 from pathlib import Path
 
+from tfflows.anomaly.defaults import is_of_images
 from tfflows.anomaly.detector import AnomalyDetector
 from tfflows.anomaly.pictures import score_histogram
 from tfflows.anomaly.saved_detector import SavedDetector
-from tfflows.runs.curve import CURVE, best_epoch, read_epochs
+from tfflows.runs.curve import best_epoch, read_epochs
 from tfflows.tables import TableFlow
-from tfflows.utils.atomic import replaced_on_success
 from tfflows.zoo.detector_recipe import DETECTOR, FACTS, RECIPE, DetectorRecipe
 from tfflows.zoo.detectors import evaluate_detector, fixture_arrays, num_parameters, spread
-from tfflows.zoo.fixture import FIXTURE_ROWS, check_fixture, save_fixture
-from tfflows.zoo.loading import load_folder, load_keras_file, write_model
-from tfflows.zoo.model_card import (
-    FILES,
-    Card,
-    Data,
-    File,
-    Published,
-    Training,
-    describe_files,
-    read_card,
-    write_card,
-)
-from tfflows.zoo.readme import model_readme
+from tfflows.zoo.fixture import FIXTURE_ROWS
+from tfflows.zoo.folder import UNWRITTEN, write_folder
+from tfflows.zoo.loading import load_keras_file
+from tfflows.zoo.model_card import Card, Data, Published, Training
 
 _FAMILY = "detector"
+# What is prepared within the models, for the card.
+_IMAGES, _ROWS = "dequantized", "in units that the model has learned from the training rows"
 
 
 def is_detector_run(folder: Path) -> bool:
@@ -60,25 +51,15 @@ def save_detector_to_zoo(
         published=published,
         training=_training(run, machine),
         limitations=limitations,
-        files=dict.fromkeys(FILES, File(bytes=0, sha256="0" * 64)),  # until they are written
+        files=UNWRITTEN,
     )
-    with replaced_on_success(folder) as temporary:
-        temporary.mkdir()
-        for name in (CURVE, RECIPE):
-            shutil.copyfile(run / name, temporary / name)
-        write_model(saved, temporary)
-        save_fixture(fixture_arrays(detector, spread(test, FIXTURE_ROWS)), temporary)
-        check_fixture(load_folder(temporary), card, temporary)
-        score_histogram(
-            -detector.calibration_scores_,
-            -detector.score_samples(test.rows),
-            -detector.threshold_,
-            test.labels,
-            temporary / "samples.png",
-        )
-        (temporary / "README.md").write_bytes(model_readme(card).encode())
-        write_card(card.model_copy(update={"files": describe_files(temporary)}), temporary)
-    return read_card(folder)
+    fixture = fixture_arrays(detector, spread(test, FIXTURE_ROWS))
+
+    def draw(path):
+        calibration, scores = detector.calibration_scores_, detector.score_samples(test.rows)
+        score_histogram(-calibration, -scores, -detector.threshold_, test.labels, path)
+
+    return write_folder(folder, run, card, saved, fixture, draw)
 
 
 def _data(detector, recipe, test, licence, data_dir):
@@ -92,7 +73,7 @@ def _data(detector, recipe, test, licence, data_dir):
         event_shape=(len(model.schema),) if is_table else tuple(model.event_shape),
         levels=None,
         classes=None,
-        preprocessing="in units that the model has learned from the training rows",
+        preprocessing=_IMAGES if is_of_images(model) else _ROWS,
         train=len(recipe.rows("train", data_dir).rows) - calibration,
         validation=calibration,
         test=len(test.rows),

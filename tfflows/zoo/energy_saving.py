@@ -1,7 +1,6 @@
 """From a run of `train_energy` to a model of the zoo."""
 
 import json
-import shutil
 from pathlib import Path
 
 from keras import ops
@@ -9,24 +8,13 @@ from keras import ops
 from tfflows import energies
 from tfflows.evaluation import plots
 from tfflows.flow import Flow
-from tfflows.runs.curve import CURVE, read_epochs
-from tfflows.utils.atomic import replaced_on_success
+from tfflows.runs.curve import read_epochs
 from tfflows.zoo.energies import BATCH, NUM_DRAWS, evaluate_energy
 from tfflows.zoo.energy_recipe import FACTS, MODEL, RECIPE, TARGETS, EnergyRecipe
-from tfflows.zoo.fixture import FIXTURE_ROWS, check_fixture, save_fixture
-from tfflows.zoo.loading import load_folder, load_keras_file, write_model
-from tfflows.zoo.model_card import (
-    FILES,
-    Card,
-    Data,
-    File,
-    Published,
-    Training,
-    describe_files,
-    read_card,
-    write_card,
-)
-from tfflows.zoo.readme import model_readme
+from tfflows.zoo.fixture import FIXTURE_ROWS
+from tfflows.zoo.folder import UNWRITTEN, write_folder
+from tfflows.zoo.loading import load_keras_file
+from tfflows.zoo.model_card import Card, Data, Published, Training
 
 DRAWN_SAMPLES = 4096
 
@@ -62,21 +50,14 @@ def save_energy_to_zoo(
         published=published,
         training=_training(run, recipe, machine),
         limitations=limitations,
-        files=dict.fromkeys(FILES, File(bytes=0, sha256="0" * 64)),  # until they are written
+        files=UNWRITTEN,
     )
-    with replaced_on_success(folder) as temporary:
-        temporary.mkdir()
-        for name in (CURVE, RECIPE):
-            shutil.copyfile(run / name, temporary / name)
-        write_model(flow, temporary)
-        x = flow.sample(FIXTURE_ROWS, seed=0)
-        arrays = {"x": x, "log_prob": flow.log_prob(x)}  # as the check computes it
-        save_fixture({k: ops.convert_to_numpy(v) for k, v in arrays.items()}, temporary)
-        check_fixture(load_folder(temporary), card, temporary)
-        _write_samples(flow, target, temporary / "samples.png")
-        (temporary / "README.md").write_bytes(model_readme(card).encode())
-        write_card(card.model_copy(update={"files": describe_files(temporary)}), temporary)
-    return read_card(folder)
+    x = flow.sample(FIXTURE_ROWS, seed=0)
+    arrays = {"x": x, "log_prob": flow.log_prob(x)}  # as the check computes it
+    fixture = {name: ops.convert_to_numpy(value) for name, value in arrays.items()}
+    return write_folder(
+        folder, run, card, flow, fixture, lambda path: _write_samples(flow, target, path)
+    )
 
 
 def _write_samples(flow, target, path):

@@ -1,26 +1,13 @@
 """From a run on a table to a model of the zoo."""
 
-import shutil
 from pathlib import Path
 
-from tfflows.runs.curve import CURVE, best_epoch, read_epochs
+from tfflows.runs.curve import best_epoch, read_epochs
 from tfflows.runs.table_run import TableRun
 from tfflows.tables.report_pictures import write_marginals
-from tfflows.utils.atomic import replaced_on_success
-from tfflows.zoo.fixture import FIXTURE_ROWS, check_fixture, save_fixture
-from tfflows.zoo.loading import load_folder, write_model
-from tfflows.zoo.model_card import (
-    FILES,
-    Card,
-    Data,
-    File,
-    Published,
-    Training,
-    describe_files,
-    read_card,
-    write_card,
-)
-from tfflows.zoo.readme import model_readme
+from tfflows.zoo.fixture import FIXTURE_ROWS
+from tfflows.zoo.folder import UNWRITTEN, write_folder
+from tfflows.zoo.model_card import Card, Data, Published, Training
 from tfflows.zoo.table_recipe import RECIPE, TableRecipe, num_rows_of
 from tfflows.zoo.tables import evaluate_table, fixture_arrays, spread
 
@@ -58,22 +45,15 @@ def save_table_to_zoo(
         published=published,
         training=_training(run, recipe, machine),
         limitations=limitations,
-        files=dict.fromkeys(FILES, File(bytes=0, sha256="0" * 64)),  # until they are written
+        files=UNWRITTEN,
     )
-    with replaced_on_success(folder) as temporary:
-        temporary.mkdir()
-        for name in (CURVE, RECIPE):
-            shutil.copyfile(run / name, temporary / name)
-        write_model(flow, temporary)
-        save_fixture(fixture_arrays(flow, spread(test, FIXTURE_ROWS)), temporary)
-        check_fixture(load_folder(temporary), card, temporary)
+    fixture = fixture_arrays(flow, spread(test, FIXTURE_ROWS))
+
+    def draw(path):
         samples = flow.sample_cells(_DRAWN_SAMPLES, {}, seed=0)
-        write_marginals(
-            flow.schema, spread(test, _DRAWN_SAMPLES), samples, temporary / "samples.png"
-        )
-        (temporary / "README.md").write_bytes(model_readme(card).encode())
-        write_card(card.model_copy(update={"files": describe_files(temporary)}), temporary)
-    return read_card(folder)
+        write_marginals(flow.schema, spread(test, _DRAWN_SAMPLES), samples, path)
+
+    return write_folder(folder, run, card, flow, fixture, draw)
 
 
 def _data(recipe, licence, data_dir):
