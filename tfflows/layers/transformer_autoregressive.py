@@ -13,7 +13,7 @@ from tfflows.layers.guidance import current_guidance
 from tfflows.networks.causal_transformer import CausalTransformer
 from tfflows.networks.made.inversion import changes
 from tfflows.networks.made.inverter import TOLERANCE, TOLERANCES
-from tfflows.networks.made.made import bounded
+from tfflows.networks.made.made import MAX_ABS_PARAMETER
 from tfflows.transforms import Affine, Transform
 
 INVERSIONS = ("cached", "block_jacobi", "jacobi", "sequential")
@@ -129,8 +129,9 @@ class TransformerAutoregressive(FlowLayer):
         return ops.reshape(x, (-1, *self.event_shape))
 
     def _parameters(self, outputs):
-        """`num_parameters` tensors `[..., channels]` of the network's outputs."""
-        return bounded(ops.split(outputs, self.transform.num_parameters, axis=-1))
+        """Parameters of all channels of the network's outputs."""
+        outputs = ops.clip(outputs, -MAX_ABS_PARAMETER, MAX_ABS_PARAMETER)
+        return self.transform.split(outputs)
 
     def _inverse_pass(self, x, z, condition, guidance):
         """x and the log-det that latents z have by the parameters of tokens x."""

@@ -9,12 +9,12 @@ from keras import ops
 
 from tfflows.backend import rng
 from tfflows.backend.tensor_ops import Tensor
-from tfflows.distributions import Distribution
+from tfflows.distributions import Distribution, Uniform
 from tfflows.layers import ActNorm, Squeeze, TransformerAutoregressive
 from tfflows.layers.guidance import guided
 from tfflows.models.preprocessing import image_preprocessing, padding_to_fit
 from tfflows.models.published_flow import PublishedFlow
-from tfflows.transforms import Affine, LogisticMixtureCDF
+from tfflows.transforms import Affine, LinearSpline, LogisticMixtureCDF
 from tfflows.transforms.log_scale import deep_log_scale
 from tfflows.utils.checks import as_shape, check_positive
 
@@ -32,7 +32,10 @@ class TarFlow(PublishedFlow):
     Each layer transforms a token given those before it, by a causal transformer; every second one
     goes from the last token to the first. The paper's transform is affine. With `num_components`
     it is the distribution function of a mixture of logistics (`LogisticMixtureCDF`), with which
-    one layer on pixels, `patch=1, depth=1`, is a density of any form.
+    one layer on pixels, `patch=1, depth=1`, is a density of any form. With `num_bins` it is that of
+    a histogram (`LinearSpline`), on a uniform base: as many bins as there are grey levels, and such
+    a layer gives each level its probability, as a language model does a word, and loses nothing to
+    dequantization.
 
     Data are `[batch, height, width, channels]`, latents
     `[batch, height / patch, width / patch, channels of a patch]`.
@@ -50,6 +53,8 @@ class TarFlow(PublishedFlow):
         num_blocks: transformer blocks of a layer.
         num_heads: attention heads, which divide the width.
         num_components: of the mixture in each layer, or None for affine layers.
+        num_bins: of the histogram in each layer, or None; data must be in [0, 1] there, without
+            logit.
         context: how far around a token those before it are given to a transformer at once: see
             `CausalTransformer`.
         dropout: of the transformers, in training.
@@ -57,7 +62,8 @@ class TarFlow(PublishedFlow):
             None for real data.
         logit: margin of the logit of data in [0, 1], or None for none (the paper's way).
         inversion: of the layers: see `TransformerAutoregressive`.
-        base: distribution of the latents; standard normal by default.
+        base: distribution of the latents; standard normal by default, with `num_bins` uniform on
+            [0, 1].
         condition_shape: shape of one condition, such as a one-hot class, or None.
         variational_dequantization: whether the noise of discrete data is learned, by
             `VariationalDequantize`.
@@ -85,25 +91,31 @@ class TarFlow(PublishedFlow):
         variational_dequantization: bool = False,
         condition_dropout: float = 0.0,
         pad: bool = False,
+        num_bins: int | None = None,
         dtype=None,
         **kwargs,
     ):
         event_shape = as_shape("event_shape", event_shape)
         check_positive(patch=patch, depth=depth)
+        if num_bins is not None and (num_components is not None or logit is not None):
+            raise ValueError(
+                "num_bins is for data in [0, 1], in place of num_components and without logit. "
+                f"Received: num_bins={num_bins}, num_components={num_components}, logit={logit}"
+            )
         pad = pad and quantization_levels is not None
         padding = padding_to_fit(event_shape, patch, "patch", pad, dtype)
         layers = image_preprocessing(quantization_levels, logit, dtype, variational_dequantization)
         layers = [*padding, *layers]
         if patch > 1:
             layers.append(Squeeze(patch, dtype=dtype))
-        layers.append(ActNorm(dtype=dtype))
+        if num_bins is None:
+            layers.append(ActNorm(dtype=dtype))
+        elif base is None:
+            base = Uniform(0.0, 1.0)
         for i in range(depth):
-            transform = Affine(deep_log_scale(depth))
-            if num_components is not None:
-                transform = LogisticMixtureCDF(num_components)
             layers.append(
                 TransformerAutoregressive(
-                    transform,
+                    _transform(depth, num_components, num_bins),
                     width,
                     num_blocks,
                     num_heads,
@@ -187,3 +199,12 @@ class TarFlow(PublishedFlow):
         if size not in SIZES:
             raise ValueError(f"size must be one of {list(SIZES)}. Received: {size!r}")
         return cls(event_shape, **{**SIZES[size], **kwargs})
+
+
+def _transform(depth, num_components, num_bins):
+    """What each layer does to an element of a token."""
+    if num_bins is not None:
+        return LinearSpline(num_bins)
+    if num_components is not None:
+        return LogisticMixtureCDF(num_components)
+    return Affine(deep_log_scale(depth))

@@ -1,8 +1,16 @@
 """Elementwise monotone transforms, whose parameters a network makes."""
 
 from tfflows.transforms.affine import Affine, Shift
+from tfflows.transforms.linear_spline import LinearSpline
 from tfflows.transforms.logistic_mixture import LogisticMixtureCDF
 from tfflows.transforms.rational_quadratic import RationalQuadraticSpline
 from tfflows.transforms.transform import Transform
 
-__all__ = ["Affine", "LogisticMixtureCDF", "RationalQuadraticSpline", "Shift", "Transform"]
+__all__ = [
+    "Affine",
+    "LinearSpline",
+    "LogisticMixtureCDF",
+    "RationalQuadraticSpline",
+    "Shift",
+    "Transform",
+]

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from keras import ops
+
 from tfflows.backend.settings import Settings
 from tfflows.backend.tensor_ops import Tensor
 
@@ -28,6 +30,10 @@ class Transform(Settings):
     def inverse(self, z: Tensor, parameters: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """z -> x, log dx/dz, the inverse of `forward`."""
         raise NotImplementedError(f"{type(self).__name__} does not define `inverse`.")
+
+    def split(self, outputs: Tensor) -> Sequence[Tensor] | Tensor:
+        """The parameters that are in outputs `[..., num_parameters * channels]` of a network."""
+        return ops.split(outputs, self.num_parameters, axis=-1)
 
     def get_config(self) -> dict[str, Any]:
         """Arguments of the constructor."""
