@@ -19,7 +19,7 @@ class LinearSpline(Transform):
 
         log dz/dx = log(K p_k) in bin k,   p = (1 - e) softmax(parameters) + e / K
 
-    the piecewise-linear curve of https://arxiv.org/abs/1808.03856, of [low, high] in place of [0, 1]. It is the
+    the piecewise-linear curve of https://arxiv.org/abs/1808.03856, of [low, high] for [0, 1]. It is the
     distribution function of a histogram: on a uniform base (`distributions.Uniform(low, high)`) one
     autoregressive layer of it is a density of bins. Where the data are integers 0..K-1 plus uniform
     noise, over K (`Dequantize(K)`), that is a classifier of each integer given those before, and
@@ -77,7 +77,7 @@ class LinearSpline(Transform):
         return ops.where(inside, moved, x), ops.where(inside, log_slope, ops.zeros_like(x))
 
     def split(self, outputs):
-        """The parameters as one tensor `[..., channels, K]`: hundreds of them take time to stack."""
+        """The parameters as one tensor `[..., channels, K]`; hundreds take long to stack."""
         shape = (*ops.shape(outputs)[:-1], self.num_bins, outputs.shape[-1] // self.num_bins)
         return ops.swapaxes(ops.reshape(outputs, shape), -1, -2)
 
