@@ -19,11 +19,11 @@ class LinearSpline(Transform):
 
         log dz/dx = log(K p_k) in bin k,   p = (1 - e) softmax(parameters) + e / K
 
-    the piecewise-linear curve of https://arxiv.org/abs/1808.03856, of [low, high] for [0, 1]. It is the
+    the piecewise-linear curve of https://arxiv.org/abs/1808.03856, here on [low, high]. It is the
     distribution function of a histogram: on a uniform base (`distributions.Uniform(low, high)`) one
     autoregressive layer of it is a density of bins. Where the data are integers 0..K-1 plus uniform
     noise, over K (`Dequantize(K)`), that is a classifier of each integer given those before, and
-    log_prob is exactly its log-probability: the noise costs nothing.
+    its density is the integer's probability: the noise costs next to nothing.
 
     Beyond the interval z = x. An element has K parameters; equal ones are the identity. A share
     e = 1e-4 of the mass is equal in all bins, so that z in float32 says which bin x was in.
