@@ -13,7 +13,7 @@ the average that `optimizer.ema` asks for. They are validated in float32 at ever
 are tested once, and written as model.weights.h5. The arrays are `train`, `validation` and `test`,
 uint8 `[rows, height, width, channels]`; a recipe of conditional data takes their classes from
 `train_labels`, `validation_labels` and `test_labels`. `--samples` writes samples.npz, of each class
-in turn.
+in turn, and with `--guidance` an array for each strength.
 """
 
 import argparse
@@ -42,7 +42,7 @@ from tfflows.runs.build import (  # noqa: E402
 from tfflows.runs.recipe import Recipe, read_recipe  # noqa: E402
 from tfflows.training.batch import Batch  # noqa: E402
 
-EVALUATION_ROWS = 1000
+EVALUATION_ROWS = 500
 
 
 def parse() -> argparse.Namespace:
@@ -60,6 +60,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--draws", type=int, help="of the importance-weighted bound")
     parser.add_argument("--rows", type=int, default=1000, help="of the test rows, for `--draws`")
     parser.add_argument("--samples", type=int, help="to draw at the end")
+    parser.add_argument("--guidance", type=float, nargs="+", default=[0.0], help="of the samples")
     parser.add_argument("--no-flash", action="store_true", help="attention without cuDNN's kernel")
     return parser.parse_args()
 
@@ -291,16 +292,19 @@ def test(training, kept, data, options, report, **row):
 
 def write_samples(flow, options, report):
     """Samples as samples.npz, and the seconds of the second call, which compiles nothing."""
-    condition = None
+    condition, samples = None, {}
     if flow.condition_shape is not None:
         (classes,) = flow.condition_shape
         condition = np.eye(classes, dtype="float32")[np.arange(options.samples) % classes]
-    for seed in (0, 1):
-        begin = time.monotonic()
-        samples = np.asarray(flow.sample(options.samples, condition, seed=seed))
-    seconds = round(time.monotonic() - begin, 3)
-    np.savez_compressed(options.out / "samples.npz", samples=samples.astype("uint8"))
-    report(event="sampled", samples=options.samples, seconds_of_sampling=seconds)
+    for strength in options.guidance:
+        guidance = {"guidance": strength} if strength else {}
+        for seed in (0, 1):
+            begin = time.monotonic()
+            drawn = np.asarray(flow.sample(options.samples, condition, seed=seed, **guidance))
+        seconds = round(time.monotonic() - begin, 3)
+        samples[f"guidance_{strength:g}"] = drawn.astype("uint8")
+        report(event="sampled", samples=options.samples, guidance=strength, seconds=seconds)
+    np.savez_compressed(options.out / "samples.npz", **samples)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,146 @@
+"""Piecewise-linear distribution functions against np.interp, in numbers and on a flow's data."""
+
+import itertools
+
+import numpy as np
+import pytest
+from autodiff import gradients
+from keras import ops
+from layer_table import randomize
+
+from tfflows.models import TarFlow
+from tfflows.transforms import LinearSpline
+
+K = 5
+
+
+def numpy(tensor):
+    return ops.convert_to_numpy(tensor)
+
+
+def draw(n, spread=2.0, seed=0):
+    """Numbers in [0, 1] and parameters `[K, n]`."""
+    rng = np.random.default_rng(seed)
+    return rng.uniform(size=n), spread * rng.normal(size=(K, n))
+
+
+def masses_of(parameters):
+    exponentials = np.exp(parameters)
+    return (1 - 1e-4) * exponentials / exponentials.sum(axis=0) + 1e-4 / K
+
+
+def tensors(array, dtype="float64"):
+    return [ops.convert_to_tensor(row.astype(dtype)) for row in array]
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (-3.0, 2.0)])
+def test_it_goes_straight_from_knot_to_knot(low, high):
+    x, parameters = draw(200)
+    masses = masses_of(parameters)
+    heights = np.concatenate([np.zeros((1, 200)), np.cumsum(masses, axis=0)])
+    knots = np.linspace(0, 1, K + 1)
+    wanted = [np.interp(*each) for each in zip(x, [knots] * 200, heights.T, strict=True)]
+    data = low + (high - low) * x
+    z, log_slope = LinearSpline(K, low, high).forward(*tensors(data[None]), tensors(parameters))
+    np.testing.assert_allclose(z, low + (high - low) * np.array(wanted), atol=1e-12)
+    chosen = np.take_along_axis(masses, np.floor(x * K).astype(int)[None], axis=0)[0]
+    np.testing.assert_allclose(log_slope, np.log(K * chosen), atol=1e-12)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-4), ("float64", 1e-12)])
+def test_the_inverse_takes_it_back(dtype, tolerance):
+    transform = LinearSpline(K)
+    x, parameters = draw(500)
+    parameters = tensors(parameters, dtype)
+    z, log_slope = transform.forward(*tensors(x[None], dtype), parameters)
+    back, inverse_log_slope = transform.inverse(z, parameters)
+    np.testing.assert_allclose(back, x, atol=tolerance)
+    np.testing.assert_allclose(inverse_log_slope, -numpy(log_slope), atol=1e-5)
+
+
+@pytest.mark.parametrize("method", ["forward", "inverse"])
+def test_the_log_slope_is_that_of_autodiff(method):
+    transform = LinearSpline(K)
+    x, parameters = draw(100)
+    parameters = tensors(parameters)
+
+    def run(values):
+        return ops.sum(getattr(transform, method)(values, parameters)[0])
+
+    (slope,) = gradients(run, tensors(x[None]), [])
+    _, log_slope = getattr(transform, method)(*tensors(x[None]), parameters)
+    np.testing.assert_allclose(np.log(numpy(slope)), log_slope, atol=1e-10)
+
+
+def test_equal_parameters_and_what_is_outside_stay_as_they_are():
+    x = np.array([-1e6, -1e-3, 0.0, 0.3, 0.999, 1.0, 1.5, 1e6])
+    for method in ("forward", "inverse"):
+        for values, inside in ((np.full((K, 8), 7.0), x), (draw(8)[1], x)):
+            same = np.ones(8, bool) if values[0, 0] == 7 else (inside <= 0) | (inside >= 1)
+            y, log_slope = getattr(LinearSpline(K), method)(*tensors(x[None]), tensors(values))
+            np.testing.assert_allclose(numpy(y)[same], x[same], atol=1e-12)
+            outside = (x < 0) | (x > 1) | (values[0, 0] == 7)
+            np.testing.assert_allclose(numpy(log_slope)[outside], 0, atol=1e-12)
+
+
+def test_every_level_comes_back_from_its_bin():
+    levels = np.arange(256)
+    parameters = np.random.default_rng(0).normal(size=(256, 256))
+    transform = LinearSpline(256)
+    for share in (0.0, 0.5, 0.999):
+        x = tensors(((levels + share) / 256)[None], "float32")[0]
+        z, _ = transform.forward(x, tensors(parameters, "float32"))
+        back, _ = transform.inverse(z, tensors(parameters, "float32"))
+        moved = np.abs(256 * numpy(back) - levels - share)
+        assert moved.max() < 0.01
+
+
+def test_a_sequence_and_one_tensor_of_parameters_are_the_same():
+    transform = LinearSpline(3)
+    outputs = ops.convert_to_tensor(np.random.default_rng(0).normal(size=(4, 2, 6)))
+    x = ops.convert_to_tensor(np.random.default_rng(1).uniform(size=(4, 2, 2)))
+    z, log_slope = transform.forward(x, transform.split(outputs))
+    other, other_slope = transform.forward(x, ops.split(outputs, 3, axis=-1))
+    np.testing.assert_allclose(z, other)
+    np.testing.assert_allclose(log_slope, other_slope)
+
+
+def test_wrong_arguments_are_named():
+    with pytest.raises(ValueError, match=r"num_bins must be an integer of at least 2. Received: 1"):
+        LinearSpline(1)
+    with pytest.raises(ValueError, match=r"Expected finite `low` < `high`. Received: 1.0, 1.0"):
+        LinearSpline(4, 1.0, 1.0)
+    with pytest.raises(ValueError, match=r"num_bins is for data in .0, 1., in place of"):
+        TarFlow((4, 4, 1), num_bins=4, logit=1e-6)
+
+
+def test_levels_have_their_probabilities_in_a_tar_flow():
+    levels = 3
+    arguments = {"patch": 1, "depth": 1, "width": 8, "num_blocks": 1, "num_heads": 2}
+    flow = TarFlow((1, 2, 1), **arguments, quantization_levels=levels, num_bins=levels)
+    flow.build((None, 1, 2, 1))
+    randomize(flow)
+    images = np.array(list(itertools.product(range(levels), repeat=2))).reshape(-1, 1, 2, 1)
+    # The second pixel sees the first one's noise: the mean over draws is the probability.
+    log_p = numpy(flow.log_prob(images, num_draws=2000))
+    np.testing.assert_allclose(np.exp(log_p).sum(), 1, atol=0.01)
+    first = np.exp(log_p).reshape(levels, levels).sum(axis=1)
+    alone = TarFlow((1, 1, 1), **arguments, quantization_levels=levels, num_bins=levels)
+    alone.build((None, 1, 1, 1))
+    randomize(alone)
+    one = np.exp(numpy(alone.log_prob(np.arange(levels).reshape(-1, 1, 1, 1))))
+    np.testing.assert_allclose(one.sum(), 1, atol=1e-5)
+    assert first.max() - first.min() > 0.05  # it is no uniform distribution
+
+
+def test_a_tar_flow_of_histograms_integrates_to_one():
+    flow = TarFlow(
+        (1, 2, 1), 1, 2, 8, 1, 2, quantization_levels=None, num_bins=4
+    )  # the second layer goes the other way
+    flow.build((None, 1, 2, 1))
+    randomize(flow)
+    side = (np.arange(200) + 0.5) / 200
+    grid = np.stack(np.meshgrid(side, side, indexing="ij"), axis=-1).reshape(-1, 1, 2, 1)
+    density = np.exp(numpy(flow.log_prob(grid.astype("float32"))))
+    np.testing.assert_allclose(density.mean(), 1, atol=2e-3)
+    assert density.std() > 0.1
