@@ -6,8 +6,11 @@ import keras
 import numpy as np
 import pytest
 from command import run
+from layer_table import randomize
 from marks import needs_tensorflow
 from model_table import small_flow
+
+from tfflows import load_model
 
 pytestmark = needs_tensorflow
 
@@ -93,6 +96,37 @@ def test_train_goes_on_with_a_run_when_asked(trained, recipe, tmp_path):
     assert (tmp_path / "new" / "best.keras").exists()
 
 
+def test_guided_samples_are_those_of_the_model(tmp_path):
+    from tfflows.models import TarFlow
+
+    settings = {"patch": 2, "depth": 1, "width": 4, "num_blocks": 1, "num_heads": 2}
+    conditions = {"condition_shape": (3,), "condition_dropout": 0.1}
+    flow = randomize(TarFlow((4, 4, 1), **settings, **conditions), spread=0.5)
+    flow.save(tmp_path / "tar.keras")
+    draw = ("sample", "--model", tmp_path / "tar.keras", "--num", 5, "--seed", 2)
+    run(*draw, "--label", 1, "--guidance", 2, "--out", tmp_path / "x.npy")
+    x = np.load(tmp_path / "x.npy")
+    np.testing.assert_array_equal(x, flow.sample(5, np.eye(3)[1:2], 2, guidance=2.0))
+    assert np.abs(x - np.asarray(flow.sample(5, np.eye(3)[1:2], 2))).max() > 1
+    assert "Wrote 3 samples, 1 of each" in run(*draw, "--guidance", 2, "--out", tmp_path / "x.png")
+    for wrong in ("-1", "inf", "nan"):
+        assert "guidance" in run(*draw, "--guidance", wrong, "--out", tmp_path / "x.png", code=2)
+
+
+def test_classes_have_a_row_each_in_the_pictures_of_a_run(recipe, tmp_path, monkeypatch):
+    from tfflows.evaluation import plots
+
+    run("train", recipe, "--set", "data.conditional=true", "--out", tmp_path / "run")
+    drawn = []
+    monkeypatch.setattr(plots, "draw_samples", lambda flow, x, *args: drawn.append((x, *args)))
+    run("plot", tmp_path / "run", "--rows", 64)
+    flow = load_model(tmp_path / "run")
+    classes = np.repeat(np.eye(10, dtype="float32"), 10, axis=0)
+    ((x, path, columns),) = drawn
+    assert (path.name, columns) == ("samples.png", 10)
+    np.testing.assert_array_equal(x, flow.sample(100, classes, 0))
+
+
 def test_a_table_is_trained_on_by_its_columns(recipe, tmp_path):
     rows = np.random.default_rng(0).normal(size=(300, 3))
     np.savetxt(tmp_path / "t.csv", rows, delimiter=",", header="a,b,c", comments="")
@@ -135,6 +169,14 @@ def test_conditional_models_are_trained_and_sampled_by_label(recipe, tmp_path):
     assert "class from 0 to 9" in run(
         "sample", "--model", model, "--label", 10, "--out", tmp_path / "ten.png", code=2
     )
+    text = "Wrote 20 samples, 2 of each class"
+    assert text in run("sample", "--model", model, "--num", 25, "--out", tmp_path / "all.png")
+    assert "--num of at least 10" in run(
+        "sample", "--model", model, "--num", 9, "--out", tmp_path / "all.png", code=2
+    )
+    assert "--label is missing" in run("sample", "--model", model, "--out", "x.npy", code=2)
+    guided = ("sample", "--model", model, "--label", 3, "--guidance", 1, "--out", "x.npy")
+    assert "learned its density with and without the condition" in run(*guided, code=2)
     half = ",".join(["0"] * 3 + ["0.5"] * 2 + ["0"] * 5)  # between two classes
     run("sample", "--model", model, "--condition", half, "--num", 3, "--out", tmp_path / "x.npy")
     assert np.load(tmp_path / "x.npy").shape == (3, 8, 8, 1)

@@ -107,8 +107,28 @@ def test_an_earlier_export_says_nothing_and_still_serves(exported):
         _ = served.data_range
 
 
+def test_guided_samples_are_those_of_the_flow(tmp_path):
+    settings = {"patch": 2, "depth": 2, "width": 4, "num_blocks": 1, "num_heads": 2}
+    settings |= {"quantization_levels": None, "condition_shape": (3,), "condition_dropout": 0.1}
+    flow = randomize(tfflows.models.TarFlow((4, 4, 1), **settings), spread=0.5)
+    served = tfflows.load_model(flow.export(tmp_path / "guided"))
+    rows = np.eye(3, dtype="float32")
+    for guidance in (0.0, 1.5):
+        for condition in (rows, rows[1:2]):
+            x = served.sample(3, condition, seed=7, guidance=guidance)
+            wanted = ops.convert_to_numpy(flow.sample(3, condition, seed=7, guidance=guidance))
+            np.testing.assert_allclose(x, wanted, atol=1e-4, rtol=1e-4)
+    assert np.abs(x - served.sample(3, condition, seed=7)).max() > 0.1
+    assert served.sample(0, rows[:1], guidance=1.5).shape == (0, 4, 4, 1)
+    for wrong in (-1.0, np.nan, "strong"):
+        with pytest.raises(ValueError, match="guidance must be finite and >= 0"):
+            served.sample(3, rows, guidance=wrong)
+
+
 def test_the_command_samples_from_one(exported, tmp_path):
     flow, folder = exported
+    with pytest.raises(ValueError, match=r"with the signature sample_guided.*Received: .*pets"):
+        tfflows.load_model(folder).sample(3, np.eye(2)[:1], guidance=1.0)
     command = ("sample", "--model", folder, "--num", 5, "--seed", 3, "--condition", "0,1")
     run(*command, "--out", tmp_path / "x.npy")
     wanted = flow.sample(5, np.eye(2)[1:], seed=3)

@@ -24,6 +24,7 @@ def plot(run, out, rows, seed, data_dir):
         )
     import_backend()
     from tfflows.evaluation import plots
+    from tfflows.evaluation.class_rows import are_few_classes, each_class
     from tfflows.runs.curve import best_epoch, read_epochs
     from tfflows.runs.data import load_split
     from tfflows.runs.recipe import read_recipe
@@ -45,9 +46,11 @@ def plot(run, out, rows, seed, data_dir):
     scores = {name: flow.log_prob(part, condition, 1) for name, part in parts.items()}
     plots.score_histogram({k: np.asarray(v) for k, v in scores.items()}, out / "scores.png")
     if plots.is_drawable(flow):
-        plots.draw_samples(
-            flow, samples[:64] if len(flow.event_shape) == 3 else samples, out / "samples.png"
-        )
+        drawn, columns = samples[:64] if plots.is_image(flow) else samples, None
+        if plots.is_image(flow) and are_few_classes(condition):
+            columns = condition.shape[1]  # a row for each class
+            drawn = np.asarray(flow.sample(columns**2, each_class(columns, columns), seed))
+        plots.draw_samples(flow, drawn, out / "samples.png", columns)
     if len(flow.event_shape) == 1:
         plots.marginals(x, samples, out / "marginals.png", names=flow.data_schema.columns)
     click.echo(f"Wrote {', '.join(sorted(path.name for path in out.glob('*.png')))} to {out}")

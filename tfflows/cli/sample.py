@@ -1,6 +1,7 @@
 """The commands `tfflows sample` and `tfflows animate`: what a model draws."""
 
 import csv
+import math
 from pathlib import Path
 
 import click
@@ -22,8 +23,18 @@ _SUFFIXES = (".png", ".csv", ".npy")
 )
 @click.option("--label", help="Class to sample, by its name or, without names, number from 0.")
 @click.option("--condition", help="Numbers instead, where conditions are features: 0.5,-1.")
-def sample(model_path, out, num, seed, temperature, label, condition):
-    """Draw samples: a grid of images or a scatter plot as .png, or rows as .csv or .npy."""
+@click.option(
+    "--guidance",
+    type=click.FloatRange(0),
+    default=0.0,
+    show_default=True,
+    help="How far samples move from those of no class, where a model learned these too.",
+)
+def sample(model_path, out, num, seed, temperature, label, condition, guidance):
+    """Draw samples: a grid of images or a scatter plot as .png, or rows as .csv or .npy.
+
+    A .png of images of a model of classes has a row for each class, if none is named.
+    """
     suffix = Path(out).suffix
     if suffix not in _SUFFIXES:
         raise click.UsageError(f"--out must be a .png, .csv or .npy file. Received: {out}")
@@ -34,13 +45,54 @@ def sample(model_path, out, num, seed, temperature, label, condition):
         raise click.UsageError(
             f"A .png requires images or 2-D points; write data of shape {flow.event_shape} as .csv"
         )
-    row = _one_hot(flow, label) if condition is None else _features(flow, label, condition)
-    x = np.asarray(flow.sample(num, row, seed, temperature))
+    columns = None
+    if suffix == ".png" and label is condition is None and _is_of_classes(flow, plots):
+        rows, columns = _rows_of_classes(flow, num)
+        num = len(rows)
+    else:
+        rows = _one_hot(flow, label) if condition is None else _features(flow, label, condition)
+    x = np.asarray(flow.sample(num, rows, seed, temperature, **_guidance(flow, guidance)))
     if suffix == ".png":
-        plots.draw_samples(flow, x, out)
+        plots.draw_samples(flow, x, out, columns)
     else:
         _write_rows(flow.data_schema.round_dequantized(x), out, flow.data_schema, label)
-    click.echo(f"Wrote {num} samples of shape {flow.event_shape} to {out}")
+    of_each = f", {columns} of each class" if columns else ""
+    click.echo(f"Wrote {num} samples{of_each} of shape {flow.event_shape} to {out}")
+
+
+def _guidance(flow, guidance):
+    """The argument of `flow.sample`, which not every flow has."""
+    if not guidance:
+        return {}
+    if not math.isfinite(guidance):
+        raise click.UsageError(f"--guidance must be finite. Received: {guidance}")
+    if not flow.has_guidance:
+        raise click.UsageError(
+            "--guidance expects a model that learned its density with and without the condition: a "
+            "TarFlow with condition_shape and condition_dropout, or its SavedModel with the "
+            f"signature sample_guided. Received: --guidance {guidance:g} and a model without"
+        )
+    return {"guidance": guidance}
+
+
+def _is_of_classes(flow, plots):
+    """Whether the flow draws images of classes, rather than given numbers."""
+    shape, schema = flow.condition_shape, flow.data_schema
+    has_classes = shape is not None and len(shape) == 1 and shape[0] > 1
+    return has_classes and schema.condition_columns is None and plots.is_image(flow)
+
+
+def _rows_of_classes(flow, num):
+    """Conditions of at most `num` samples, as many of each class, and how many."""
+    from tfflows.evaluation.class_rows import each_class
+
+    classes = flow.condition_shape[0]
+    if num < classes:
+        raise click.UsageError(
+            f"A row for each of {classes} classes takes --num of at least {classes}; --label draws "
+            f"one class. Received: --num {num}"
+        )
+    return each_class(classes, num // classes), num // classes
 
 
 def _one_hot(flow, label):

@@ -83,20 +83,28 @@ def scatter(points, path: str | Path) -> None:
 
 def is_drawable(flow: keras.Model) -> bool:
     """Whether `draw_samples` can draw what the flow samples: images or points of a plane."""
-    return _is_image(flow) or flow.dims == 2
+    return is_image(flow) or flow.dims == 2
 
 
-def _is_image(flow):
+def is_image(flow: keras.Model) -> bool:
+    """Whether the flow samples images of one or three channels."""
     return len(flow.event_shape) == 3 and flow.event_shape[-1] in (1, 3)
 
 
-def draw_samples(flow: keras.Model, x, path: str | Path) -> None:
-    """Write samples x `[n, *event_shape]` of a flow as a grid of images or a scatter plot."""
-    if not _is_image(flow):
+def draw_samples(flow: keras.Model, x, path: str | Path, columns: int | None = None) -> None:
+    """Write samples x `[n, *event_shape]` of a flow as a grid of images or a scatter plot.
+
+    Args:
+        flow: what sampled them.
+        x: samples.
+        path: a .png, .pdf or .svg file.
+        columns: of the grid; None makes it about square.
+    """
+    if not is_image(flow):
         scatter(np.asarray(x).reshape(-1, 2), path)
         return
     low, high = flow.data_range or (0, 1)
-    image_grid(x - low, path, levels=high - low + 1 if flow.is_discrete else 2)
+    image_grid(x - low, path, levels=high - low + 1 if flow.is_discrete else 2, columns=columns)
 
 
 def _bins(rows):

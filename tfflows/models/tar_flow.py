@@ -1,6 +1,5 @@
 """TarFlow: autoregressive flows by transformers on patches (Zhai et al. 2024)."""
 
-import math
 from collections.abc import Sequence
 
 import keras
@@ -16,7 +15,7 @@ from tfflows.models.preprocessing import image_preprocessing, padding_to_fit
 from tfflows.models.published_flow import PublishedFlow
 from tfflows.transforms import Affine, LinearSpline, LogisticMixtureCDF
 from tfflows.transforms.log_scale import deep_log_scale
-from tfflows.utils.checks import as_shape, check_positive
+from tfflows.utils.checks import as_shape, check_guidance, check_positive
 
 SIZES = {
     "small": {"patch": 4, "depth": 4, "width": 64, "num_blocks": 2, "num_heads": 2},
@@ -136,6 +135,11 @@ class TarFlow(PublishedFlow):
             self.seed_generator = keras.random.SeedGenerator()
         super().build(input_shape)
 
+    @property
+    def has_guidance(self) -> bool:
+        """Whether the model has learned its density with and without the condition."""
+        return self.condition_shape is not None and self.condition_dropout > 0
+
     def forward_and_log_det(self, x, condition=None, training=False):
         """As that of every flow; in training without the condition of some rows."""
         if training and self.condition_dropout and condition is not None:
@@ -169,9 +173,8 @@ class TarFlow(PublishedFlow):
         """
         if not guidance:
             return super().sample(num_samples, condition, seed, temperature, batch_size=batch_size)
-        if not 0 <= guidance < math.inf:
-            raise ValueError(f"guidance must be finite and >= 0. Received: {guidance!r}")
-        if self.condition_shape is None or not self.condition_dropout:
+        check_guidance(guidance)
+        if not self.has_guidance:
             raise ValueError(
                 "Guidance expects a model with condition_shape= and condition_dropout=, which has "
                 "learned its density with and without the condition. Received: condition_shape="
@@ -187,6 +190,18 @@ class TarFlow(PublishedFlow):
         """As `generate`, with a guidance for each row `[batch]`."""
         with guided(guidance):
             return self.generate(z, condition)
+
+    def draw_guided(
+        self,
+        noise: rng.BatchNoise | rng.RowNoise,
+        condition: Tensor,
+        temperature: float | Tensor,
+        guidance: Tensor,
+    ) -> Tensor:
+        """As `draw`, with one guidance `[]` for all rows."""
+        z = self.base.draw(noise, condition, temperature)
+        strength = ops.broadcast_to(ops.cast(guidance, self.compute_dtype), (ops.shape(z)[0],))
+        return self.generate_guided(z, condition, strength)
 
     @classmethod
     def of_size(cls, size: str, event_shape: Sequence[int], **kwargs) -> "TarFlow":

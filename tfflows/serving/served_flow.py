@@ -10,7 +10,7 @@ from tfflows.backend import rng
 from tfflows.backend.tensor_ops import Tensor
 from tfflows.serving.description import DESCRIPTION_FILE
 from tfflows.serving.loading import load_saved_model
-from tfflows.utils.checks import check_draw, check_shape
+from tfflows.utils.checks import check_draw, check_guidance, check_shape
 from tfflows.utils.data_schema import DataSchema
 
 
@@ -62,6 +62,11 @@ class ServedFlow:
     def signatures(self) -> dict[str, Any]:
         """The TensorFlow function of each signature, by its name."""
         return dict(self._model.signatures)
+
+    @property
+    def has_guidance(self) -> bool:
+        """Whether `sample` takes a guidance."""
+        return "sample_guided" in self._model.signatures
 
     @property
     def dims(self) -> int:
@@ -121,6 +126,8 @@ class ServedFlow:
         condition: Tensor | None = None,
         seed: rng.Seed = None,
         temperature: float = 1.0,
+        *,
+        guidance: float = 0.0,
     ) -> np.ndarray:
         """Draw data `[num_samples, *event_shape]`, in the units of the training data.
 
@@ -132,9 +139,11 @@ class ServedFlow:
                 all, where the flow is conditional.
             seed: None (fresh), an integer or a `keras.random.SeedGenerator`.
             temperature: factor on the spread of the base, >= 0.
+            guidance: of models with `has_guidance`: see `tfflows.models.TarFlow.sample`.
 
         Raises:
-            ValueError: an argument is out of range, or of the wrong shape.
+            ValueError: an argument is out of range, or of the wrong shape, or the model has no
+                guidance.
         """
         import tensorflow as tf
 
@@ -149,7 +158,16 @@ class ServedFlow:
                 f"Expected a condition of {num_samples} rows, or of one for all samples. "
                 f"Received: condition of shape {np.shape(condition)}"
             )
-        return self._call("sample", "x", draw, condition=condition)
+        if not guidance:
+            return self._call("sample", "x", draw, condition=condition)
+        check_guidance(guidance)
+        if not self.has_guidance:
+            raise ValueError(
+                "guidance expects a SavedModel with the signature sample_guided, which a TarFlow "
+                f"with condition_dropout= exports. Received: {self.folder} without it"
+            )
+        draw["guidance"] = tf.constant(float(guidance), tf.float32)
+        return self._call("sample_guided", "x", draw, condition=condition)
 
     def sample_and_log_prob(
         self,

@@ -20,9 +20,11 @@ def make_signatures(flow: "Density") -> dict[str, Callable]:
     | decode | z [n, *latent] | x [n, *event] |
     | sample | num_samples int32 [], seed int32 [2], temperature float32 [] | x [num_samples, ...] |
     | sample_seeds | seeds int32 [n, 2] | x [n, *event] |
+    | sample_guided | as sample, and guidance float32 [] | x [num_samples, ...] |
 
     A conditional flow takes `condition` [n, *condition_shape] in each of them as well; one row does
-    for all of `sample`. The model's `own_signatures` stand beside these. x is in the units of the
+    for all of `sample`. Only flows that learned their density without a condition too have
+    sample_guided. The model's `own_signatures` stand beside these. x is in the units of the
     training data. Each row of sample_seeds depends only on its own seed.
     """
     import tensorflow as tf
@@ -52,12 +54,21 @@ def make_signatures(flow: "Density") -> dict[str, Callable]:
         with few_row_sizes():
             return {"x": flow.generate(z, condition)}
 
+    def for_all(condition, num_samples):  # one row serves all samples
+        return tf.broadcast_to(condition, [num_samples, *condition.shape[1:]])
+
     def sample(num_samples, seed, temperature, condition=None):
-        if condition is not None:  # one row serves all samples
-            condition = tf.broadcast_to(condition, [num_samples, *condition.shape[1:]])
+        if condition is not None:
+            condition = for_all(condition, num_samples)
         noise = flow.batch_noise(num_samples, seed)
         with few_row_sizes():
             return {"x": flow.draw(noise, condition, temperature)}
+
+    def sample_guided(num_samples, seed, temperature, guidance, condition):
+        condition = for_all(condition, num_samples)
+        noise = flow.batch_noise(num_samples, seed)
+        with few_row_sizes():
+            return {"x": flow.draw_guided(noise, condition, temperature, guidance)}
 
     def sample_seeds(seeds, condition=None):
         with few_row_sizes():
@@ -71,6 +82,8 @@ def make_signatures(flow: "Density") -> dict[str, Callable]:
         return call
 
     specs = [(log_prob, [x]), (encode, [x]), (decode, [z]), (sample, draw), (sample_seeds, [seeds])]
+    if flow.has_guidance:
+        specs.append((sample_guided, [*draw, tf.TensorSpec([], tf.float32, name="guidance")]))
     functions = {function.__name__: (function, spec) for function, spec in specs}
     functions |= {name: (own(*how), [x]) for name, how in flow.own_signatures.items()}
     return {

@@ -35,6 +35,7 @@ class Density(Checkpointed, keras.Model):
     # Signatures of a SavedModel beyond those of every flow: by name, the method of x and condition,
     # and the name of its output.
     own_signatures: Mapping[str, tuple[str, str]] = {}
+    has_guidance = False  # whether `sample` takes a guidance: see `TarFlow`
     is_bijective = True  # whether `inverse(encode(x))` is x
 
     def __init__(

@@ -38,6 +38,12 @@ def check_draw(num_samples: int, temperature: float) -> None:
         raise ValueError(f"temperature must be finite and >= 0. Received: {temperature!r}")
 
 
+def check_guidance(guidance: float) -> None:
+    """Raise ValueError unless it is one that `sample` takes."""
+    if not isinstance(guidance, numbers.Real) or not 0 <= float(guidance) < math.inf:
+        raise ValueError(f"guidance must be finite and >= 0. Received: {guidance!r}")
+
+
 def check_shape(x, event_shape: tuple) -> None:
     """Raise ValueError unless x is `[n, *event_shape]` of numbers."""
     if not hasattr(x, "shape") or not hasattr(x, "dtype"):

@@ -8,9 +8,10 @@ from keras import ops
 
 from tfflows.datasets import Rows
 from tfflows.evaluation import plots
+from tfflows.evaluation.class_rows import are_few_classes, each_class
 from tfflows.flow import Flow
 
-_MAX_IMAGES, _MAX_POINTS, _MAX_CLASSES = 64, 5000, 12
+_MAX_IMAGES, _MAX_POINTS = 64, 5000
 
 
 def write_samples(
@@ -31,9 +32,9 @@ def write_samples(
     count = min(_MAX_IMAGES if flow.is_discrete or as_images else _MAX_POINTS, len(rows))
     x = np.asarray(rows.x[:count])
     condition = None if rows.condition is None else rows.condition[:count]
-    if condition is not None and flow.is_discrete and as_images is None and _is_one_hot(condition):
+    if flow.is_discrete and as_images is None and are_few_classes(condition):
         classes = condition.shape[1]  # of a square grid
-        condition = np.repeat(np.eye(classes, dtype="float32"), classes, axis=0)
+        condition = each_class(classes, classes)
         count = len(condition)
     samples = ops.convert_to_numpy(flow.sample(count, condition, seed))
     if as_images:
@@ -42,11 +43,3 @@ def write_samples(
         plots.draw_samples(flow, samples, path)
     else:
         plots.marginals(x.reshape(count, -1), samples.reshape(count, -1), path)
-
-
-def _is_one_hot(condition):
-    """Whether conditions `[n, ...]` are those of a few classes."""
-    if condition.ndim != 2 or not 1 < condition.shape[1] <= _MAX_CLASSES:
-        return False
-    classes = condition.shape[1]
-    return bool((np.sort(condition, axis=1) == np.eye(1, classes, classes - 1)).all())
