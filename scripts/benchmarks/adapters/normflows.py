@@ -15,12 +15,16 @@ prior of each level, and none is given the other half. The scale is sigmoid(s + 
 Once the data have set `ActNorm`, it is made the `AffineConstFlow` that it extends, since its look
 whether it is set is a break in torch.compile's graph, once each step of the flow.
 
+Among the image models it is the same Glow, eager, on (x + u) / levels of integers x and uniform u.
+
 A VAE's posterior is `MaskedAffineAutoregressive`s given the context, the latents reversed between,
 whose direction of one pass draws z; an activation is put before
 their networks' last layer.
 
 An energy is sampled by the model's own `reverse_kld`.
 """
+
+import math
 
 import normflows
 import torch
@@ -31,7 +35,14 @@ from benchmarks.adapters._wells import log_density
 
 REQUIREMENTS = ["torch==2.13.0", "normflows==1.7.3"]
 GROUP = "tensorflow"
-MODES = ["eager", "compile"]
+MODES = {
+    "realnvp": ["eager", "compile"],
+    "wells": ["eager", "compile"],
+    "maf": ["eager", "compile"],
+    "vae": ["eager", "compile"],
+    "glow": ["eager", "compile"],
+    "images": ["Glow, eager"],
+}
 
 
 def build_realnvp(case, mode, x):
@@ -161,18 +172,41 @@ def _glow_levels(case):
 
 def build_glow(case, mode, x):
     """`case.levels` levels of `case.layers` steps; half of the channels leave after each."""
-    flow = normflows.MultiscaleFlow(*_glow_levels(case), class_cond=False)
-    x = channels_first(x)
-    with torch.no_grad():
-        flow.log_prob(torch.from_numpy(x[: case.batch_size]), None)
-    for module in flow.modules():
-        if isinstance(module, normflows.flows.ActNorm):
-            module.__class__ = normflows.flows.AffineConstFlow
+    flow = _glow(case, torch.from_numpy(channels_first(x[: case.batch_size])))
     return make_subject(
         flow,
         lambda rows: flow.log_prob(rows, None),
         lambda size: flow.sample(size)[0],
         case,
         mode,
-        x,
+        channels_first(x),
     )
+
+
+def build_images(case, mode, x):
+    """The same Glow on integers, to which uniform noise is added."""
+    levels = case.quantization_levels
+
+    def add_noise(rows):
+        return (rows + torch.rand_like(rows)) / levels
+
+    flow = _glow(case, add_noise(torch.from_numpy(channels_first(x[: case.batch_size]))))
+    return make_subject(
+        flow,
+        lambda rows: flow.log_prob(add_noise(rows), None) - case.dims * math.log(levels),
+        lambda size: (levels * flow.sample(size)[0]).floor().clamp(0, levels - 1),
+        case,
+        mode,
+        channels_first(x),
+    )
+
+
+def _glow(case, rows):
+    """The flow, its `ActNorm`s set by rows `[batch, channels, height, width]`."""
+    flow = normflows.MultiscaleFlow(*_glow_levels(case), class_cond=False)
+    with torch.no_grad():
+        flow.log_prob(rows, None)
+    for module in flow.modules():
+        if isinstance(module, normflows.flows.ActNorm):
+            module.__class__ = normflows.flows.AffineConstFlow
+    return flow
