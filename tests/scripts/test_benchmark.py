@@ -99,8 +99,8 @@ def test_rows_on_a_gpu_say_the_step_and_what_fit_makes_of_it(benchmarks):
     table = gpu.make_table(results)
     assert table[0] == gpu.HEADINGS
     assert table[1:] == [
-        ["MAF, 784 dimensions", "tfflows", "fast", "12.3", "0.50", "0.60", "0.20", "2.00"],
-        ["", "flowjax", "fast", "12.3", "1.00", "", "0.40", "80.00"],
+        ["MAF, 784 dimensions", "tfflows", "fast", "12.3", "0.50", "0.60", "0.20", "2.00", "12345"],
+        ["", "flowjax", "fast", "12.3", "1.00", "", "0.40", "80.00", "12345"],
     ]
     assert gpu.verdicts(results) == [
         "MAF, 784 dimensions, fast: fit takes 1.20 of the step; flowjax (fast): step 0.50, "
