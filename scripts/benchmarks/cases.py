@@ -26,7 +26,7 @@ class Case:
         num_bins, bound: pieces of a spline, and half the length of the interval that it moves.
         latents: elements of a VAE's z, or 0; then `hidden_units` are those of its gated encoder,
             the other way round of its decoder, and `layers` those of its posterior flow.
-        quantization_levels: grey levels of images of integers, or 0 for images of real values.
+        in_unit_interval: whether images are in [0, 1].
         models: of "images", name -> arguments of the tfflows model that the name begins with,
             such that all have about the parameters of the Glow of `levels`, `layers` and
             `hidden_units`.
@@ -44,15 +44,14 @@ class Case:
     num_bins: int = 8
     bound: float = 3.0
     latents: int = 0
-    quantization_levels: int = 0
+    in_unit_interval: bool = False
     models: dict[str, dict] = field(default_factory=dict)
 
     def data(self, steps: int):
         """Correlated, skewed rows for `steps` batches, `[steps * batch_size, dims]` float32.
 
-        Images are smooth ones, `[steps * batch_size, height, width, channels]`: of real values, so
-        that nothing has to be dequantized, or of integers 0..quantization_levels - 1. A VAE's rows
-        are 0 where these are negative, else 1.
+        Images are smooth ones of real values, `[steps * batch_size, height, width, channels]`, so
+        that nothing has to be dequantized. A VAE's rows are 0 where these are negative, else 1.
         """
         import numpy as np  # here, because the interpreter of scripts/benchmark may lack it
 
@@ -77,9 +76,8 @@ class Case:
         amplitudes = rng.standard_normal((number, waves, waves, channels)) / waves
         images = np.einsum("nijc,hi,wj->nhwc", amplitudes, *cosines, optimize=True)
         images = images + 0.1 * rng.standard_normal(images.shape)
-        if self.quantization_levels:
-            greys = np.floor(self.quantization_levels * (0.5 + 0.2 * images))
-            images = np.clip(greys, 0, self.quantization_levels - 1)
+        if self.in_unit_interval:
+            images = 1 / (1 + np.exp(-images))
         return images.astype("float32")
 
 
@@ -131,18 +129,13 @@ CASES = {
         image_shape=(28, 28, 1),
         levels=2,
         learning_rate=1e-4,
-        quantization_levels=256,
+        in_unit_interval=True,
         models={
             "Glow": {"depth": 8, "filters": 128},
             "Glow, mixture couplings": {
                 "depth": 4,
                 "filters": 68,
                 "coupling": "logistic_mixture",
-            },
-            "Glow, learned noise": {
-                "depth": 8,
-                "filters": 112,
-                "variational_dequantization": True,
             },
             "Jet": {"depth": 8, "width": 64},
             "TarFlow, patches": {"patch": 2, "depth": 4, "width": 64, "num_heads": 2},
@@ -158,15 +151,10 @@ CASES = {
         image_shape=(8, 8, 1),
         levels=2,
         learning_rate=1e-4,
-        quantization_levels=16,
+        in_unit_interval=True,
         models={
             "Glow": {"depth": 2, "filters": 8},
             "Glow, mixture couplings": {"depth": 1, "filters": 4, "coupling": "logistic_mixture"},
-            "Glow, learned noise": {
-                "depth": 2,
-                "filters": 4,
-                "variational_dequantization": True,
-            },
             "Jet": {"depth": 2, "width": 8},
             "TarFlow, patches": {"patch": 2, "depth": 2, "width": 8, "num_heads": 2},
             "TarFlow, pixels": {"patch": 1, "depth": 1, "width": 8, "num_bins": 16},

@@ -246,7 +246,9 @@ def test_image_models_have_about_the_parameters_of_normflows_glow(benchmarks):
 
     case, wanted = find_case("images-28"), 433_832  # normflows 1.7.3, told by its adapter
     for name, arguments in case.models.items():
-        flow = getattr(tfflows.models, name.split(", ")[0])(case.image_shape, **arguments)
+        flow = getattr(tfflows.models, name.split(", ")[0])(
+            case.image_shape, quantization_levels=None, **arguments
+        )
         flow.build((None, *case.image_shape))
         count = sum(int(np.prod(v.shape)) for v in flow.trainable_variables)
         assert count == pytest.approx(wanted, rel=0.05), name
@@ -263,15 +265,13 @@ def test_image_models_are_the_modes_of_both_backends(benchmarks):
             assert modes == list(find_case(name).models)
 
 
-def test_images_of_integers_fill_the_grey_levels(benchmarks):
+def test_images_for_histograms_are_in_the_unit_interval(benchmarks):
     from benchmarks.cases import find_case
 
     images = find_case("images-28").data(2)
     assert images.shape == (128, 28, 28, 1)
-    np.testing.assert_array_equal(images, np.round(images))
-    assert 0 <= images.min() < 32
-    assert 224 <= images.max() <= 255
-    assert len(np.unique(images)) > 200
+    assert 0 < images.min() < 0.2
+    assert 0.8 < images.max() < 1
     steps = abs(images[:, 1:] - images[:, :-1]).mean()
     assert 0 < steps < 0.5 * images.std()
 

@@ -15,7 +15,7 @@ prior of each level, and none is given the other half. The scale is sigmoid(s + 
 Once the data have set `ActNorm`, it is made the `AffineConstFlow` that it extends, since its look
 whether it is set is a break in torch.compile's graph, once each step of the flow.
 
-Among the image models it is the same Glow, eager, on (x + u) / levels of integers x and uniform u.
+Among the image models it is the same Glow, eager.
 
 A VAE's posterior is `MaskedAffineAutoregressive`s given the context, the latents reversed between,
 whose direction of one pass draws z; an activation is put before
@@ -23,8 +23,6 @@ their networks' last layer.
 
 An energy is sampled by the model's own `reverse_kld`.
 """
-
-import math
 
 import normflows
 import torch
@@ -172,41 +170,23 @@ def _glow_levels(case):
 
 def build_glow(case, mode, x):
     """`case.levels` levels of `case.layers` steps; half of the channels leave after each."""
-    flow = _glow(case, torch.from_numpy(channels_first(x[: case.batch_size])))
+    flow = normflows.MultiscaleFlow(*_glow_levels(case), class_cond=False)
+    x = channels_first(x)
+    with torch.no_grad():
+        flow.log_prob(torch.from_numpy(x[: case.batch_size]), None)
+    for module in flow.modules():
+        if isinstance(module, normflows.flows.ActNorm):
+            module.__class__ = normflows.flows.AffineConstFlow
     return make_subject(
         flow,
         lambda rows: flow.log_prob(rows, None),
         lambda size: flow.sample(size)[0],
         case,
         mode,
-        channels_first(x),
+        x,
     )
 
 
 def build_images(case, mode, x):
-    """The same Glow on integers, to which uniform noise is added."""
-    levels = case.quantization_levels
-
-    def add_noise(rows):
-        return (rows + torch.rand_like(rows)) / levels
-
-    flow = _glow(case, add_noise(torch.from_numpy(channels_first(x[: case.batch_size]))))
-    return make_subject(
-        flow,
-        lambda rows: flow.log_prob(add_noise(rows), None) - case.dims * math.log(levels),
-        lambda size: (levels * flow.sample(size)[0]).floor().clamp(0, levels - 1),
-        case,
-        mode,
-        channels_first(x),
-    )
-
-
-def _glow(case, rows):
-    """The flow, its `ActNorm`s set by rows `[batch, channels, height, width]`."""
-    flow = normflows.MultiscaleFlow(*_glow_levels(case), class_cond=False)
-    with torch.no_grad():
-        flow.log_prob(rows, None)
-    for module in flow.modules():
-        if isinstance(module, normflows.flows.ActNorm):
-            module.__class__ = normflows.flows.AffineConstFlow
-    return flow
+    """The same Glow."""
+    return build_glow(case, mode, x)

@@ -34,7 +34,6 @@ MODES = {
     "images": [
         "Glow, jit",
         "Glow, mixture couplings, jit",
-        "Glow, learned noise, jit",
         "Jet, jit",
         "TarFlow, patches, jit",
         "TarFlow, pixels, jit",

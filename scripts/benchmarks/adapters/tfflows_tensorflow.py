@@ -10,11 +10,10 @@ Glow's 1x1 convolutions are products of an L and a U, its scales two_sigmoid(s),
 by the data in the first `fit`. The half that a level factors out has a convolutional prior given
 the other half, and the last level a learned mean and scale a channel, as in the paper.
 
-The image models take integers: noise makes them real. Their modes are Glow with affine couplings,
-with the distribution functions of mixtures of logistics ("mixture couplings"), which sample by
-bisection, and with noise by a conditional flow ("learned noise"); Jet; and TarFlow with affine
-layers on patches, and with one layer of histograms on pixels, all of which sample token by token
-with cached keys and values.
+The image models are Glow with affine couplings, and with the distribution functions of mixtures of
+logistics ("mixture couplings"), which sample by bisection; Jet; and TarFlow with affine layers on
+patches, and with one layer of histograms on pixels, which both sample token by token with cached
+keys and values. None dequantizes, so that `VariationalDequantize` is not among them.
 
 The continuous flow's field is a `DynamicsMLP` of kind "concat", whose last layer is zero at first.
 It trains by Hutchinson's estimate, one Rademacher draw a row and solve, and by `DormandPrince`,
@@ -51,7 +50,6 @@ MODES = {
     "images": [
         "Glow, XLA",
         "Glow, mixture couplings, XLA",
-        "Glow, learned noise, XLA",
         "Jet, XLA",
         "TarFlow, patches, XLA",
         "TarFlow, pixels, XLA",
