@@ -43,11 +43,11 @@ PLANS = {
     "images-28": (
         "Image models, 28x28x1",
         [
-            Plan("tfflows_jax", "Glow, jit", 40),
-            Plan("tfflows_jax", "Glow, mixture couplings, jit", 40),
-            Plan("tfflows_jax", "Jet, jit", 40),
-            Plan("tfflows_jax", "TarFlow, patches, jit", 40),
-            Plan("tfflows_jax", "TarFlow, pixels, jit", 20),
+            Plan("tfflows_jax", "Glow, jit", 150),
+            Plan("tfflows_jax", "Glow, mixture couplings, jit", 100),
+            Plan("tfflows_jax", "Jet, jit", 200),
+            Plan("tfflows_jax", "TarFlow, patches, jit", 200),
+            Plan("tfflows_jax", "TarFlow, pixels, jit", 60),
             Plan("normflows", "Glow, eager", 5),
         ],
     ),
