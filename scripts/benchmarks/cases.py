@@ -1,6 +1,6 @@
 """The cases: which architecture is timed, at which sizes, on which data."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -9,7 +9,8 @@ class Case:
 
     Args:
         architecture: adapters that can make it define `build_<architecture>`.
-            Of "wells", couplings trained by reverse KL on `tfflows.energies.ManyWell`.
+            Of "wells", couplings trained by reverse KL on `tfflows.energies.ManyWell`; of
+            "images", several models, which the modes name.
         dims: elements of an event.
         layers: how many couplings (or autoregressive layers); on images, in each level; 1 for a
             continuous flow.
@@ -25,6 +26,10 @@ class Case:
         num_bins, bound: pieces of a spline, and half the length of the interval that it moves.
         latents: elements of a VAE's z, or 0; then `hidden_units` are those of its gated encoder,
             the other way round of its decoder, and `layers` those of its posterior flow.
+        in_unit_interval: whether images are in [0, 1].
+        models: of "images", name -> arguments of the tfflows model that the name begins with,
+            such that all have about the parameters of the Glow of `levels`, `layers` and
+            `hidden_units`.
     """
 
     architecture: str
@@ -39,6 +44,8 @@ class Case:
     num_bins: int = 8
     bound: float = 3.0
     latents: int = 0
+    in_unit_interval: bool = False
+    models: dict[str, dict] = field(default_factory=dict)
 
     def data(self, steps: int):
         """Correlated, skewed rows for `steps` batches, `[steps * batch_size, dims]` float32.
@@ -68,7 +75,10 @@ class Case:
         ]
         amplitudes = rng.standard_normal((number, waves, waves, channels)) / waves
         images = np.einsum("nijc,hi,wj->nhwc", amplitudes, *cosines, optimize=True)
-        return (images + 0.1 * rng.standard_normal(images.shape)).astype("float32")
+        images = images + 0.1 * rng.standard_normal(images.shape)
+        if self.in_unit_interval:
+            images = 1 / (1 + np.exp(-images))
+        return images.astype("float32")
 
 
 CASES = {
@@ -109,6 +119,46 @@ CASES = {
         image_shape=(8, 8, 1),
         levels=2,
         learning_rate=1e-4,
+    ),
+    "images-28": Case(
+        "images",
+        dims=28 * 28,
+        layers=8,
+        hidden_units=(128, 128),
+        batch_size=64,
+        image_shape=(28, 28, 1),
+        levels=2,
+        learning_rate=1e-4,
+        in_unit_interval=True,
+        models={
+            "Glow": {"depth": 8, "filters": 128},
+            "Glow, mixture couplings": {
+                "depth": 4,
+                "filters": 68,
+                "coupling": "logistic_mixture",
+            },
+            "Jet": {"depth": 8, "width": 64},
+            "TarFlow, patches": {"patch": 2, "depth": 4, "width": 64, "num_heads": 2},
+            "TarFlow, pixels": {"patch": 1, "depth": 1, "width": 128, "num_bins": 256},
+        },
+    ),
+    "images-tiny": Case(
+        "images",
+        dims=8 * 8,
+        layers=2,
+        hidden_units=(8, 8),
+        batch_size=4,
+        image_shape=(8, 8, 1),
+        levels=2,
+        learning_rate=1e-4,
+        in_unit_interval=True,
+        models={
+            "Glow": {"depth": 2, "filters": 8},
+            "Glow, mixture couplings": {"depth": 1, "filters": 4, "coupling": "logistic_mixture"},
+            "Jet": {"depth": 2, "width": 8},
+            "TarFlow, patches": {"patch": 2, "depth": 2, "width": 8, "num_heads": 2},
+            "TarFlow, pixels": {"patch": 1, "depth": 1, "width": 8, "num_bins": 16},
+        },
     ),
     "cnf-43": Case("cnf", dims=43, layers=1, hidden_units=(64, 64, 64), batch_size=512),
     "cnf-2": Case("cnf", dims=2, layers=1, hidden_units=(64, 64, 64), batch_size=512),

@@ -7,6 +7,7 @@ time works. The Python that runs the script must have the libraries: nothing is 
 import contextlib
 import csv
 import json
+import math
 import os
 import re
 import sys
@@ -39,6 +40,17 @@ PLANS = {
             Plan("normflows", "eager", 4),
         ],
     ),
+    "images-28": (
+        "Image models, 28x28x1",
+        [
+            Plan("tfflows_jax", "Glow, jit", 150),
+            Plan("tfflows_jax", "Glow, mixture couplings, jit", 100),
+            Plan("tfflows_jax", "Jet, jit", 200),
+            Plan("tfflows_jax", "TarFlow, patches, jit", 200),
+            Plan("tfflows_jax", "TarFlow, pixels, jit", 60),
+            Plan("normflows", "Glow, eager", 5),
+        ],
+    ),
     "maf-784": (
         "MAF, 784 dimensions",
         [
@@ -66,7 +78,12 @@ PLANS = {
         ],
     ),
 }
-TINY = {"realnvp-43": "realnvp-tiny", "nsf-43": "nsf-tiny", "maf-784": "maf-tiny"}
+TINY = {
+    "realnvp-43": "realnvp-tiny",
+    "nsf-43": "nsf-tiny",
+    "maf-784": "maf-tiny",
+    "images-28": "images-tiny",
+}
 HEADINGS = [
     "flow",
     "library",
@@ -76,38 +93,76 @@ HEADINGS = [
     "`fit` per step, ms",
     "log_prob, ms",
     "sample, ms",
+    "parameters",
 ]
 
 
-def run(out: Path, rounds: int, start_seconds: float, tiny: bool = False) -> None:
+def run(
+    out: Path,
+    rounds: int,
+    start_seconds: float,
+    tiny: bool = False,
+    cases: list[str] | None = None,
+    limit_seconds: float = math.inf,
+) -> None:
     """Time all rows, and write results.json and a CSV file named after the card into `out`.
+
+    Both are written after each round, so that a run that is cut off leaves the rounds before.
 
     Args:
         out: folder of the results and of what each process prints.
         rounds: how often every action of every row is timed.
         start_seconds: after which rows that have not started are left out.
         tiny: the smallest case of each architecture, a few steps of it.
+        cases: some of `PLANS`, all by default; they are then in the file's name.
+        limit_seconds: after which no round begins, starting included.
+
+    Raises:
+        ValueError: `PLANS` has no such case.
     """
+    end = time.monotonic() + limit_seconds
+    names = list(cases or PLANS)
+    unknown = sorted(set(names) - set(PLANS))
+    if unknown:
+        raise ValueError(f"--cases must be some of {list(PLANS)}. Received: {unknown}")
     out.mkdir(parents=True, exist_ok=True)
-    started, failures = _start(out, start_seconds, tiny)
+    started, failures = _start(out, start_seconds, tiny, names)
+    print(f"Failed to start: {failures}", flush=True)
     results = {"card": card(), "rounds": rounds, "rows": [], "failures": failures}
-    path = out / f"benchmark-{re.sub('[^a-z0-9]+', '-', results['card'].lower()).strip('-')}.csv"
+    file_name = "-".join(["benchmark", *(cases or ()), results["card"]]).lower()
+    path = out / f"{re.sub('[^a-z0-9]+', '-', file_name).strip('-')}.csv"
+    finished = []
     for name, group in started.items():
         try:
-            rows.run_rounds(group, rounds)
+            for _ in rows.each_round(group, rounds):
+                results["rows"] = finished + _results(name, group)
+                _write(results, out / "results.json", path)
+                if time.monotonic() > end:
+                    break
         except (RuntimeError, OSError) as error:
             failures[name] = str(error)
         for row in group:
             with contextlib.suppress(OSError):
                 row.close()
-            if "sample" in row.times:
-                results["rows"].append({"case": name, **row.result()})
-        (out / "results.json").write_text(json.dumps(results, indent=1) + "\n")
-        with path.open("w", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerows(make_table(results["rows"]))
-    print("\n".join(" | ".join(cells) for cells in make_table(results["rows"])))
-    print("\n".join(verdicts(results["rows"])))
+        finished += _results(name, group)
+    results["rows"] = finished
+    _write(results, out / "results.json", path)
+    print("\n".join(verdicts(finished)))
     print(f"Failed: {failures}\nWrote {path}", flush=True)
+
+
+def _results(name, group):
+    """What the rows of a case have given, of those that have done all."""
+    return [{"case": name, **row.result()} for row in group if "sample" in row.times]
+
+
+def _write(results, json_path, csv_path):
+    """Write the results so far, and print their table."""
+    table = make_table(results["rows"])
+    json_path.write_text(json.dumps(results, indent=1) + "\n")
+    with csv_path.open("w", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows(table)
+    print("\n".join(" | ".join(cells) for cells in table), flush=True)
 
 
 def card() -> str:
@@ -121,10 +176,10 @@ def card() -> str:
     ).stdout.strip()
 
 
-def _start(out, start_seconds, tiny):
+def _start(out, start_seconds, tiny, names):
     """case -> its rows that started in time, and the others with the reason."""
     adapters = {adapter.name: adapter for adapter in environments.find_adapters()}
-    started, failures, starting = {name: [] for name in PLANS}, {}, []
+    started, failures, starting = {name: [] for name in names}, {}, []
     cores = threading.Semaphore(os.cpu_count() or 1)
 
     def start(plan, settings, log, place):
@@ -140,8 +195,8 @@ def _start(out, start_seconds, tiny):
                 place["failure"] = str(error)
 
     end = time.monotonic() + start_seconds
-    for name, (_, plans) in PLANS.items():
-        for plan in plans:
+    for name in names:
+        for plan in PLANS[name][1]:
             settings = {
                 "case": TINY.get(name, "glow-tiny") if tiny else name,
                 "steps": min(plan.steps, 3) if tiny else plan.steps,
@@ -184,6 +239,7 @@ def make_table(results: list[dict]) -> list[list[str]]:
                 f"{medians['train']:.2f}" if is_ours else "",
                 f"{medians['log_prob']:.2f}",
                 f"{medians['sample']:.2f}",
+                str(row["parameters"]),
             ]
         )
         last = row["case"]

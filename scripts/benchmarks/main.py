@@ -50,6 +50,10 @@ def parse(arguments=None) -> argparse.Namespace:
         "--start-seconds", type=_positive, default=120, help="gpu: after which no row is waited for"
     )
     parser.add_argument(
+        "--limit-seconds", type=_positive, default=3600, help="gpu: after which no round begins"
+    )
+    parser.add_argument("--cases", nargs="+", help="gpu: some of its cases; all by default")
+    parser.add_argument(
         "--case", default="realnvp-43", help="a name in scripts/benchmarks/cases.py"
     )
     parser.add_argument("--libraries", nargs="+", default=[], help="some of them; all by default")
@@ -94,7 +98,14 @@ def main(arguments=None) -> int:
     options = parse(arguments)
     try:
         if options.device == "gpu":
-            gpu.run(options.out, options.rounds, options.start_seconds, options.tiny)
+            gpu.run(
+                options.out,
+                options.rounds,
+                options.start_seconds,
+                options.tiny,
+                options.cases,
+                options.limit_seconds,
+            )
         else:
             run(options)
     except (ValueError, RuntimeError, OSError, subprocess.CalledProcessError) as error:

@@ -83,10 +83,15 @@ def describe(case: dict) -> str:
     batch = f"batch {case['batch_size']}"
     if case.get("image_shape"):
         shape = " x ".join(map(str, case["image_shape"]))
-        return (
+        sizes = (
             f"{case['levels']} levels of {case['layers']} layers, images of {shape}, hidden "
             f"channels {case['hidden_units']}, {batch}"
         )
+        models = [
+            f"{name}: " + ", ".join(f"{key} {value}" for key, value in arguments.items())
+            for name, arguments in case.get("models", {}).items()
+        ]
+        return "; ".join([sizes, *models])
     layers = "1 layer" if case["layers"] == 1 else f"{case['layers']} layers"
     return f"{layers}, {case['dims']} dimensions, hidden units {case['hidden_units']}, {batch}"
 

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 
@@ -109,6 +110,12 @@ def start_rows(
 
 def run_rounds(rows: list[Row], rounds: int) -> None:
     """Time every action of every row once a round, each round beginning with another row."""
+    for _ in each_round(rows, rounds):
+        pass
+
+
+def each_round(rows: list[Row], rounds: int) -> Iterator[int]:
+    """The same, stopping after each round, whose number it yields."""
     actions = list(dict.fromkeys(action for row in rows for action in row.actions))
     for number in range(rounds):
         print(f"Round {number + 1} of {rounds} ...", flush=True)
@@ -117,3 +124,4 @@ def run_rounds(rows: list[Row], rounds: int) -> None:
             for row in rows[start:] + rows[:start]:
                 if action in row.actions:
                     row.run(action)
+        yield number

@@ -99,8 +99,8 @@ def test_rows_on_a_gpu_say_the_step_and_what_fit_makes_of_it(benchmarks):
     table = gpu.make_table(results)
     assert table[0] == gpu.HEADINGS
     assert table[1:] == [
-        ["MAF, 784 dimensions", "tfflows", "fast", "12.3", "0.50", "0.60", "0.20", "2.00"],
-        ["", "flowjax", "fast", "12.3", "1.00", "", "0.40", "80.00"],
+        ["MAF, 784 dimensions", "tfflows", "fast", "12.3", "0.50", "0.60", "0.20", "2.00", "12345"],
+        ["", "flowjax", "fast", "12.3", "1.00", "", "0.40", "80.00", "12345"],
     ]
     assert gpu.verdicts(results) == [
         "MAF, 784 dimensions, fast: fit takes 1.20 of the step; flowjax (fast): step 0.50, "
@@ -224,6 +224,56 @@ def test_glow_runs_on_images_and_is_described(tmp_path):
     assert row["parameters"] == sum(levels) + priors
     wanted = "2 levels of 2 layers, images of 8 x 8 x 1, hidden channels (8, 8), batch 4. Medians"
     assert (tmp_path / "table.md").read_text().startswith(f"Case glow-tiny: {wanted}")
+
+
+@pytest.mark.slow
+def test_image_models_run_and_are_described(tmp_path):
+    libraries = ["--libraries", "tfflows_jax", "--python", f"tfflows={sys.executable}"]
+    modes = ["--modes", "TarFlow, pixels, jit", "Jet, jit"]
+    process = run("--case", "images-tiny", *libraries, *modes, "--out", tmp_path)
+    assert process.returncode == 0, process.stderr
+    results = json.loads((tmp_path / "results.json").read_text())["rows"]
+    assert [row["mode"] for row in results] == ["Jet, jit", "TarFlow, pixels, jit"]
+    for row in results:
+        assert set(row["times"]) == {"train", "log_prob", "sample", "bare_train"}
+    assert "batch 4; Glow: depth 2, filters 8; " in (tmp_path / "table.md").read_text()
+
+
+def test_image_models_have_about_the_parameters_of_normflows_glow(benchmarks):
+    from benchmarks.cases import find_case
+
+    import tfflows
+
+    case, wanted = find_case("images-28"), 433_832  # normflows 1.7.3, told by its adapter
+    for name, arguments in case.models.items():
+        flow = getattr(tfflows.models, name.split(", ")[0])(
+            case.image_shape, quantization_levels=None, **arguments
+        )
+        flow.build((None, *case.image_shape))
+        count = sum(int(np.prod(v.shape)) for v in flow.trainable_variables)
+        assert count == pytest.approx(wanted, rel=0.05), name
+
+
+def test_image_models_are_the_modes_of_both_backends(benchmarks):
+    environments, _, _ = benchmarks
+    from benchmarks.cases import find_case
+
+    ours = [a for a in environments.find_adapters() if a.library == "tfflows"]
+    for name in ("images-28", "images-tiny"):
+        for adapter in ours:
+            modes = [mode.rpartition(", ")[0] for mode in adapter.modes["images"]]
+            assert modes == list(find_case(name).models)
+
+
+def test_images_for_histograms_are_in_the_unit_interval(benchmarks):
+    from benchmarks.cases import find_case
+
+    images = find_case("images-28").data(2)
+    assert images.shape == (128, 28, 28, 1)
+    assert 0 < images.min() < 0.2
+    assert 0.8 < images.max() < 1
+    steps = abs(images[:, 1:] - images[:, :-1]).mean()
+    assert 0 < steps < 0.5 * images.std()
 
 
 @pytest.mark.slow

@@ -80,6 +80,15 @@ def make_glow(case, mode: str) -> "tfflows.Flow":
     return _compile(flow, case, mode)
 
 
+def make_images(case, mode: str) -> "tfflows.Flow":
+    """The model that a mode begins with, such as "Jet, jit", on images of real values."""
+    keras.utils.set_random_seed(0)
+    name = mode.rpartition(", ")[0]
+    model = getattr(tfflows.models, name.split(", ")[0])
+    flow = model(case.image_shape, quantization_levels=None, **case.models[name])
+    return _compile(flow, case, mode)
+
+
 def make_cnf(case, mode: str) -> "tfflows.Flow":
     """One field, solved to `case.tolerance`.
 

@@ -15,6 +15,8 @@ prior of each level, and none is given the other half. The scale is sigmoid(s + 
 Once the data have set `ActNorm`, it is made the `AffineConstFlow` that it extends, since its look
 whether it is set is a break in torch.compile's graph, once each step of the flow.
 
+Among the image models it is the same Glow, eager.
+
 A VAE's posterior is `MaskedAffineAutoregressive`s given the context, the latents reversed between,
 whose direction of one pass draws z; an activation is put before
 their networks' last layer.
@@ -31,7 +33,14 @@ from benchmarks.adapters._wells import log_density
 
 REQUIREMENTS = ["torch==2.13.0", "normflows==1.7.3"]
 GROUP = "tensorflow"
-MODES = ["eager", "compile"]
+MODES = {
+    "realnvp": ["eager", "compile"],
+    "wells": ["eager", "compile"],
+    "maf": ["eager", "compile"],
+    "vae": ["eager", "compile"],
+    "glow": ["eager", "compile"],
+    "images": ["Glow, eager"],
+}
 
 
 def build_realnvp(case, mode, x):
@@ -176,3 +185,8 @@ def build_glow(case, mode, x):
         mode,
         x,
     )
+
+
+def build_images(case, mode, x):
+    """The same Glow."""
+    return build_glow(case, mode, x)

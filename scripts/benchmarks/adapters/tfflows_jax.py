@@ -1,8 +1,8 @@
 """tfflows on JAX: `fit` over an array, compiled as Keras always does there.
 
 The bare train step is the model's own `train_step` under jax.jit with its state donated, in a loop
-on one batch. MAF's modes are those of tfflows on TensorFlow; so is what Glow consists of, and
-how the continuous flow is run.
+on one batch. MAF's modes are those of tfflows on TensorFlow; so is what Glow and
+the image models consist of, and how the continuous flow is run.
 """
 
 import os
@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from benchmarks.adapters._tfflows import (
     make_cnf,
     make_glow,
+    make_images,
     make_maf,
     make_nsf,
     make_realnvp,
@@ -30,6 +31,13 @@ MODES = {
     "nsf": ["jit"],
     "maf": ["jit", "jit, in order", "jit, jacobi"],
     "glow": ["jit"],
+    "images": [
+        "Glow, jit",
+        "Glow, mixture couplings, jit",
+        "Jet, jit",
+        "TarFlow, patches, jit",
+        "TarFlow, pixels, jit",
+    ],
     "vae": ["jit"],
     "wells": ["jit"],
     "cnf": ["jit", "jit, 8 steps of RK4", "jit, flow matching"],
@@ -54,6 +62,11 @@ def build_maf(case, mode, x):
 def build_glow(case, mode, x):
     """`tfflows.models.Glow` without dequantization or logit."""
     return _build(make_glow(case, mode), case, mode, x)
+
+
+def build_images(case, mode, x):
+    """The image model that the mode names."""
+    return _build(make_images(case, mode), case, mode, x)
 
 
 def build_cnf(case, mode, x):

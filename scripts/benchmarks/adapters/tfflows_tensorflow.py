@@ -10,6 +10,11 @@ Glow's 1x1 convolutions are products of an L and a U, its scales two_sigmoid(s),
 by the data in the first `fit`. The half that a level factors out has a convolutional prior given
 the other half, and the last level a learned mean and scale a channel, as in the paper.
 
+The image models are Glow with affine couplings, and with the distribution functions of mixtures of
+logistics ("mixture couplings"), which sample by bisection; Jet; and TarFlow with affine layers on
+patches, and with one layer of histograms on pixels, which both sample token by token with cached
+keys and values. None dequantizes, so that `VariationalDequantize` is not among them.
+
 The continuous flow's field is a `DynamicsMLP` of kind "concat", whose last layer is zero at first.
 It trains by Hutchinson's estimate, one Rademacher draw a row and solve, and by `DormandPrince`,
 forward with each row's own steps, backward through the adjoint equation with one step for all rows.
@@ -28,6 +33,7 @@ import tensorflow as tf
 from benchmarks.adapters._tfflows import (
     make_cnf,
     make_glow,
+    make_images,
     make_maf,
     make_realnvp,
     make_subject,
@@ -41,6 +47,13 @@ MODES = {
     "realnvp": ["XLA", "graph", "XLA, single steps"],
     "maf": ["XLA", "graph", "XLA, in order", "XLA, jacobi"],
     "glow": ["XLA", "graph"],
+    "images": [
+        "Glow, XLA",
+        "Glow, mixture couplings, XLA",
+        "Jet, XLA",
+        "TarFlow, patches, XLA",
+        "TarFlow, pixels, XLA",
+    ],
     "vae": ["XLA", "graph"],
     "wells": ["XLA", "graph"],
     "cnf": ["XLA", "graph", "XLA, 8 steps of RK4", "XLA, flow matching"],
@@ -60,6 +73,11 @@ def build_maf(case, mode, x):
 def build_glow(case, mode, x):
     """`tfflows.models.Glow` without dequantization or logit."""
     return _build(make_glow(case, mode), case, mode, x)
+
+
+def build_images(case, mode, x):
+    """The image model that the mode names."""
+    return _build(make_images(case, mode), case, mode, x)
 
 
 def build_cnf(case, mode, x):
