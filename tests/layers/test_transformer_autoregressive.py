@@ -1,11 +1,13 @@
 """What tokens see, and the ways back against the definition."""
 
+import contextlib
+
 import numpy as np
 import pytest
 from keras import ops
 from layer_table import randomize
 
-from tfflows.layers import TransformerAutoregressive
+from tfflows.layers import TransformerAutoregressive, transformer_autoregressive
 from tfflows.layers.guidance import guided
 from tfflows.models import TarFlow
 from tfflows.networks import CausalTransformer, causal_transformer
@@ -65,6 +67,40 @@ def test_every_way_back_is_the_loop_of_full_passes():
         np.testing.assert_allclose(x, wanted, atol=1e-4, rtol=1e-4)
         np.testing.assert_allclose(log_det, wanted_log_det, atol=1e-4, rtol=1e-4)
     np.testing.assert_allclose(definition(x, CONDITION), z, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("inversion", "tokens"), [("cached", 1), ("cached", 5), ("block_jacobi", 5)]
+)
+def test_loops_in_stages_are_the_loop_of_full_passes(inversion, tokens, monkeypatch):
+    monkeypatch.setattr(transformer_autoregressive, "MIN_STAGE_TOKENS", tokens)
+    monkeypatch.setattr(transformer_autoregressive, "MAX_STAGES", 5)
+    definition, z = make(inversion="sequential"), rows()
+    strength = ops.convert_to_tensor(np.linspace(0, 2, 5).astype("float32"))
+    layer = make(weights=definition.get_weights(), inversion=inversion)
+    for scope in (contextlib.nullcontext(), guided(strength)):
+        with scope:
+            wanted, wanted_log_det = definition.inverse_and_log_det(z, CONDITION)
+            x, log_det = layer.inverse_and_log_det(z, CONDITION)
+        np.testing.assert_allclose(x, wanted, atol=1e-4, rtol=1e-4)
+        np.testing.assert_allclose(log_det, wanted_log_det, atol=1e-4, rtol=1e-4)
+    assert layer.inverse(z[:0], CONDITION[:0]).shape == (0, 3, 4, 2)
+
+
+@pytest.mark.parametrize(
+    ("steps", "tokens", "wanted"),
+    [
+        (784, 1, [196, 392, 588, 784]),
+        (28, 28, [7, 14, 21, 28]),
+        (196, 1, [98, 196]),
+        (100, 2, [50, 100]),
+        (1, 784, [1]),
+        (16, 1, [16]),
+    ],
+)
+def test_stages_divide_the_steps(steps, tokens, wanted):
+    stages = transformer_autoregressive._stages(steps, tokens)
+    assert stages == list(zip([0, *wanted], wanted, strict=False))
 
 
 def test_mixtures_of_tokens_are_inverted_with_caches():

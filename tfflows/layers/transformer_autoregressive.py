@@ -1,6 +1,7 @@
 """Autoregressive flows by causal transformers (Zhai et al. 2024, TarFlow, section 2)."""
 
 import contextlib
+import itertools
 
 import keras
 from keras import ops
@@ -17,6 +18,8 @@ from tfflows.networks.made.made import MAX_ABS_PARAMETER
 from tfflows.transforms import Affine, Transform
 
 INVERSIONS = ("cached", "block_jacobi", "jacobi", "sequential")
+# Of a loop over tokens. Each is compiled by itself, which more and shorter ones do not make up for.
+MAX_STAGES, MIN_STAGE_TOKENS = 4, 96
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -216,8 +219,14 @@ class TransformerAutoregressive(FlowLayer):
 
         with full_precision():
             caches = self.network.make_caches(ops.shape(z)[0] * (1 if guidance is None else 2))
-            start = (self.network.pad(ops.zeros_like(z)), ops.zeros_like(z[:, 0, 0, 0]), *caches)
-            padded, log_det, *_ = compilation.static_loop(rows * columns // count, step, start)
+            padded, log_det = self.network.pad(ops.zeros_like(z)), ops.zeros_like(z[:, 0, 0, 0])
+            for first, end in _stages(rows * columns // count, count):
+                caches = self.network.grow_caches(caches, end * count)
+                padded, log_det, *caches = compilation.static_loop(
+                    end - first,
+                    lambda i, carry, first=first: step(first + i, carry),
+                    (padded, log_det, *caches),
+                )
         return padded[:, above:, self.context : self.context + columns], log_det
 
     def _can_be_scanned(self, inverse):
@@ -237,6 +246,13 @@ class TransformerAutoregressive(FlowLayer):
             "inversion": self.inversion,
             "tolerance": self.tolerance,
         }
+
+
+def _stages(steps, tokens_per_step):
+    """First step and end of each stage: early ones have shorter caches to read in each step."""
+    count = max(1, min(MAX_STAGES, steps * tokens_per_step // MIN_STAGE_TOKENS, steps))
+    ends = [steps * i // count for i in range(count + 1)]
+    return list(itertools.pairwise(ends))
 
 
 def _guide(network, guidance, x, condition, *caches):

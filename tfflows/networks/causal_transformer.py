@@ -70,14 +70,14 @@ class CausalBlock(keras.layers.Layer):
         Args:
             hidden: `[batch, count, width]`.
             place: number of the first of the tokens.
-            keys, values: `[batch, tokens, heads, width / heads]`, right up to that token.
+            keys, values: `[batch, heads, tokens, width / heads]`, right up to that token.
         """
-        queries, new_keys, new_values = self._heads(hidden)
-        keys = ops.slice_update(keys, (0, place, 0, 0), new_keys)
-        values = ops.slice_update(values, (0, place, 0, 0), new_values)
-        tokens = np.arange(keys.shape[1], dtype="int32")
+        queries, new_keys, new_values = map(swap_heads, self._heads(hidden))
+        keys = ops.slice_update(keys, (0, 0, place, 0), new_keys)
+        values = ops.slice_update(values, (0, 0, place, 0), new_values)
+        tokens = np.arange(keys.shape[2], dtype="int32")
         is_known = tokens <= place + tokens[: hidden.shape[1], None]
-        attended = attention(queries, keys, values, is_known)
+        attended = swap_heads(attention(queries, keys, values, is_known))
         return self._finish(hidden, attended, training=False), keys, values
 
     def _heads(self, hidden):
@@ -195,10 +195,14 @@ class CausalTransformer(keras.layers.Layer):
         return ops.pad(x, ((0, 0), (self._above, 0), (self.context, self.context), (0, 0)))
 
     def make_caches(self, batch: Tensor) -> list[Tensor]:
-        """Empty keys and values of all blocks for `step`."""
-        rows, columns, _ = self._grid
-        shape = (batch, rows * columns, self.num_heads, self.width // self.num_heads)
+        """Keys and values of all blocks, of no token yet."""
+        shape = (batch, self.num_heads, 0, self.width // self.num_heads)
         return [ops.zeros(shape, self.variable_dtype) for _ in range(2 * self.num_blocks)]
+
+    def grow_caches(self, caches: list[Tensor], tokens: int) -> list[Tensor]:
+        """Keys and values with room for the first `tokens` tokens, for `step`."""
+        room = [(0, 0), (0, 0), (0, tokens - caches[0].shape[2]), (0, 0)]
+        return [ops.pad(cache, room) for cache in caches]
 
     def step(
         self,
@@ -215,7 +219,7 @@ class CausalTransformer(keras.layers.Layer):
             count: of the tokens.
             padded: `pad(x)`, right up to the last of the tokens.
             condition: what `call` takes.
-            caches: of the tokens before, or from `make_caches`.
+            caches: of the tokens before, with room for these.
         """
         _, columns, channels = self._grid
         row, column = place // columns, place % columns
@@ -270,25 +274,36 @@ def causal_attention(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     By blocks of queries, each with the keys up to its end: nearly half of the products, and less
     memory for the weights.
     """
-    tokens, attended = np.arange(queries.shape[1]), []
+    queries, keys, values = map(swap_heads, (queries, keys, values))
+    tokens, attended = np.arange(queries.shape[2]), []
     for start in range(0, len(tokens), QUERIES_AT_ONCE):
         block = slice(start, start + QUERIES_AT_ONCE)
         known = tokens[: block.stop]
         is_known = known <= tokens[block, None]
+        before = slice(len(known))
         attended.append(
-            attention(queries[:, block], keys[:, : len(known)], values[:, : len(known)], is_known)
+            attention(queries[:, :, block], keys[:, :, before], values[:, :, before], is_known)
         )
-    return ops.concatenate(attended, axis=1) if len(attended) > 1 else attended[0]
+    return swap_heads(ops.concatenate(attended, axis=2) if len(attended) > 1 else attended[0])
+
+
+def swap_heads(x: Tensor) -> Tensor:
+    """`[batch, tokens, heads, size]` as `[batch, heads, tokens, size]`, and back."""
+    return ops.swapaxes(x, 1, 2)
 
 
 def attention(queries: Tensor, keys: Tensor, values: Tensor, is_known: Tensor) -> Tensor:
-    """Attention `[batch, tokens, heads, size]` of queries to the keys that each of them knows."""
-    scores = ops.einsum("bqhd,bthd->bhqt", queries, keys) / queries.shape[-1] ** 0.5
+    """Attention `[batch, heads, tokens, size]` of queries to the keys that each of them knows.
+
+    In this order of axes a product reads keys and values as they lie: in a loop over tokens,
+    which reads all of them in each step, they would be transposed each time.
+    """
+    scores = ops.einsum("bhqd,bhtd->bhqt", queries, keys) / queries.shape[-1] ** 0.5
     scores = ops.where(is_known, scores, ops.cast(FAR, scores.dtype))
     # Keras' softmax warns of an image of one token, and its maximum refuses a batch of none.
     weights = ops.exp(scores - ops.max(scores, axis=-1, keepdims=True, initial=FAR))
     weights = weights / ops.sum(weights, axis=-1, keepdims=True)
-    return ops.einsum("bhqt,bthd->bqhd", weights, values)
+    return ops.einsum("bhqt,bhtd->bhqd", weights, values)
 
 
 def dense(x: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
