@@ -17,7 +17,7 @@ from tfflows.networks import (
 from tfflows.ode.solvers import DormandPrince
 from tfflows.testing import LayerCase as Case
 from tfflows.testing import randomize  # noqa: F401, for tests of other layers
-from tfflows.transforms import LinearSpline
+from tfflows.transforms import HistogramCDF
 
 VECTOR = (5,)
 IMAGE = (4, 4, 2)
@@ -52,8 +52,7 @@ def _tokens(partition):
 
 
 def _histograms(dtype=None):
-    transform = LinearSpline(4, -3.0, 3.0)
-    return layers.TransformerAutoregressive(transform=transform, **TRANSFORMER, dtype=dtype)
+    return layers.TransformerAutoregressive(transform=HistogramCDF(4), **TRANSFORMER, dtype=dtype)
 
 
 def _additive(**kwargs):
@@ -239,7 +238,7 @@ CASES = [
     Case("sylvester_newton", _plain(layers.Sylvester, **NEWTON), VECTOR),
     Case("sylvester_triangular", _plain(layers.Sylvester, **TRIANGULAR), VECTOR),
     Case("transformer", _plain(layers.TransformerAutoregressive, **TRANSFORMER), (2, 2, 2)),
-    Case("transformer_linear_spline", _histograms, (2, 2, 2)),
+    Case("transformer_histogram", _histograms, (2, 2, 2), "unit"),
     Case("variational_dequantize", _learned_noise, IMAGE, "integer"),
     Case("whiten", _plain(layers.Whiten), VECTOR),
 ]

@@ -8,12 +8,12 @@ from keras import ops
 
 from tfflows.backend import rng
 from tfflows.backend.tensor_ops import Tensor
-from tfflows.distributions import Distribution, Uniform
+from tfflows.distributions import Distribution, StandardLogistic
 from tfflows.layers import ActNorm, Squeeze, TransformerAutoregressive
 from tfflows.layers.guidance import guided
 from tfflows.models.preprocessing import image_preprocessing, padding_to_fit
 from tfflows.models.published_flow import PublishedFlow
-from tfflows.transforms import Affine, LinearSpline, LogisticMixtureCDF
+from tfflows.transforms import Affine, HistogramCDF, LogisticMixtureCDF
 from tfflows.transforms.log_scale import deep_log_scale
 from tfflows.utils.checks import as_shape, check_guidance, check_positive
 
@@ -31,9 +31,9 @@ class TarFlow(PublishedFlow):
     Each layer transforms a token given those before it, by a causal transformer; every second one
     goes from the last token to the first. The paper's transform is affine. With `num_components`
     it is the distribution function of a mixture of logistics (`LogisticMixtureCDF`), with which
-    one layer on pixels, `patch=1, depth=1`, is a density of any form. With `num_bins` it is that of
-    a histogram (`LinearSpline`), on a uniform base: as many bins as there are grey levels, and such
-    a layer gives each level its probability, as a language model does a word, and loses nothing to
+    one layer on pixels, `patch=1, depth=1`, is a density of any form. With `num_bins` the
+    first layer is that of a histogram (`HistogramCDF`): as many bins as there are grey levels, and
+    it gives each level its probability, as a language model does a word, and loses nothing to
     dequantization.
 
     Data are `[batch, height, width, channels]`, latents
@@ -51,9 +51,8 @@ class TarFlow(PublishedFlow):
         width: size of a token within the transformers.
         num_blocks: transformer blocks of a layer.
         num_heads: attention heads, which divide the width.
-        num_components: of the mixture in each layer, or None for affine layers.
-        num_bins: of the histogram in each layer, or None; data must be in [0, 1] there, without
-            logit.
+        num_components: of the mixture in each layer, or None for affine layers; with `num_bins` in
+            each layer after the first.
         context: how far around a token those before it are given to a transformer at once: see
             `CausalTransformer`.
         dropout: of the transformers, in training.
@@ -61,14 +60,16 @@ class TarFlow(PublishedFlow):
             None for real data.
         logit: margin of the logit of data in [0, 1], or None for none (the paper's way).
         inversion: of the layers: see `TransformerAutoregressive`.
-        base: distribution of the latents; standard normal by default, with `num_bins` uniform on
-            [0, 1].
+        base: distribution of the latents; standard normal by default, with `num_bins` standard
+            logistic.
         condition_shape: shape of one condition, such as a one-hot class, or None.
         variational_dequantization: whether the noise of discrete data is learned, by
             `VariationalDequantize`.
         condition_dropout: share of the rows whose condition training replaces by zeros, so that the
             model knows the unconditional density, which guidance needs; 0.1 in the paper.
         pad: whether to pad images of discrete data to sides that the patch divides.
+        num_bins: of the histogram in the first layer, or None. Data are in [0, 1] there, and go
+            without logit.
     """
 
     def __init__(
@@ -96,10 +97,15 @@ class TarFlow(PublishedFlow):
     ):
         event_shape = as_shape("event_shape", event_shape)
         check_positive(patch=patch, depth=depth)
-        if num_bins is not None and (num_components is not None or logit is not None):
+        if num_bins is not None and logit is not None:
             raise ValueError(
-                "num_bins is for data in [0, 1], in place of num_components and without logit. "
-                f"Received: num_bins={num_bins}, num_components={num_components}, logit={logit}"
+                "num_bins is for data in [0, 1], without logit. Received: "
+                f"num_bins={num_bins}, logit={logit}"
+            )
+        if num_bins is not None and num_components is not None and depth == 1:
+            raise ValueError(
+                "With num_bins, num_components is of the layers after the first. Received: "
+                f"num_bins={num_bins}, num_components={num_components}, depth=1"
             )
         pad = pad and quantization_levels is not None
         padding = padding_to_fit(event_shape, patch, "patch", pad, dtype)
@@ -110,11 +116,11 @@ class TarFlow(PublishedFlow):
         if num_bins is None:
             layers.append(ActNorm(dtype=dtype))
         elif base is None:
-            base = Uniform(0.0, 1.0)
+            base = StandardLogistic()
         for i in range(depth):
             layers.append(
                 TransformerAutoregressive(
-                    _transform(depth, num_components, num_bins),
+                    _transform(depth, num_components, num_bins if i == 0 else None),
                     width,
                     num_blocks,
                     num_heads,
@@ -219,7 +225,7 @@ class TarFlow(PublishedFlow):
 def _transform(depth, num_components, num_bins):
     """What each layer does to an element of a token."""
     if num_bins is not None:
-        return LinearSpline(num_bins)
+        return HistogramCDF(num_bins)
     if num_components is not None:
         return LogisticMixtureCDF(num_components)
     return Affine(deep_log_scale(depth))

@@ -1,14 +1,14 @@
 """Elementwise monotone transforms, whose parameters a network makes."""
 
 from tfflows.transforms.affine import Affine, Shift
-from tfflows.transforms.linear_spline import LinearSpline
+from tfflows.transforms.histogram import HistogramCDF
 from tfflows.transforms.logistic_mixture import LogisticMixtureCDF
 from tfflows.transforms.rational_quadratic import RationalQuadraticSpline
 from tfflows.transforms.transform import Transform
 
 __all__ = [
     "Affine",
-    "LinearSpline",
+    "HistogramCDF",
     "LogisticMixtureCDF",
     "RationalQuadraticSpline",
     "Shift",

@@ -1,4 +1,4 @@
-"""Piecewise-linear distribution functions against np.interp, in numbers and on a flow's data."""
+"""Distribution functions of histograms against np.interp, in numbers and on a flow's data."""
 
 import itertools
 
@@ -7,9 +7,11 @@ import pytest
 from autodiff import gradients
 from keras import ops
 from layer_table import randomize
+from scipy.special import logit
+from scipy.stats import logistic
 
 from tfflows.models import TarFlow
-from tfflows.transforms import LinearSpline
+from tfflows.transforms import HistogramCDF
 
 K = 5
 
@@ -34,22 +36,24 @@ def tensors(array, dtype="float64"):
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (-3.0, 2.0)])
-def test_it_goes_straight_from_knot_to_knot(low, high):
+def test_it_is_the_logit_of_what_goes_straight_from_knot_to_knot(low, high):
     x, parameters = draw(200)
     masses = masses_of(parameters)
     heights = np.concatenate([np.zeros((1, 200)), np.cumsum(masses, axis=0)])
     knots = np.linspace(0, 1, K + 1)
     wanted = [np.interp(*each) for each in zip(x, [knots] * 200, heights.T, strict=True)]
     data = low + (high - low) * x
-    z, log_slope = LinearSpline(K, low, high).forward(*tensors(data[None]), tensors(parameters))
-    np.testing.assert_allclose(z, low + (high - low) * np.array(wanted), atol=1e-12)
+    z, log_slope = HistogramCDF(K, low, high).forward(*tensors(data[None]), tensors(parameters))
+    wanted = np.array(wanted)
+    np.testing.assert_allclose(z, logit(wanted), rtol=1e-10)
     chosen = np.take_along_axis(masses, np.floor(x * K).astype(int)[None], axis=0)[0]
-    np.testing.assert_allclose(log_slope, np.log(K * chosen), atol=1e-12)
+    slope = K * chosen / (high - low) / (wanted * (1 - wanted))
+    np.testing.assert_allclose(log_slope, np.log(slope), rtol=1e-10)
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-4), ("float64", 1e-12)])
 def test_the_inverse_takes_it_back(dtype, tolerance):
-    transform = LinearSpline(K)
+    transform = HistogramCDF(K)
     x, parameters = draw(500)
     parameters = tensors(parameters, dtype)
     z, log_slope = transform.forward(*tensors(x[None], dtype), parameters)
@@ -60,7 +64,7 @@ def test_the_inverse_takes_it_back(dtype, tolerance):
 
 @pytest.mark.parametrize("method", ["forward", "inverse"])
 def test_the_log_slope_is_that_of_autodiff(method):
-    transform = LinearSpline(K)
+    transform = HistogramCDF(K)
     x, parameters = draw(100)
     parameters = tensors(parameters)
 
@@ -72,21 +76,36 @@ def test_the_log_slope_is_that_of_autodiff(method):
     np.testing.assert_allclose(np.log(numpy(slope)), log_slope, atol=1e-10)
 
 
-def test_equal_parameters_and_what_is_outside_stay_as_they_are():
-    x = np.array([-1e6, -1e-3, 0.0, 0.3, 0.999, 1.0, 1.5, 1e6])
-    for method in ("forward", "inverse"):
-        for values, inside in ((np.full((K, 8), 7.0), x), (draw(8)[1], x)):
-            same = np.ones(8, bool) if values[0, 0] == 7 else (inside <= 0) | (inside >= 1)
-            y, log_slope = getattr(LinearSpline(K), method)(*tensors(x[None]), tensors(values))
-            np.testing.assert_allclose(numpy(y)[same], x[same], atol=1e-12)
-            outside = (x < 0) | (x > 1) | (values[0, 0] == 7)
-            np.testing.assert_allclose(numpy(log_slope)[outside], 0, atol=1e-12)
+def test_on_a_logistic_base_the_density_is_the_histograms():
+    x, parameters = draw(200)
+    z, log_slope = HistogramCDF(K).forward(*tensors(x[None]), tensors(parameters))
+    base = logistic.logpdf(numpy(z))
+    chosen = np.take_along_axis(masses_of(parameters), np.floor(x * K).astype(int)[None], axis=0)
+    np.testing.assert_allclose(base + numpy(log_slope), np.log(K * chosen[0]), atol=1e-10)
+
+
+def test_data_outside_have_no_density_and_the_ends_have_one():
+    x = np.array([-1e6, -1e-3, 0.0, 1.0, 1.001, 1e6])
+    z, log_slope = HistogramCDF(K).forward(*tensors(x[None]), tensors(draw(6)[1]))
+    assert np.isfinite(numpy(z)).all()
+    assert np.isfinite(numpy(log_slope)).tolist() == [False, False, True, True, False, False]
+
+
+def test_latents_far_out_stay_in_the_interval():
+    z = np.array([-1e6, -100.0, 0.0, 100.0, 1e6])
+    x, log_slope = HistogramCDF(K).inverse(
+        *tensors(z[None], "float32"), tensors(draw(5)[1], "float32")
+    )
+    assert ((numpy(x) >= 0) & (numpy(x) < 1)).all()
+    np.testing.assert_allclose(numpy(x)[[0, 1]], 0, atol=1e-6)
+    np.testing.assert_allclose(numpy(x)[[3, 4]], 1, atol=1e-6)
+    assert not np.isnan(numpy(log_slope)).any()
 
 
 def test_every_level_comes_back_from_its_bin():
     levels = np.arange(256)
     parameters = np.random.default_rng(0).normal(size=(256, 256))
-    transform = LinearSpline(256)
+    transform = HistogramCDF(256)
     for share in (0.0, 0.5, 0.999):
         x = tensors(((levels + share) / 256)[None], "float32")[0]
         z, _ = transform.forward(x, tensors(parameters, "float32"))
@@ -96,7 +115,7 @@ def test_every_level_comes_back_from_its_bin():
 
 
 def test_a_sequence_and_one_tensor_of_parameters_are_the_same():
-    transform = LinearSpline(3)
+    transform = HistogramCDF(3)
     outputs = ops.convert_to_tensor(np.random.default_rng(0).normal(size=(4, 2, 6)))
     x = ops.convert_to_tensor(np.random.default_rng(1).uniform(size=(4, 2, 2)))
     z, log_slope = transform.forward(x, transform.split(outputs))
@@ -107,11 +126,13 @@ def test_a_sequence_and_one_tensor_of_parameters_are_the_same():
 
 def test_wrong_arguments_are_named():
     with pytest.raises(ValueError, match=r"num_bins must be an integer of at least 2. Received: 1"):
-        LinearSpline(1)
+        HistogramCDF(1)
     with pytest.raises(ValueError, match=r"Expected finite `low` < `high`. Received: 1.0, 1.0"):
-        LinearSpline(4, 1.0, 1.0)
-    with pytest.raises(ValueError, match=r"num_bins is for data in .0, 1., in place of"):
+        HistogramCDF(4, 1.0, 1.0)
+    with pytest.raises(ValueError, match=r"num_bins is for data in .0, 1., without logit"):
         TarFlow((4, 4, 1), num_bins=4, logit=1e-6)
+    with pytest.raises(ValueError, match="num_components is of the layers after the first"):
+        TarFlow((4, 4, 1), depth=1, num_bins=4, num_components=2)
 
 
 def test_levels_have_their_probabilities_in_a_tar_flow():
@@ -134,9 +155,8 @@ def test_levels_have_their_probabilities_in_a_tar_flow():
 
 
 def test_a_tar_flow_of_histograms_integrates_to_one():
-    flow = TarFlow(
-        (1, 2, 1), 1, 2, 8, 1, 2, quantization_levels=None, num_bins=4
-    )  # the second layer goes the other way
+    # The second layer is affine, and goes the other way.
+    flow = TarFlow((1, 2, 1), 1, 2, 8, 1, 2, quantization_levels=None, num_bins=4)
     flow.build((None, 1, 2, 1))
     randomize(flow)
     side = (np.arange(200) + 0.5) / 200
