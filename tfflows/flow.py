@@ -96,7 +96,8 @@ class Flow(Trainer):
         x, condition = self._check_call(x, condition)
         if num_draws == 1:
             return self._run_in_chunks(self.log_density, batch_size, x, condition)
-        if num_draws < 1 or not isinstance(self.first_layer, Dequantize):
+        dequantizes = isinstance(self.first_layer, Dequantize) and not self.is_noisy
+        if num_draws < 1 or not dequantizes:
             raise ValueError(
                 "num_draws must be 1, or more for a flow that begins with Dequantize. "
                 f"Received: {num_draws!r}"

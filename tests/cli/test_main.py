@@ -109,8 +109,23 @@ def test_guided_samples_are_those_of_the_model(tmp_path):
     np.testing.assert_array_equal(x, flow.sample(5, np.eye(3)[1:2], 2, guidance=2.0))
     assert np.abs(x - np.asarray(flow.sample(5, np.eye(3)[1:2], 2))).max() > 1
     assert "Wrote 3 samples, 1 of each" in run(*draw, "--guidance", 2, "--out", tmp_path / "x.png")
+    assert "TarFlow with noise" in run(
+        *draw, "--label", 1, "--denoise", "--out", tmp_path / "x.npy", code=2
+    )
     for wrong in ("-1", "inf", "nan"):
         assert "guidance" in run(*draw, "--guidance", wrong, "--out", tmp_path / "x.png", code=2)
+
+
+def test_denoised_samples_are_those_of_the_model(tmp_path):
+    from tfflows.models import TarFlow
+
+    flow = randomize(TarFlow((4, 4, 1), 2, 1, 4, 1, 2, noise=0.1), spread=0.5)
+    flow.save(tmp_path / "tar.keras")
+    draw = ("sample", "--model", tmp_path / "tar.keras", "--num", 5, "--seed", 2)
+    run(*draw, "--denoise", "--out", tmp_path / "x.npy")
+    np.testing.assert_array_equal(np.load(tmp_path / "x.npy"), flow.sample(5, seed=2, denoise=True))
+    run(*draw, "--denoise", "--out", tmp_path / "x.png")
+    assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_classes_have_a_row_each_in_the_pictures_of_a_run(recipe, tmp_path, monkeypatch):

@@ -204,6 +204,7 @@ CASES = [
     Case("diagonal_scaling_image", _plain(layers.DiagonalScaling), IMAGE),
     Case("factor_out", _factor_out, (4, 4, 3)),
     Case("flatten", _plain(layers.Flatten), IMAGE),
+    Case("gaussian_noise", _plain(layers.GaussianNoise, noise=0.02, levels=8), IMAGE, "integer"),
     Case("householder", _plain(layers.Householder), VECTOR),
     Case("inverse_autoregressive", _plain(layers.InverseAutoregressive, **REVERSED), VECTOR),
     Case("inverse_softplus", _plain(layers.InverseSoftplus), VECTOR, "positive"),
@@ -266,6 +267,7 @@ EXCEPTIONS = {
     "continuous_flow": {"float64_tolerance": 3e-8},
     # Its inverse rounds, and has no derivative.
     "dequantize": {"skip": ("inverse_log_det",), "latent_noise": 1 / 8},
+    "gaussian_noise": {"skip": ("inverse_log_det",), "latent_noise": 2 / 7},
     # Its log-det is a draw of a bound, which the inverse does not know; its own file tests it.
     "variational_dequantize": {
         "skip": ("log_det", "inverse_log_det", "round_trip", "latent_round_trip"),

@@ -30,7 +30,8 @@ _SUFFIXES = (".png", ".csv", ".npy")
     show_default=True,
     help="How far samples move from those of no class, where a model learned these too.",
 )
-def sample(model_path, out, num, seed, temperature, label, condition, guidance):
+@click.option("--denoise", is_flag=True, help="Take off the noise that a model was trained with.")
+def sample(model_path, out, num, seed, temperature, label, condition, guidance, denoise):
     """Draw samples: a grid of images or a scatter plot as .png, or rows as .csv or .npy.
 
     A .png of images of a model of classes has a row for each class, if none is named.
@@ -51,7 +52,8 @@ def sample(model_path, out, num, seed, temperature, label, condition, guidance):
         num = len(rows)
     else:
         rows = _one_hot(flow, label) if condition is None else _features(flow, label, condition)
-    x = np.asarray(flow.sample(num, rows, seed, temperature, **_guidance(flow, guidance)))
+    options = {**_guidance(flow, guidance), **_denoise(flow, denoise)}
+    x = np.asarray(flow.sample(num, rows, seed, temperature, **options))
     if suffix == ".png":
         plots.draw_samples(flow, x, out, columns)
     else:
@@ -73,6 +75,16 @@ def _guidance(flow, guidance):
             f"signature sample_guided. Received: --guidance {guidance:g} and a model without"
         )
     return {"guidance": guidance}
+
+
+def _denoise(flow, denoise):
+    """As `_guidance`."""
+    if denoise and not (flow.is_noisy and hasattr(flow, "denoise")):
+        raise click.UsageError(
+            "--denoise expects a TarFlow with noise, as a .keras file, a run or zoo:NAME. "
+            "Received: --denoise and a model without"
+        )
+    return {"denoise": True} if denoise else {}
 
 
 def _is_of_classes(flow, plots):

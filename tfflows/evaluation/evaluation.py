@@ -30,6 +30,8 @@ class Evaluation:
         round_trip_error: largest |inverse(encode(x)) - x| over the rows, or None if not measured.
         is_discrete: whether x are whole numbers such as pixels, whose bits mean something.
         is_vae: whether the model is a VAE, whose log p(x) is known by a bound only.
+        is_noisy: whether the density is that of whole numbers with Gaussian noise, so that it is
+            none of theirs, and bits_per_dim has no meaning.
     """
 
     log_likelihood: float
@@ -40,14 +42,16 @@ class Evaluation:
     round_trip_error: float | None = None
     is_discrete: bool = False
     is_vae: bool = False
+    is_noisy: bool = False
 
     def __str__(self) -> str:
         name = "evidence lower bound" if self.is_vae else "log-likelihood"
+        name = "log-density with noise" if self.is_noisy else name
         text = f"{name} {self.log_likelihood:.4f} +- {2 * self.standard_error:.4f} nats"
         noise = "z" if self.is_vae else "noise"
         draws = f", {self.num_draws} draws of {noise} each" if self.num_draws > 1 else ""
         text += f" (2 standard errors, {self.num_examples:,} rows{draws})"
-        if self.is_discrete:
+        if self.is_discrete and not self.is_noisy:
             text += f", {self.bits_per_dim:.4f} bits/dim"
         if self.round_trip_error is not None:
             text += f", round trip within {self.round_trip_error:.1e}"
@@ -94,6 +98,7 @@ def evaluate(
         round_trip_error=error if round_trip else None,
         is_discrete=bool(flow.is_discrete),
         is_vae=not flow.is_bijective,
+        is_noisy=bool(flow.is_noisy),
     )
 
 

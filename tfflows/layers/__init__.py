@@ -17,6 +17,7 @@ from tfflows.layers.diagonal_scaling import DiagonalScaling
 from tfflows.layers.factor_out import FactorOut
 from tfflows.layers.flatten import Flatten
 from tfflows.layers.flow_layer import FlowLayer
+from tfflows.layers.gaussian_noise import GaussianNoise
 from tfflows.layers.householder import Householder
 from tfflows.layers.inverse_softplus import InverseSoftplus
 from tfflows.layers.invert import Invert
@@ -63,6 +64,7 @@ __all__ = [
     "FactorOut",
     "Flatten",
     "FlowLayer",
+    "GaussianNoise",
     "Householder",
     "InverseAutoregressive",
     "InverseSoftplus",

@@ -73,11 +73,14 @@ class Dequantize(FlowLayer):
     def _forward(self, x, condition=None, training=False):
         return self._dequantize(x, training)
 
-    def _dequantize(self, x, training, draw=0):
+    def _with_noise(self, x, training, draw):
+        """z and log_det of levels x."""
         noise, log_density = self._noise(x, training, draw)
-        z = (x + noise) / self.levels
         log_det = repeat_log_det(-math.prod(self.event_shape) * math.log(self.levels), x)
-        log_det = log_det - log_density
+        return (x + noise) / self.levels, log_det - log_density
+
+    def _dequantize(self, x, training, draw=0):
+        z, log_det = self._with_noise(x, training, draw)
         axes = tuple(range(1, len(x.shape)))
         is_level = ops.logical_and(x >= 0, x < self.levels)
         outside = ops.logical_not(ops.all(ops.logical_and(is_level, x == ops.floor(x)), axis=axes))

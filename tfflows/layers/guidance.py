@@ -10,11 +10,12 @@ _scope = threading.local()
 
 
 @contextlib.contextmanager
-def guided(strength: Tensor) -> Iterator[None]:
+def guided(strength: Tensor | None) -> Iterator[None]:
     """Let layers that are inverted within move their parameters away from the unconditional ones.
 
     Args:
         strength: w `[batch]`; parameters are (1 + w) those of the condition - w those without one.
+            None for none.
     """
     before = current_guidance()
     _scope.strength = strength

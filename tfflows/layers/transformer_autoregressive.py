@@ -111,7 +111,7 @@ class TransformerAutoregressive(FlowLayer):
         # An error of one token goes into all after it. Training has noise enough.
         with contextlib.nullcontext() if training else full_precision():
             x = self._order(x)
-            outputs = self.network(x, condition, training=training)
+            outputs = self.network(self.transform.seen(x), condition, training=training)
             z, log_det = self.transform.forward(x, self._parameters(outputs))
         return self._reorder(z), sum_event(log_det)
 
@@ -138,7 +138,8 @@ class TransformerAutoregressive(FlowLayer):
 
     def _inverse_pass(self, x, z, condition, guidance):
         """x and the log-det that latents z have by the parameters of tokens x."""
-        outputs = _guide(lambda *rows: self.network(*rows), guidance, x, condition)
+        seen = self.transform.seen(x)
+        outputs = _guide(lambda *rows: self.network(*rows), guidance, seen, condition)
         new, log_det = self.transform.inverse(z, self._parameters(outputs))
         return new, sum_event(log_det)
 
@@ -195,7 +196,7 @@ class TransformerAutoregressive(FlowLayer):
         latents = ops.reshape(z, (-1, rows * columns // count, count, channels))
 
         def step(i, carry):
-            padded, log_det, *caches = carry
+            found, log_det, padded, *caches = carry
             place = i * count
             latent = ops.take(latents, i, axis=1)
             row, column = place // columns + above, place % columns + self.context
@@ -206,28 +207,30 @@ class TransformerAutoregressive(FlowLayer):
                     condition, caches,
                 )  # fmt: skip
                 x, term = self.transform.inverse(latent, self._parameters(outputs))
-                padded = ops.slice_update(padded, (0, row, column, 0), x[:, None])
+                seen = self.transform.seen(x)[:, None]
+                padded = ops.slice_update(padded, (0, row, column, 0), seen)
                 return x, sum_event(term), padded, *caches
 
             state = (ops.zeros_like(latent), ops.zeros_like(log_det), padded, *caches)
             if count == 1:
-                _, term, *state = sweep(*state)
+                x, term, *state = sweep(*state)
             else:
-                _, term, *state = self._sweep_until_settled(sweep, state, count)
-            padded, *caches = state
-            return (padded, log_det + term, *caches)
+                x, term, *state = self._sweep_until_settled(sweep, state, count)
+            found = ops.slice_update(found, (0, i, 0, 0), x[:, None])
+            return (found, log_det + term, *state)
 
         with full_precision():
             caches = self.network.make_caches(ops.shape(z)[0] * (1 if guidance is None else 2))
-            padded, log_det = self.network.pad(ops.zeros_like(z)), ops.zeros_like(z[:, 0, 0, 0])
+            found, log_det = ops.zeros_like(latents), ops.zeros_like(z[:, 0, 0, 0])
+            padded = self.network.pad(ops.zeros_like(z))
             for first, end in _stages(rows * columns // count, count):
                 caches = self.network.grow_caches(caches, end * count)
-                padded, log_det, *caches = compilation.static_loop(
+                found, log_det, padded, *caches = compilation.static_loop(
                     end - first,
                     lambda i, carry, first=first: step(first + i, carry),
-                    (padded, log_det, *caches),
+                    (found, log_det, padded, *caches),
                 )
-        return padded[:, above:, self.context : self.context + columns], log_det
+        return ops.reshape(found, (-1, *self._grid)), log_det
 
     def _can_be_scanned(self, inverse):
         # What TensorFlow compiles as a region reads variables, not what stands for them.

@@ -314,7 +314,7 @@ def dense(x: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
 def layer_norm(x: Tensor, gain: Tensor, offset: Tensor) -> Tensor:
     """x with mean 0 and variance 1 over its last axis, scaled and shifted; in the dtype of x."""
     wide = ops.cast(x, gain.dtype)
-    mean = ops.mean(wide, axis=-1, keepdims=True)
-    centered = wide - mean
-    variance = ops.mean(ops.square(centered), axis=-1, keepdims=True)
+    size = wide.shape[-1]  # Keras' mean rounds float64 to float32 on JAX
+    centered = wide - ops.sum(wide, axis=-1, keepdims=True) / size
+    variance = ops.sum(ops.square(centered), axis=-1, keepdims=True) / size
     return ops.cast(centered * ops.rsqrt(variance + 1e-6) * gain + offset, x.dtype)

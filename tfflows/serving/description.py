@@ -49,6 +49,7 @@ def facts_of_flow(flow: "Density") -> dict[str, Any]:
         "latent_shape": flow.latent_shape,
         "condition_shape": flow.condition_shape,
         "is_discrete": flow.is_discrete,
+        "is_noisy": flow.is_noisy,
         "is_bijective": flow.is_bijective,
         "data_range": flow.data_range,
         "data_schema": schema.get_config() if schema else {},

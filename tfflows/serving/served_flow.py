@@ -79,6 +79,11 @@ class ServedFlow:
         return bool((self.description or {}).get("is_discrete"))
 
     @property
+    def is_noisy(self) -> bool:
+        """Whether the density is that of data with Gaussian noise; False where it does not say."""
+        return bool((self.description or {}).get("is_noisy"))
+
+    @property
     def is_bijective(self) -> bool:
         """Whether decoding what was encoded gives x again, as everywhere but in a VAE."""
         return bool((self.description or {}).get("is_bijective", True))

@@ -32,12 +32,6 @@ def make_signatures(flow: "Density") -> dict[str, Callable]:
     dtype = flow.compute_dtype
     x = tf.TensorSpec([None, *flow.event_shape], dtype, name="x")
     z = tf.TensorSpec([None, *flow.latent_shape], dtype, name="z")
-    seeds = tf.TensorSpec([None, 2], tf.int32, name="seeds")
-    draw = [
-        tf.TensorSpec([], tf.int32, name="num_samples"),
-        tf.TensorSpec([2], tf.int32, name="seed"),
-        tf.TensorSpec([], tf.float32, name="temperature"),
-    ]
     conditions = []
     if flow.condition_shape is not None:
         conditions = [tf.TensorSpec([None, *flow.condition_shape], dtype, name="condition")]
@@ -53,6 +47,34 @@ def make_signatures(flow: "Density") -> dict[str, Callable]:
     def decode(z, condition=None):
         with few_row_sizes():
             return {"x": flow.generate(z, condition)}
+
+    def own(method, output):
+        def call(x, condition=None):
+            with few_row_sizes():
+                return {output: getattr(flow, method)(x, condition)}
+
+        return call
+
+    specs = [(log_prob, [x]), (encode, [x]), (decode, [z]), *_drawing(flow, dtype)]
+    functions = {function.__name__: (function, spec) for function, spec in specs}
+    functions |= {name: (own(*how), [x]) for name, how in flow.own_signatures.items()}
+    return {
+        name: tf.function(function, [*spec, *conditions], autograph=False)
+        for name, (function, spec) in functions.items()
+    }
+
+
+def _drawing(flow, dtype):
+    """What draws samples, with the inputs of each but the condition."""
+    import tensorflow as tf
+
+    seeds = tf.TensorSpec([None, 2], tf.int32, name="seeds")
+    draw = [
+        tf.TensorSpec([], tf.int32, name="num_samples"),
+        tf.TensorSpec([2], tf.int32, name="seed"),
+        tf.TensorSpec([], tf.float32, name="temperature"),
+    ]
+    guidance = tf.TensorSpec([], tf.float32, name="guidance")
 
     def for_all(condition, num_samples):  # one row serves all samples
         return tf.broadcast_to(condition, [num_samples, *condition.shape[1:]])
@@ -74,19 +96,5 @@ def make_signatures(flow: "Density") -> dict[str, Callable]:
         with few_row_sizes():
             return {"x": flow.draw(rng.RowNoise(seeds, dtype), condition)}
 
-    def own(method, output):
-        def call(x, condition=None):
-            with few_row_sizes():
-                return {output: getattr(flow, method)(x, condition)}
-
-        return call
-
-    specs = [(log_prob, [x]), (encode, [x]), (decode, [z]), (sample, draw), (sample_seeds, [seeds])]
-    if flow.has_guidance:
-        specs.append((sample_guided, [*draw, tf.TensorSpec([], tf.float32, name="guidance")]))
-    functions = {function.__name__: (function, spec) for function, spec in specs}
-    functions |= {name: (own(*how), [x]) for name, how in flow.own_signatures.items()}
-    return {
-        name: tf.function(function, [*spec, *conditions], autograph=False)
-        for name, (function, spec) in functions.items()
-    }
+    specs = [(sample, draw), (sample_seeds, [seeds])]
+    return [*specs, (sample_guided, [*draw, guidance])] if flow.has_guidance else specs

@@ -11,7 +11,7 @@ from tfflows.backend import compilation, rng
 from tfflows.backend.checkpoints import Checkpointed
 from tfflows.backend.tensor_ops import Tensor, batch_mean, data_dtype, zero_or_nan
 from tfflows.distributions import Distribution, StandardNormal
-from tfflows.layers import Dequantize, FlowLayer, Pad
+from tfflows.layers import Dequantize, FlowLayer, GaussianNoise, Pad
 from tfflows.layers.equal_steps import forward_through, generate_through, inverse_through
 from tfflows.training.batch import Batch
 from tfflows.training.inputs import as_arrays
@@ -106,8 +106,13 @@ class Density(Checkpointed, keras.Model):
 
     @property
     def is_discrete(self) -> bool:
-        """Whether the data are integers, which the flow dequantizes."""
+        """Whether the data are integers, to which the flow adds noise."""
         return any(isinstance(layer, Dequantize) for layer in self.flow_layers)
+
+    @property
+    def is_noisy(self) -> bool:
+        """Whether the density is that of data with Gaussian noise: no bound for discrete data."""
+        return any(isinstance(layer, GaussianNoise) for layer in self.flow_layers)
 
     @property
     def data_range(self) -> tuple | None:

@@ -72,7 +72,8 @@ class Trainer(CheckedData):
         if not self.built:  # and not again on loading; Keras takes no new metrics afterwards
             self._nll_metric = keras.metrics.Mean(name="nll")
             is_image = self.is_discrete or len(self.event_shape) == 3
-            self._bits_metric = keras.metrics.Mean(name="bits_per_dim") if is_image else None
+            has_bits = is_image and not self.is_noisy
+            self._bits_metric = keras.metrics.Mean(name="bits_per_dim") if has_bits else None
             if any(continuous_flows(self.flow_layers)):
                 self._evaluations_metric = keras.metrics.Mean(name="evaluations")
         super().build(input_shape)

@@ -22,8 +22,9 @@ class HistogramCDF(Transform):
     F is the piecewise-linear curve of https://arxiv.org/abs/1808.03856, the distribution function
     of a histogram of K equal bins. On a base of independent standard logistics one layer of it is
     the density of the histogram. Where the data are integers 0..K-1 plus uniform noise, over K
-    (`Dequantize(K)`), that is a classifier of each integer given those before, and its density is
-    the integer's probability: the noise costs next to nothing.
+    (`Dequantize(K)`), that is a classifier of each integer given those before. Their parameters see
+    the bins of those alone, so that the density is exactly the integers' probability, whatever the
+    noise.
 
     F and 1 - F are sums of their own, so that both tails are exact in float32. Data outside of
     [low, high] have no density: their log dz/dx is NaN. An element has K parameters; equal ones are
@@ -72,6 +73,13 @@ class HistogramCDF(Transform):
         place = ops.clip(number[..., 0] + ops.clip(share, 0.0, 1.0 - eps), *self._ends(z))
         x = self.low + (self.high - self.low) * place / self.num_bins
         return x, -self._log_slope(masses, here, below, above)
+
+    def seen(self, x):
+        """The center of x's bin: where x is within the bin is noise, and changes no probability."""
+        length = self.high - self.low
+        number = ops.floor(self.num_bins * (x - self.low) / length)
+        number = ops.clip(number, 0, self.num_bins - 1)
+        return self.low + length * (ops.stop_gradient(number) + 0.5) / self.num_bins
 
     def split(self, outputs):
         """The parameters as one tensor `[..., channels, K]`; hundreds take long to stack."""

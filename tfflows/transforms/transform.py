@@ -31,6 +31,10 @@ class Transform(Settings):
         """z -> x, log dx/dz, the inverse of `forward`."""
         raise NotImplementedError(f"{type(self).__name__} does not define `inverse`.")
 
+    def seen(self, x: Tensor) -> Tensor:
+        """What the parameters of later elements may see of x, in an autoregressive layer: all."""
+        return x
+
     def split(self, outputs: Tensor) -> Sequence[Tensor] | Tensor:
         """The parameters that are in outputs `[..., num_parameters * channels]` of a network."""
         return ops.split(outputs, self.num_parameters, axis=-1)

@@ -96,7 +96,8 @@ def save_to_zoo(
     flow = _best_of(run, half)
     recipe = read_recipe(run / "recipe.yaml")
     rows, info = load_split(recipe, "test", data_dir)
-    units = units or ("bits/dim" if flow.is_discrete else "nats")
+    has_bits = flow.is_discrete and not flow.is_noisy
+    units = units or ("bits/dim" if has_bits else "nats")
     evaluated = rows.spread(num_rows)
     metric = metric_of(evaluate_rows(flow, evaluated, num_draws), units, flow.dims)
     metric = metric.model_copy(update={"solver_error": solver_error_of(flow, evaluated)})
