@@ -165,3 +165,11 @@ def test_a_tar_flow_of_histograms_integrates_to_one():
     density = np.exp(numpy(flow.log_prob(grid.astype("float32"))))
     np.testing.assert_allclose(density.mean(), 1, atol=2e-3)
     assert density.std() > 0.1
+
+
+def test_images_come_back_from_their_latents_to_the_level():
+    flow = TarFlow((4, 4, 1), 1, 1, 8, 1, 2, quantization_levels=17, num_bins=17)
+    flow.build((None, 4, 4, 1))
+    randomize(flow)
+    images = np.random.default_rng(0).integers(0, 17, size=(64, 4, 4, 1))
+    np.testing.assert_array_equal(flow.inverse(flow(images)), images)
