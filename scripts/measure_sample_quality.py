@@ -6,6 +6,8 @@
 A small convolutional network is trained on the training images, and its accuracy on the test images
 is said. Then each line of JSON is of samples by one guidance: the share that is named as it was
 asked for, and the share of which the network is unsure, whose largest probability is below 0.5.
+
+In place of a model, samples.npz of `train_for.py --samples N --guidance ...` has drawn samples.
 """
 
 import argparse
@@ -24,6 +26,7 @@ from tfflows.flow import Flow
 from tfflows.models import TarFlow
 
 UNSURE = 0.5
+CLASSES = 10
 
 
 def make_classifier(image_shape: tuple[int, ...], num_classes: int) -> keras.Model:
@@ -74,26 +77,35 @@ def named(model: keras.Model, x: np.ndarray, labels: np.ndarray) -> dict[str, fl
     }
 
 
-def draw(flow: Flow, options: argparse.Namespace, guidance: float, count: int):
-    """Samples, a row of all classes at a time, and their classes."""
-    classes = flow.condition_shape[0]
-    labels = np.tile(np.arange(classes), options.per_class)
-    settings = {"guidance": guidance} if guidance and isinstance(flow, TarFlow) else {}
-    x = flow.sample(
-        len(labels),
-        np.eye(classes, dtype="float32")[labels],
-        seed=options.seed,
-        temperature=options.temperature,
-        batch_size=count,
-        **settings,
-    )
-    return ops.convert_to_numpy(x), labels
+def samples_of(options: argparse.Namespace):
+    """The guidance, samples and classes of each line; what draws them is loaded first."""
+    if options.model.endswith(".npz"):
+        with np.load(options.model) as arrays:
+            for name in arrays:
+                x = arrays[name]
+                yield float(name.removeprefix("guidance_")), x, np.arange(len(x)) % CLASSES
+        return
+    flow = tfflows.load_model(options.model)
+    if not isinstance(flow, Flow) or flow.condition_shape != (CLASSES,):
+        raise SystemExit(f"Expected a flow given {CLASSES} one-hot classes: {options.model}")
+    labels = np.tile(np.arange(CLASSES), options.per_class)
+    for guidance in options.guidance:
+        settings: dict = {"guidance": guidance} if isinstance(flow, TarFlow) else {}
+        x = flow.sample(
+            len(labels),
+            np.eye(CLASSES, dtype="float32")[labels],
+            seed=options.seed,
+            temperature=options.temperature,
+            batch_size=options.batch_size,
+            **settings,
+        )
+        yield guidance, ops.convert_to_numpy(x), labels
 
 
 def main() -> None:
     """Train, draw, print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("model", help="zoo:NAME, a .keras file or a run")
+    parser.add_argument("model", help="zoo:NAME, a .keras file, a run or samples.npz")
     parser.add_argument("--data", required=True)
     parser.add_argument("--data-dir")
     parser.add_argument("--per-class", type=int, default=100)
@@ -104,19 +116,16 @@ def main() -> None:
     parser.add_argument("--grid", type=Path, help="folder of pictures of 100 samples")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    flow = tfflows.load_model(options.model)
-    if not isinstance(flow, Flow) or len(flow.condition_shape or ()) != 1:
-        raise SystemExit(f"Expected a flow given one-hot classes. Received: {options.model}")
     classifier = train_classifier(options.data, options.data_dir, options.epochs, options.seed)
     x, labels = images(options.data, "test", options.data_dir)
     print(json.dumps({"of": "test images", **named(classifier, x, labels)}), flush=True)
-    for guidance in options.guidance:
-        begin = time.perf_counter()
-        x, labels = draw(flow, options, guidance, options.batch_size)
+    begin = time.perf_counter()
+    for guidance, x, labels in samples_of(options):
         line = {"of": "samples", "number": len(x), "guidance": guidance}
         line |= {"temperature": options.temperature, **named(classifier, x, labels)}
         line["seconds"] = round(time.perf_counter() - begin, 1)
         print(json.dumps(line), flush=True)
+        begin = time.perf_counter()
         if options.grid:
             options.grid.mkdir(parents=True, exist_ok=True)
             order = np.argsort(labels[:100], kind="stable")
