@@ -313,9 +313,8 @@ class TarFlow(PublishedFlow):
 def _noise_layer(noise, quantization_levels, others, dtype):
     """Gaussian noise instead of that of a level, unless other arguments exclude it."""
     wrong = {name: value for name, value in others.items() if value not in (None, False)}
-    if quantization_levels is None:
-        wrong["quantization_levels"] = None
-    if wrong:
+    if quantization_levels is None or wrong:
+        wrong |= {"quantization_levels": None} if quantization_levels is None else {}
         came = ", ".join(f"{name}={value}" for name, value in wrong.items())
         raise ValueError(
             "noise= is Gaussian noise on discrete data: it expects quantization_levels=, images "
