@@ -270,8 +270,6 @@ def test_images_for_histograms_are_in_the_unit_interval(benchmarks):
     assert images.shape == (128, 28, 28, 1)
     assert 0 < images.min() < 0.2
     assert 0.8 < images.max() < 1
-    steps = abs(images[:, 1:] - images[:, :-1]).mean()
-    assert 0 < steps < 0.5 * images.std()
 
 
 @pytest.mark.slow
