@@ -125,8 +125,7 @@ class TarFlow(PublishedFlow):
             layers = [_noise_layer(noise, quantization_levels, others, dtype)]
         else:
             layers += image_preprocessing(quantization_levels, logit, dtype, learned)
-        if patch > 1:
-            layers.append(Squeeze(patch, dtype=dtype))
+        layers += [Squeeze(patch, dtype=dtype)] if patch > 1 else []
         if num_bins is None:
             layers.append(ActNorm(dtype=dtype))
         elif base is None:
