@@ -27,7 +27,7 @@ class GaussianNoise(Dequantize):
 
     Args:
         noise: standard deviation of the noise, in units of data from -1 to 1: above 0. The paper
-            takes 0.05 to 0.15; 0.05 is 6.4 of 256 levels.
+            takes 0.05 and more; 0.05 is 6.4 of 256 levels.
         levels: number of grey levels, 2 to 2**19: 256 for 8-bit images.
         seed: integer seed of the noise in training.
 

@@ -80,7 +80,7 @@ class TarFlow(PublishedFlow):
         num_bins: of the histogram in the first layer, or None. Data are in [0, 1] there, and go
             without logit.
         noise: standard deviation of Gaussian noise on discrete data, in units of data from -1 to 1,
-            instead of uniform noise of a level: 0.05 to 0.15 in the paper, for samples that look
+            instead of uniform noise of a level: 0.05 and more in the paper, for samples that look
             better; 0 for none. The density is that of noisy images then, no bound of the discrete
             likelihood, and there are no bits per dimension. `sample(denoise=True)` takes the noise
             off.
