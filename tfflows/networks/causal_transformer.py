@@ -275,12 +275,12 @@ def causal_attention(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     memory for the weights.
     """
     queries, keys, values = map(swap_heads, (queries, keys, values))
-    tokens, attended = np.arange(queries.shape[2]), []
-    for start in range(0, len(tokens), QUERIES_AT_ONCE):
+    count, attended = queries.shape[2], []
+    tokens = ops.arange(count)  # masks are computed from it: an exported graph would hold them all
+    for start in range(0, count, QUERIES_AT_ONCE):
         block = slice(start, start + QUERIES_AT_ONCE)
-        known = tokens[: block.stop]
-        is_known = known <= tokens[block, None]
-        before = slice(len(known))
+        before = slice(min(block.stop, count))
+        is_known = tokens[before] <= tokens[block, None]
         attended.append(
             attention(queries[:, :, block], keys[:, :, before], values[:, :, before], is_known)
         )
