@@ -11,7 +11,9 @@ from tfflows import zoo
 
 ROOT = Path(__file__).parents[2]
 CARDS = [zoo.card(name) for name in zoo.list_models()]
-NAMES = [card.name for card in CARDS if card.kind == "flow" and card.family != "vae"]
+LEFT_OUT = ("tarflow-fashion-mnist",)  # 10 MB
+FLOWS = [card.name for card in CARDS if card.kind == "flow" and card.family != "vae"]
+NAMES = [name for name in FLOWS if name not in LEFT_OUT]
 NAMES.append("phi4-8")  # of the energies
 QUICK = ("realnvp-2spirals", "nice-mnist", "made-bsds300", "phi4-8")  # to load and run
 
