@@ -78,7 +78,7 @@ class HistogramCDF(Transform):
         """The center of x's bin: where x is within the bin is noise, and changes no probability."""
         length = self.high - self.low
         number = ops.floor(self.num_bins * (x - self.low) / length)
-        number = ops.clip(number, 0, self.num_bins - 1)
+        number = ops.cast(ops.clip(number, 0, self.num_bins - 1), x.dtype)  # JAX's floor is float32
         return self.low + length * (ops.stop_gradient(number) + 0.5) / self.num_bins
 
     def split(self, outputs):
