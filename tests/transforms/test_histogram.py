@@ -114,6 +114,13 @@ def test_every_level_comes_back_from_its_bin():
         assert moved.max() < 0.01
 
 
+def test_float64_tells_bins_apart_at_their_edges():
+    x, parameters = np.array([0.6 - 1e-12, 0.6 + 1e-12]), np.repeat(draw(1)[1], 2, axis=1)
+    z, log_slope = HistogramCDF(K).forward(*tensors(x[None]), tensors(parameters))
+    density = np.exp(logistic.logpdf(numpy(z)) + numpy(log_slope))
+    np.testing.assert_allclose(density, K * masses_of(parameters)[[2, 3], [0, 1]], rtol=1e-9)
+
+
 def test_a_sequence_and_one_tensor_of_parameters_are_the_same():
     transform = HistogramCDF(3)
     outputs = ops.convert_to_tensor(np.random.default_rng(0).normal(size=(4, 2, 6)))

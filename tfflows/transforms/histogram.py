@@ -22,9 +22,9 @@ class HistogramCDF(Transform):
     F is the piecewise-linear curve of https://arxiv.org/abs/1808.03856, the distribution function
     of a histogram of K equal bins. On a base of independent standard logistics one layer of it is
     the density of the histogram. Where the data are integers 0..K-1 plus uniform noise, over K
-    (`Dequantize(K)`), that is a classifier of each integer given those before. Their parameters see
-    the bins of those alone, so that the density is exactly the integers' probability, whatever the
-    noise.
+    (`Dequantize(K)`), that is a classifier of each integer given those before. In
+    `TransformerAutoregressive` the parameters see the bins of those alone, so that the density is
+    exactly the integers' probability, whatever the noise; in other layers they see the noise too.
 
     F and 1 - F are sums of their own, so that both tails are exact in float32. Data outside of
     [low, high] have no density: their log dz/dx is NaN. An element has K parameters; equal ones are
@@ -47,9 +47,10 @@ class HistogramCDF(Transform):
     def forward(self, x, parameters):
         masses, bins = self._masses(parameters), self._bins(x)
         place = ops.clip(self.num_bins * (x - self.low) / (self.high - self.low), *self._ends(x))
-        here = ops.minimum(ops.floor(place), self.num_bins - 1)[..., None] == bins
-        below = ops.sum(masses * ops.clip(place[..., None] - bins, 0.0, 1.0), axis=-1)
-        above = ops.sum(masses * ops.clip(bins + 1 - place[..., None], 0.0, 1.0), axis=-1)
+        place = place[..., None]
+        here = ops.logical_and(place >= bins, place < bins + 1)
+        below = ops.sum(masses * ops.clip(place - bins, 0.0, 1.0), axis=-1)
+        above = ops.sum(masses * ops.clip(bins + 1 - place, 0.0, 1.0), axis=-1)
         log_slope = self._log_slope(masses, here, below, above)
         inside = ops.logical_and(x >= self.low, x <= self.high)
         log_slope = ops.where(inside, log_slope, ops.full_like(x, math.nan))

@@ -32,7 +32,7 @@ class Transform(Settings):
         raise NotImplementedError(f"{type(self).__name__} does not define `inverse`.")
 
     def seen(self, x: Tensor) -> Tensor:
-        """What the parameters of later elements may see of x, in an autoregressive layer: all."""
+        """What later tokens of `TransformerAutoregressive` see of x, of x's shape: by default x."""
         return x
 
     def split(self, outputs: Tensor) -> Sequence[Tensor] | Tensor:
