@@ -184,7 +184,7 @@ def test_conditional_models_are_trained_and_sampled_by_label(recipe, tmp_path):
     assert "class from 0 to 9" in run(
         "sample", "--model", model, "--label", 10, "--out", tmp_path / "ten.png", code=2
     )
-    text = "Wrote 20 samples, 2 of each class"
+    text = "Wrote 20 samples of shape (8, 8, 1), 2 of each class, to"
     assert text in run("sample", "--model", model, "--num", 25, "--out", tmp_path / "all.png")
     assert "--num of at least 10" in run(
         "sample", "--model", model, "--num", 9, "--out", tmp_path / "all.png", code=2

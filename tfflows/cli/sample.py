@@ -58,8 +58,8 @@ def sample(model_path, out, num, seed, temperature, label, condition, guidance, 
         plots.draw_samples(flow, x, out, columns)
     else:
         _write_rows(flow.data_schema.round_dequantized(x), out, flow.data_schema, label)
-    of_each = f", {columns} of each class" if columns else ""
-    click.echo(f"Wrote {num} samples{of_each} of shape {flow.event_shape} to {out}")
+    of_each = f", {columns} of each class," if columns else ""
+    click.echo(f"Wrote {num} samples of shape {flow.event_shape}{of_each} to {out}")
 
 
 def _guidance(flow, guidance):
