@@ -108,7 +108,8 @@ def test_guided_samples_are_those_of_the_model(tmp_path):
     x = np.load(tmp_path / "x.npy")
     np.testing.assert_array_equal(x, flow.sample(5, np.eye(3)[1:2], 2, guidance=2.0))
     assert np.abs(x - np.asarray(flow.sample(5, np.eye(3)[1:2], 2))).max() > 1
-    assert "Wrote 3 samples, 1 of each" in run(*draw, "--guidance", 2, "--out", tmp_path / "x.png")
+    wrote = run(*draw, "--guidance", 2, "--out", tmp_path / "x.png")
+    assert "Wrote 3 samples of shape (4, 4, 1), 1 of each class" in wrote
     assert "TarFlow with noise" in run(
         *draw, "--label", 1, "--denoise", "--out", tmp_path / "x.npy", code=2
     )

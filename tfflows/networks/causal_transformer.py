@@ -8,7 +8,7 @@ from tfflows.backend.device_choice import runs_on_cpu
 from tfflows.backend.tensor_ops import Tensor, cut_far
 
 FAR = -1e30  # the score of a key that is not known
-QUERIES_AT_ONCE = 196  # of causal attention on a CPU
+QUERIES_AT_ONCE = 112  # of causal attention on a CPU
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -298,12 +298,14 @@ def attention(queries: Tensor, keys: Tensor, values: Tensor, is_known: Tensor) -
     In this order of axes a product reads keys and values as they lie: in a loop over tokens,
     which reads all of them in each step, they would be transposed each time.
     """
-    scores = ops.einsum("bhqd,bhtd->bhqt", queries, keys) / queries.shape[-1] ** 0.5
+    scores = ops.einsum("bhqd,bhtd->bhqt", queries / queries.shape[-1] ** 0.5, keys)
     scores = ops.where(is_known, scores, ops.cast(FAR, scores.dtype))
-    # Keras' softmax warns of an image of one token, and its maximum refuses a batch of none.
-    weights = ops.exp(scores - ops.max(scores, axis=-1, keepdims=True, initial=FAR))
-    weights = weights / ops.sum(weights, axis=-1, keepdims=True)
-    return ops.einsum("bhqt,bhtd->bhqd", weights, values)
+    # Keras' softmax warns of an image of one token, and its maximum refuses a batch of none. That
+    # the maximum cancels out, and that the sum divides the product, halve the time of a gradient.
+    largest = ops.stop_gradient(ops.max(scores, axis=-1, keepdims=True, initial=FAR))
+    weights = ops.exp(scores - largest)
+    attended = ops.einsum("bhqt,bhtd->bhqd", weights, values)
+    return attended / ops.sum(weights, axis=-1, keepdims=True)
 
 
 def dense(x: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
