@@ -183,6 +183,7 @@ CASES = [
     Case("affine_checkerboard", _affine(partition="checkerboard"), VECTOR),
     Case("affine_arbitrary", _affine(partition=ARBITRARY), VECTOR),
     Case("affine_two_sigmoid", _affine(log_scale="two_sigmoid"), VECTOR),
+    Case("affine_input_limit", _affine(input_limit=0.3), VECTOR),
     Case("affine_channel", _affine_image(partition="channel"), IMAGE),
     Case("affine_channel_soft_clip", _affine_image(log_scale="soft_clip", parity=1), IMAGE),
     Case("affine_checkerboard_image", _affine_image(partition="checkerboard"), IMAGE),

@@ -115,9 +115,28 @@ def test_a_users_own_model_has_its_own_arguments():
     assert flow.get_config()["levels"] == 3
 
 
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_glow_of_an_earlier_version_keeps_networks_that_see_all(version):
+    class Own(models.Glow):
+        def __init__(self, event_shape, **kwargs):
+            super().__init__(event_shape, num_levels=1, depth=1, filters=2, **kwargs)
+
+    def limits(flow):
+        return {each.input_limit for each in flow.flow_layers if isinstance(each, layers.Coupling)}
+
+    for cls in (models.Glow, Own):
+        config = cls((4, 4, 1)).get_config()
+        assert limits(cls.from_config(config)) == {10.0}
+        old = {k: v for k, v in config.items() if k not in ("input_limit", "config_version")}
+        old |= {} if version == 1 else {"config_version": version}
+        again = cls.from_config(old)
+        assert limits(again) == {None}
+        assert limits(cls.from_config(again.get_config())) == {None}
+
+
 def test_a_config_of_a_newer_version_is_refused_by_both_numbers():
-    config = {**models.NICE((2,)).get_config(), "config_version": 3}
-    with pytest.raises(ValueError, match=r"NICE: .* up to version 2. Received: version 3"):
+    config = {**models.NICE((2,)).get_config(), "config_version": 4}
+    with pytest.raises(ValueError, match=r"NICE: .* up to version 3. Received: version 4"):
         models.NICE.from_config(config)
 
 

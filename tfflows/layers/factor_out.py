@@ -27,6 +27,7 @@ class FactorOut(FlowLayer):
         layers: flow layers for the half that goes on; may end in another FactorOut.
         conditioner: network of the affine map, as in `AffineCoupling`.
         log_scale: how its log-scale is bounded, as there.
+        input_limit: where the conditioner's input is cut, as there.
     """
 
     def __init__(
@@ -34,11 +35,15 @@ class FactorOut(FlowLayer):
         layers: Sequence[FlowLayer],
         conditioner: keras.layers.Layer | None = None,
         log_scale: str | None = None,
+        input_limit: float | None = None,
         **kwargs,
     ):
         super().__init__(**kwargs)
         self.flow_layers = list(layers)
-        self.affine = AffineCoupling("channel", 0, conditioner, log_scale, dtype=self.dtype_policy)
+        self.input_limit = input_limit
+        self.affine = AffineCoupling(
+            "channel", 0, conditioner, log_scale, input_limit=input_limit, dtype=self.dtype_policy
+        )
 
     def build(self, x_shape, condition_shape=None):
         super().build(x_shape, condition_shape)
@@ -118,4 +123,5 @@ class FactorOut(FlowLayer):
             "layers": layers,
             "conditioner": conditioner,
             "log_scale": self.affine.log_scale,
+            "input_limit": self.input_limit,
         }

@@ -66,6 +66,8 @@ class Glow(PublishedFlow):
         condition_shape: shape of one condition, such as a one-hot class, or None.
         variational_dequantization: whether the noise of discrete data is learned, by
             `VariationalDequantize`.
+        input_limit: where couplings cut what their networks see, which ActNorm gives a spread of
+            about 1, or None: see `Coupling`. Without it a few samples in a hundred run into white.
     """
 
     def __init__(
@@ -84,6 +86,7 @@ class Glow(PublishedFlow):
         base: Distribution | None = None,
         condition_shape: Sequence[int] | None = None,
         variational_dequantization: bool = False,
+        input_limit: float | None = 10.0,
         dtype=None,
         **kwargs,
     ):
@@ -106,13 +109,15 @@ class Glow(PublishedFlow):
                         0,
                         GlowNet(filters, dtype=dtype),
                         checkpoint=checkpoint,
+                        input_limit=input_limit,
                         dtype=dtype,
                     ),
                 ]
             if number == num_levels - 1:
                 return [*layers, ConditionalAffine(dtype=dtype), Flatten(dtype=dtype)]
             prior = GlowNet(0, dtype=dtype)
-            return [*layers, FactorOut(level(number + 1), prior, "soft_clip", dtype=dtype)]
+            rest = level(number + 1)
+            return [*layers, FactorOut(rest, prior, "soft_clip", input_limit, dtype=dtype)]
 
         layers = [
             *padding,

@@ -1,4 +1,4 @@
-"""What version 0.1 wrote, in today's words: configs of version 1 and recipes of format 1.
+"""What earlier versions wrote, in today's words: configs of models, recipes of format 1 and 2.
 
 Each rule is a function that changes the arguments of a model, few of them or all: configs and
 recipes share the rules. An argument that is an object now is written as recipes write objects:
@@ -11,7 +11,7 @@ from typing import Any
 
 from tfflows.utils.suggest import nearest
 
-CONFIG_VERSION = 2
+CONFIG_VERSION = 3
 
 # Keywords of version 0.1, and what a call says today.
 _LAYERS = {
@@ -216,7 +216,18 @@ def upgrade_config(cls: type, config: Mapping[str, Any]) -> dict[str, Any]:
             f"{cls.__name__}: this tfflows reads configs up to version {CONFIG_VERSION}. "
             f"Received: version {version}, of a newer tfflows; update it"
         )
-    return upgrade_arguments(cls, config) if version == 1 else config
+    if version == 1:
+        config = upgrade_arguments(cls, config)
+    return _without_limit(cls, config) if version < 3 else config
+
+
+def _without_limit(cls, config):
+    """Up to version 2 Glow's networks saw all of their input, whatever a subclass says of it."""
+    is_glow = any(base.__name__ == "Glow" for base in cls.__mro__)
+    parameters = inspect.signature(cls.__init__).parameters
+    takes_any = any(each.kind is each.VAR_KEYWORD for each in parameters.values())
+    takes_it = takes_any or "input_limit" in parameters
+    return {"input_limit": None, **config} if is_glow and takes_it else config
 
 
 def upgrade_recipe(
