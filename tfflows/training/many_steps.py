@@ -2,6 +2,9 @@
 
 Keras calls its compiled step once per batch, on JAX always and on TensorFlow from a loop that XLA
 does not compile. For a small flow a call, with its hundreds of arrays, takes longer than the step.
+
+On a CPU XLA makes the gradient of a convolution up to a hundred times slower within a loop: stacks
+that have room for one batch are compiled without one, and `steps_per_execution` says when.
 """
 
 from collections.abc import Callable, Iterator
@@ -23,6 +26,19 @@ class Stack(NamedTuple):
     data: Any
     rows: Any
     count: Any
+
+    @property
+    def is_single(self) -> bool:
+        """Whether there is room for one batch only."""
+        stacked = keras.tree.flatten(self.data if self.rows is None else self.rows)
+        return next(array for array in stacked if array is not None).shape[0] == 1
+
+    def first(self) -> "Stack":
+        """The first batch, with room for no other."""
+        if self.rows is not None:
+            return Stack(self.data, self.rows[:1], self.count)
+        first = keras.tree.map_structure(lambda a: None if a is None else a[:1], self.data)
+        return Stack(first, None, self.count)
 
 
 class Group(NamedTuple):
@@ -56,17 +72,17 @@ def group_function_on_jax(step: Callable) -> Callable[[Any, Iterator], tuple]:
 
     one_step = jax.jit(step)  # whose trace is shared by what is below
 
+    def batch(stack, i):
+        place = i if stack.rows is None else stack.rows[i]
+        return jax.tree.map(lambda array: array.at[place].get(mode="promise_in_bounds"), stack.data)
+
     def steps(state, stack):
-        def batch(i):
-            place = i if stack.rows is None else stack.rows[i]
-            return jax.tree.map(
-                lambda array: array.at[place].get(mode="promise_in_bounds"), stack.data
-            )
-
         def body(i, carry):
-            return one_step(carry[1], batch(i))
+            return one_step(carry[1], batch(stack, i))
 
-        logs, _ = jax.eval_shape(one_step, state, batch(0))
+        if stack.is_single:
+            return one_step(state, batch(stack, 0))
+        logs, _ = jax.eval_shape(one_step, state, batch(stack, 0))
         logs = jax.tree.map(lambda log: jax.numpy.zeros(log.shape, log.dtype), logs)
         return jax.lax.fori_loop(0, stack.count, body, (logs, state))
 
@@ -108,6 +124,10 @@ def group_function_on_tensorflow(
             return tf.nest.map_structure(
                 lambda array: None if array is None else tf.gather(array, place), stack.data
             )
+
+        if stack.is_single:
+            step_logs = step(batch(0))
+            return step_logs if logs is None else logs()
 
         def body(i, _):
             step_logs = step(batch(i))

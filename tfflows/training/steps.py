@@ -30,7 +30,8 @@ from tfflows.training.steps_per_execution import (
     AUTO,
     MIN_STEPS,
     looks_at_batches,
-    seconds_per_step,
+    loops_may_be_slow,
+    seconds_within_a_call,
     steps_of_a_call,
 )
 
@@ -138,12 +139,17 @@ class Steps(AdaptiveDensity):
         shapes = str(keras.tree.map_structure(np.shape, group))
         if shapes not in self._step_seconds:
             if epochs * steps < MIN_STEPS:
+                data.capacity = 1 if loops_may_be_slow(self) else data.capacity
                 return 1
             self.make_train_function()
             with compiling_line(shows_lines(verbose)):
-                self._step_seconds[shapes] = seconds_per_step(self, group)
+                self._step_seconds[shapes] = seconds_within_a_call(self, group)
             self.compiled_step = self.train_function  # a loop of some steps takes as long again
-        return steps_of_a_call(self._step_seconds[shapes], steps)
+        seconds = self._step_seconds[shapes]
+        if seconds is None:
+            data.capacity = 1
+            return 1
+        return steps_of_a_call(seconds, steps)
 
     def _evaluate(self, arguments: dict[str, Any]):
         """Keras' `evaluate` with these arguments, whose data are checked."""

@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from tfflows.backend.device_choice import runs_on_cpu
 from tfflows.training.many_steps import Group
 
 AUTO = "auto"
@@ -18,6 +19,7 @@ SECONDS = 0.2  # per call
 MAX_STEPS = 64  # per call
 MEASURED_SECONDS = 0.5  # after which no more steps are spent on a measurement
 MIN_STEPS = 50  # of a training, below which none is spent on a measurement
+MAX_LOOP_RATIO = 1.5  # of a step within a loop to one outside, above which calls make one step
 
 
 def steps_of_a_call(seconds: float, steps_per_epoch: int) -> int:
@@ -49,6 +51,28 @@ def _has_own_method(callback):
     return any(module not in ("keras", "tfflows") for module in modules)
 
 
+def loops_may_be_slow(model: Any) -> bool:
+    """Whether XLA may take much longer for a step within a loop: for convolutions on a CPU, see
+    `many_steps`.
+    """
+    return len(model.event_shape) > 1 and bool(model.jit_compile) and runs_on_cpu()
+
+
+def seconds_within_a_call(model: Any, group: Group) -> float | None:
+    """Time of one training step in a call of many, or None where steps by themselves are faster.
+
+    Args:
+        model, group: as of `seconds_per_step`.
+    """
+    if not loops_may_be_slow(model):
+        return seconds_per_step(model, group)
+    alone = seconds_per_step(model, Group((group.stacks[0].first(),)))
+    if alone > SECONDS / 2:
+        return None
+    within = seconds_per_step(model, group)
+    return within if within < MAX_LOOP_RATIO * alone else None
+
+
 def seconds_per_step(model: keras.Model, group: Group) -> float:
     """Time of one training step, whose results are forgotten; compiles what `fit` calls.
 
@@ -59,7 +83,8 @@ def seconds_per_step(model: keras.Model, group: Group) -> float:
     steps = _steps_on_jax if keras.backend.backend() == "jax" else _steps_on_tensorflow
     stack = group.stacks[0]
     with steps(model) as make_steps:
-        none, one = (Group((stack._replace(count=np.int32(count)),)) for count in (0, 1))
+        one = Group((stack._replace(count=np.int32(1)),))
+        none = one if stack.is_single else Group((stack._replace(count=np.int32(0)),))
         make_steps(none)  # compiles
         seconds: list[float] = []
         while len(seconds) < 5 and sum(seconds) < MEASURED_SECONDS:  # the first is slower
