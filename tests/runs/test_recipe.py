@@ -234,7 +234,11 @@ def format_1(model, preprocessing=None, **arguments):
         (format_1("nsf", {"whiten": True, "logit": None}), ["Whiten"], {"hidden_units": 128}),
         (format_1("nice"), [], {"hidden_units": [1000] * 5}),
         (format_1("iaf", hidden_units=[9]), [], {"hidden_units": [9], "log_scale": "soft_clip"}),
-        (format_1("glow", {"logit": None}, depth=3), None, {"depth": 3, "logit": None}),
+        (
+            format_1("glow", {"logit": None}, depth=3),
+            None,
+            {"depth": 3, "logit": None, "input_limit": None},
+        ),
         (
             format_1("ffjord", kind="concat", radial_field=True, rtol=1e-3, jacobian=0.5),
             [],
@@ -349,3 +353,13 @@ def test_what_a_vae_does_not_take_is_refused(section, message):
     make_recipe(content)
     with pytest.raises(ValueError, match=message):
         make_recipe({**content, **section})
+
+
+@pytest.mark.parametrize(("number", "limit"), [(1, None), (2, None), (3, 10.0)])
+def test_glow_of_earlier_formats_has_networks_that_see_all(number, limit):
+    content = {"format": number, "name": "glow", "data": {"name": "digits"}}
+    content |= {"model": {"name": "glow", "arguments": {"filters": 4}}, "training": {"epochs": 1}}
+    info = DatasetInfo("digits", "train", (8, 8, 1), 17, None, 10, "")
+    flow = make_flow(make_recipe(content), info)
+    couplings = [each for each in flow.flow_layers if isinstance(each, layers.Coupling)]
+    assert {each.input_limit for each in couplings} == {limit}

@@ -244,7 +244,7 @@ def upgrade_recipe(
         ValueError: `preprocessing` has a key that format 1 has not.
     """
     if content.get("format") == 2:
-        return _from_format_2(content)
+        return _from_format_2(content, models)
     if isinstance(content.get("preprocessing"), list):  # which format 1 did not have
         return {**content, "format": 3}
     content = {**content, "format": 3}
@@ -268,7 +268,7 @@ def upgrade_recipe(
             raise ValueError(
                 f"{source}: preprocessing.{key}: Expected true or false. Received: {value!r}"
             )
-    arguments = upgrade_arguments(cls, {**arguments, **switches})
+    arguments = _without_limit(cls, upgrade_arguments(cls, {**arguments, **switches}))
     if isinstance(content.get("preprocessing"), dict):
         del content["preprocessing"]
     if "preprocessing" in arguments:
@@ -276,13 +276,18 @@ def upgrade_recipe(
     return {**content, "model": {**model, "arguments": arguments}}
 
 
-def _from_format_2(content):
-    """Rows were not standardized, and bounds of scales did not depend on the depth."""
+def _from_format_2(content, models):
+    """Rows were not standardized, bounds of scales did not depend on the depth, nor had Glow's
+    networks a limit.
+    """
     content = {"preprocessing": [], **content, "format": 3}
     model = content.get("model")
     if not isinstance(model, dict):
         return content
     name, arguments = model.get("name"), model.get("arguments") or {}
+    if name == "glow" and isinstance(arguments, dict):
+        arguments = _without_limit(models[name], arguments)
+        return {**content, "model": {**model, "arguments": arguments}}
     depth = {"realnvp": ("num_couplings", 10), "maf": ("num_layers", 5)}.get(str(name))
     if depth is None or not isinstance(arguments, dict) or "log_scale" in arguments:
         return content
