@@ -222,7 +222,10 @@ def upgrade_config(cls: type, config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _without_limit(cls, config):
-    """Up to version 2 Glow's networks saw all of their input, whatever a subclass says of it."""
+    """Up to configs of version 2 and recipes of format 2 Glow's networks saw all of their input.
+
+    A subclass may not take the argument: it is given where it can be.
+    """
     is_glow = any(base.__name__ == "Glow" for base in cls.__mro__)
     parameters = inspect.signature(cls.__init__).parameters
     takes_any = any(each.kind is each.VAR_KEYWORD for each in parameters.values())
