@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+from marks import needs_tensorflow
 
 from tfflows.backend.roots import increasing_root
 
@@ -35,3 +36,29 @@ def test_elements_do_not_wait_for_one_that_is_nan():
     np.testing.assert_allclose(left[[0, 2]], 0, atol=1e-6)
     assert abs(left[3]) < 0.2  # four units of rounding at 1e6
     assert keras.backend.standardize_dtype(root.dtype) == "float32"
+
+
+@needs_tensorflow  # runs loops in Python, step by step
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_search_ends_where_only_rounding_is_left(dtype):
+    y = ops.convert_to_tensor(np.linspace(-3, 3, 1000).astype(dtype))
+    rounding = 4096 * float(np.finfo(dtype).eps)  # of numbers near 4096
+
+    def function(x):
+        x = (x + 4096) - 4096
+        return x + 0.9 * x / (1 + ops.abs(x)) - y
+
+    def search(**arguments):
+        seen = []
+
+        def counting(x):
+            seen.append(x)
+            return function(x)
+
+        return increasing_root(counting, y - 1, y + 1, **arguments), len(seen)
+
+    exact, number = search()
+    root, number_to_rounding = search(rounding=rounding)
+    assert number_to_rounding + 6 <= number
+    np.testing.assert_allclose(root, exact, rtol=0, atol=2 * rounding)
+    assert np.abs(ops.convert_to_numpy(function(root))).max() <= rounding

@@ -100,7 +100,7 @@ run_recipe(read_recipe(sys.argv[1]), sys.argv[2], verbose=0)
 """
 
 
-def test_a_killed_run_ends_like_one_that_was_not(whole, tmp_path):
+def test_a_killed_run_ends_like_one_that_was_not(whole, tmp_path, capsys):
     recipe, folder = write(tmp_path), tmp_path / "run"
     process = subprocess.Popen([sys.executable, "-c", KILL, str(recipe), str(folder)])
     while process.poll() is None and not (
@@ -120,7 +120,12 @@ def test_a_killed_run_ends_like_one_that_was_not(whole, tmp_path):
         for name in ("nll", "val_nll"):
             np.testing.assert_allclose(resumed[name], uninterrupted[name], atol=1e-4)
     finished = (folder / "last.keras").stat().st_mtime_ns
-    run_recipe(read_recipe(recipe), folder, resume=True, verbose=0)  # nothing is left to do
+    capsys.readouterr()
+    run_recipe(read_recipe(recipe), folder, resume=True)
+    assert (
+        capsys.readouterr().out
+        == f"Nothing is left to train: {folder} has 6 epochs, as asked for\n"
+    )
     assert (folder / "last.keras").stat().st_mtime_ns == finished
 
 

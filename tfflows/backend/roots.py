@@ -11,16 +11,21 @@ from tfflows.backend.tensor_ops import Tensor
 MAX_STEPS = 200  # twice as many as bisection takes from the ends of float64
 
 
-def increasing_root(function: Callable, low: Tensor, high: Tensor) -> Tensor:
+def increasing_root(
+    function: Callable, low: Tensor, high: Tensor, rounding: Tensor | float = 0.0
+) -> Tensor:
     """x in [low, high] where an increasing function is 0, elementwise and without gradient.
 
     Chandrupatla's method (1997): an interval that holds the root is cut by inverse quadratic
-    interpolation where that is safe, by halves elsewhere. It stops when all intervals are as short
-    as rounding. A Newton step from the root gives it the gradient of the implicit function.
+    interpolation where that is safe, by halves elsewhere. It stops when in every interval the
+    function has come to `rounding`, or the interval is as short as rounding of x. A Newton step
+    from the root gives it the gradient of the implicit function.
 
     Args:
         function: x to values of its shape; reads tensors without gradient only.
         low, high: ends with function(low) <= 0 <= function(high).
+        rounding: of the function's values near a root, at least 0. Below it their signs are noise,
+            by which an interval is only halved: a search takes three times as many steps without.
     """
     low, high = ops.stop_gradient(low), ops.stop_gradient(high)
     resolution = 2 * float(np.finfo(keras.backend.standardize_dtype(low.dtype)).eps)
@@ -32,7 +37,8 @@ def increasing_root(function: Callable, low: Tensor, high: Tensor) -> Tensor:
 
     def unfinished(count, a, b, c, f_a, f_b, f_c, share):
         is_long = ops.abs(b - a) > 2 * shortest(a, b, f_a, f_b)[1]
-        return ops.logical_and(count < MAX_STEPS, ops.any(ops.logical_and(is_long, f_a != 0)))
+        is_far = ops.minimum(ops.abs(f_a), ops.abs(f_b)) > rounding
+        return ops.logical_and(count < MAX_STEPS, ops.any(ops.logical_and(is_long, is_far)))
 
     def cut(count, a, b, c, f_a, f_b, f_c, share):
         x = a + share * (b - a)

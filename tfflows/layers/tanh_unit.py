@@ -1,5 +1,7 @@
 """The map y = x + d tanh(w x + b) of numbers, which planar and Sylvester flows are made of."""
 
+import keras
+import numpy as np
 from keras import ops
 
 from tfflows.backend.roots import increasing_root
@@ -37,5 +39,9 @@ def bounded_product(t: Tensor) -> tuple[Tensor, Tensor]:
 def root(y: Tensor, d: Tensor, w: Tensor, b: Tensor) -> Tensor:
     """x without gradient, from tensors of shapes that broadcast to y's; d w above -1."""
     y, d, w, b = (ops.stop_gradient(tensor) for tensor in (y, d, w, b))
-    reach = ops.abs(d) + _MARGIN * (ops.abs(d) + ops.abs(y))
-    return increasing_root(lambda x: x - y + d * tanh(w * x + b), y - reach, y + reach)
+    size = ops.abs(d) + ops.abs(y)
+    reach = ops.abs(d) + _MARGIN * size
+    eps = float(np.finfo(keras.backend.standardize_dtype(y.dtype)).eps)
+    return increasing_root(
+        lambda x: x - y + d * tanh(w * x + b), y - reach, y + reach, rounding=2 * eps * size
+    )

@@ -14,6 +14,7 @@ import contextlib
 import importlib.util
 import os
 import platform
+import sys
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
@@ -124,6 +125,10 @@ def _run(recipe, folder, weights, verbose, strategy, is_begun):
         checkpoint.write(flow)
     if checkpoint.epoch < recipe.training.epochs and not checkpoint.is_patience_over:
         _fit(recipe, flow, data, checkpoint, verbose)
+    elif verbose:
+        reason = "without a better val_nll" if checkpoint.is_patience_over else "as asked for"
+        line = f"Nothing is left to train: {folder.path} has {checkpoint.epoch} epochs, {reason}"
+        sys.stdout.write(f"{line}\n")
     if not checkpoint.best["epoch"]:
         raise FloatingPointError(
             f"No epoch had a finite validation nll, so that there is no best model: validation "

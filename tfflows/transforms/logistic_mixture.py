@@ -56,16 +56,17 @@ class LogisticMixtureCDF(Transform):
         # Where all components are below sigmoid(logit) so is F, and where all are above.
         ends = ops.unstack(ops.stop_gradient(locations + ops.exp(log_scales) * logit))
         fixed, target = [ops.stop_gradient(each) for each in mixture], ops.stop_gradient(logit)
+        eps = float(np.finfo(keras.backend.standardize_dtype(logit.dtype)).eps)
         x = increasing_root(
             lambda x: _logit_of_cdf(x, *fixed)[0] - target,
             functools.reduce(ops.minimum, ends),  # a batch of no rows has no `ops.min`
             functools.reduce(ops.maximum, ends),
+            rounding=4 * eps * ops.maximum(ops.abs(target), 1.0),
         )
         # A Newton step from the root has the gradient of the implicit function. It goes no further
         # than rounding: what is left where F is flat between components is rounding of z.
         value, log_slope = _logit_of_cdf(x, *mixture)
         step = (logit - value) * ops.exp(ops.minimum(-log_slope, MAX_LOG_STEP))
-        eps = float(np.finfo(keras.backend.standardize_dtype(x.dtype)).eps)
         reach = 8 * eps * ops.maximum(ops.abs(x), 1.0)
         gradient = step - ops.stop_gradient(step)
         x = x + ops.stop_gradient(ops.clip(step, -reach, reach)) + gradient
