@@ -2,6 +2,7 @@
 
 import gc
 import os
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +21,18 @@ os.environ.setdefault(
 )
 
 gc.set_threshold(200_000, 50, 100)  # tracing makes many objects and little garbage
+
+
+SLOW_TESTS = Path(__file__).parent / "slow_tests"  # a file per backend, which says what is in it
+
+
+@pytest.hookimpl(tryfirst=True)  # before tests are chosen by their marks
+def pytest_collection_modifyitems(items):
+    lines = (SLOW_TESTS / f"{os.environ.get('KERAS_BACKEND', 'tensorflow')}.txt").read_text()
+    listed = set(lines.splitlines())
+    for item in items:
+        if item.nodeid in listed:
+            item.add_marker(pytest.mark.slow)
 
 
 # Keras is imported in fixtures: the process that hands out the tests to workers runs none, and

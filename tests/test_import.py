@@ -47,9 +47,9 @@ HEAVY = (
 )  # fmt: skip
 CODE = """
 import json, sys, time, keras
-before, start = set(sys.modules), time.perf_counter()
+before, start = set(sys.modules), time.process_time()
 import tfflows
-seconds = time.perf_counter() - start
+seconds = time.process_time() - start
 names = sorted(keras.saving.get_custom_objects())
 new = sorted({m.partition(".")[0] for m in set(sys.modules) - before})
 print(json.dumps({"seconds": seconds, "names": names, "new": new, "all": sorted(sys.modules)}))
