@@ -79,8 +79,10 @@ def make_actions(subject, steps: int, calls: int, seconds: float) -> dict:
     return actions
 
 
-def warm_up(subject, case, seconds: float, steps: int = 2) -> float:
+def warm_up(subject, case, seconds: float, steps: int) -> float:
     """Compile everything, and refuse a model whose answers cannot be right.
+
+    `fit` is compiled for the shape of its data and the steps of a call: it makes `steps` of them.
 
     Returns:
         Seconds of the first training step.
@@ -123,8 +125,7 @@ def main() -> None:
     build = getattr(adapter, f"build_{case.architecture}")
     subject = build(case, request["mode"], case.data(steps))
     built = time.perf_counter() - start
-    # On a GPU a step is short, and `fit` is compiled for the steps that it makes in one call.
-    first_step = warm_up(subject, case, seconds, steps if on_gpu else 2)
+    first_step = warm_up(subject, case, seconds, steps)
     actions = make_actions(subject, steps, request["calls"], seconds)
     ready = {
         "parameters": int(subject.parameters),
