@@ -126,8 +126,10 @@ def _run(recipe, folder, weights, verbose, strategy, is_begun):
     if checkpoint.epoch < recipe.training.epochs and not checkpoint.is_patience_over:
         _fit(recipe, flow, data, checkpoint, verbose)
     elif verbose:
-        reason = "without a better val_nll" if checkpoint.is_patience_over else "as asked for"
-        line = f"Nothing is left to train: {folder.path} has {checkpoint.epoch} epochs, {reason}"
+        early = " by early stopping" if checkpoint.is_patience_over else ""
+        line = (
+            f"Nothing is left to train: {folder.path} ended after epoch {checkpoint.epoch}{early}"
+        )
         sys.stdout.write(f"{line}\n")
     if not checkpoint.best["epoch"]:
         raise FloatingPointError(
