@@ -23,7 +23,7 @@ os.environ.setdefault(
 gc.set_threshold(200_000, 50, 100)  # tracing makes many objects and little garbage
 
 
-SLOW_TESTS = Path(__file__).parent / "slow_tests"  # a file per backend, which says what is in it
+SLOW_TESTS = Path(__file__).parent / "slow_tests"  # a list per backend: CONTRIBUTING.md
 
 
 @pytest.hookimpl(tryfirst=True)  # before tests are chosen by their marks

@@ -17,15 +17,15 @@ def increasing_root(
     """x in [low, high] where an increasing function is 0, elementwise and without gradient.
 
     Chandrupatla's method (1997): an interval that holds the root is cut by inverse quadratic
-    interpolation where that is safe, by halves elsewhere. It stops when in every interval the
-    function has come to `rounding`, or the interval is as short as rounding of x. A Newton step
-    from the root gives it the gradient of the implicit function.
+    interpolation where that is safe, by halves elsewhere. It stops when every
+    interval has an end where the function is within `rounding` of 0, or is as short as rounding of
+    x. A Newton step from the root gives it the gradient of the implicit function.
 
     Args:
         function: x to values of its shape; reads tensors without gradient only.
         low, high: ends with function(low) <= 0 <= function(high).
-        rounding: of the function's values near a root, at least 0. Below it their signs are noise,
-            by which an interval is only halved: a search takes three times as many steps without.
+        rounding: error of the function's values near a root, at least 0. Below it their signs are
+            noise, and a search that follows them halves intervals for three times as many steps.
     """
     low, high = ops.stop_gradient(low), ops.stop_gradient(high)
     resolution = 2 * float(np.finfo(keras.backend.standardize_dtype(low.dtype)).eps)
